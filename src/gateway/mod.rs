@@ -1,0 +1,3 @@
+//! A configuration file becomes a running relay.
+
+pub mod demo;

@@ -1,0 +1,3 @@
+//! What flows through every layer.
+
+pub mod usage;

@@ -1,0 +1,10 @@
+//! How bytes are read and edited: JSON objects by their top-level members, event streams by their frames,
+//! waits and durations by the many spellings that providers use.
+//!
+//! Nothing here knows what a request or an answer means; that is [`message`](crate::message)'s business.
+
+pub mod clock;
+pub mod duration;
+pub mod json;
+pub mod retry_after;
+pub mod sse;
