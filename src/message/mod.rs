@@ -1,3 +1,50 @@
 //! What flows through every layer.
+//!
+//! One currency: every layer is a service from [`http::Request`]`<`[`RequestBody`]`>` to
+//! [`http::Response`]`<`[`ResponseBody`]`>`. What layers tell each other about a request stands in its extensions
+//! ([`Endpoint`], [`RequestId`], [`Deadline`]), and what they tell about an answer in the answer's ([`Served`],
+//! [`Rejection`], [`TransportError`]) and in its [`Completion`].
 
+mod api_error;
+mod boxed;
+mod completion;
+mod config_error;
+mod deadline;
+mod endpoint;
+mod events;
+mod held;
+mod model_pattern;
+mod or_refused;
+mod prompt;
+mod rejection;
+mod request;
+mod request_id;
+mod response;
+mod served;
+mod terminal;
+mod transform;
+mod transport;
 pub mod usage;
+mod watch;
+
+pub use self::{
+    api_error::{ApiError, Dialect},
+    completion::{Completion, End, Failure, Media},
+    config_error::ConfigError,
+    deadline::Deadline,
+    endpoint::{Effects, Endpoint},
+    model_pattern::ModelPattern,
+    or_refused::OrRefused,
+    prompt::Prompt,
+    rejection::{Phase, Reason, Rejection},
+    request::{RequestBody, edit, members},
+    request_id::{RequestId, X_RELAY_REQUEST_ID},
+    response::ResponseBody,
+    served::Served,
+    transform::{Output, Transform, transform},
+    transport::TransportError,
+};
+pub(crate) use self::{completion::is_json, held::{HeldBytes, HeldCap}};
+
+/// Any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

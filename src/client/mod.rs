@@ -1,0 +1,28 @@
+//! The inner edge: what stands between a stack and an HTTP client.
+//!
+//! ```text
+//! layers  →  UpstreamLayer  →  any client
+//! ```
+//!
+//! hyper-util's client takes a stack's requests as they are; [`AdaptLayer`] fits any other in one line.
+
+mod adapt;
+mod credential;
+mod credential_file;
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+mod reqwest_client;
+mod route;
+mod upstream;
+mod upstreams;
+
+#[cfg(feature = "reqwest")]
+pub use self::reqwest_client::{ReqwestClient, ReqwestFuture};
+pub use self::{
+    adapt::{Adapt, AdaptFuture, AdaptLayer},
+    credential::{Credential, CredentialError, Style},
+    credential_file::CredentialFile,
+    route::{ModelRoute, ModelRouteFuture},
+    upstream::{Upstream, UpstreamBuilder, UpstreamFuture, UpstreamLayer},
+    upstreams::{Target, TargetFuture, Upstreams, UpstreamsBuilder},
+};

@@ -1,0 +1,107 @@
+//! Each request to the upstream that serves its model.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{Target, TargetFuture, Upstreams};
+use crate::message::{Endpoint, RequestBody, ResponseBody};
+
+/// Sends each request to the first of [`Upstreams`] that names its model and serves its endpoint; else to the first that
+/// serves the endpoint and names no models; else to the first of all.
+///
+/// Requests that name no model, or whose body is not read, go to the first that serves the endpoint: always the same, so
+/// that what it keeps is found again.
+#[derive(Debug, Clone)]
+pub struct ModelRoute {
+    upstreams: Upstreams,
+}
+
+impl ModelRoute {
+    /// Chooses from `upstreams`.
+    pub fn new(upstreams: Upstreams) -> Self {
+        Self { upstreams }
+    }
+
+    fn choose(&self, request: &Request<RequestBody>) -> Option<&Target> {
+        let endpoint = Endpoint::of(request);
+        let serving = || self.upstreams.iter().filter(move |target| target.serves_endpoint(endpoint));
+        let model = if endpoint.reads_json() { request.body().model() } else { None };
+        let named = model.and_then(|model| {
+            serving()
+                .find(|target| target.names_models() && target.serves_model(&model))
+                .or_else(|| serving().find(|target| !target.names_models()))
+        });
+        named.or_else(|| serving().next()).or_else(|| self.upstreams.iter().next())
+    }
+}
+
+impl Service<Request<RequestBody>> for ModelRoute {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = ModelRouteFuture;
+
+    /// Always ready: which target is asked is known with the request only.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> ModelRouteFuture {
+        let state = match self.choose(&request).cloned() {
+            Some(target) => State::Ready { target, request: Some(request) },
+            None => State::Empty,
+        };
+        ModelRouteFuture { state }
+    }
+}
+
+pin_project! {
+    /// The future of [`ModelRoute`].
+    pub struct ModelRouteFuture {
+        #[pin]
+        state: State,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State {
+        Empty,
+        Ready { target: Target, request: Option<Request<RequestBody>> },
+        Call { #[pin] future: TargetFuture },
+    }
+}
+
+impl Future for ModelRouteFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                // `Upstreams` are never empty, and a future that has answered is never polled again.
+                StateProjection::Empty => return Poll::Pending,
+                StateProjection::Ready { target, request } => {
+                    let Ok(()) = ready!(target.poll_ready(cx));
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    let future = target.call(request);
+                    this.state.set(State::Call { future });
+                }
+                StateProjection::Call { future } => return future.poll(cx),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ModelRouteFuture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelRouteFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,209 @@
+//! A named set of upstreams to choose from.
+
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower::util::BoxCloneSyncService;
+use tower_service::Service;
+
+use crate::message::{ConfigError, Endpoint, ModelPattern, RequestBody, ResponseBody};
+
+/// One member of [`Upstreams`]: a complete stack, boxed once, with its name and what it can do.
+///
+/// It is a service itself. Each clone readies on its own.
+#[derive(Clone)]
+pub struct Target {
+    about: Arc<About>,
+    stack: BoxCloneSyncService<Request<RequestBody>, Response<ResponseBody>, Infallible>,
+}
+
+#[derive(Clone)]
+struct About {
+    name: Arc<str>,
+    label: Option<String>,
+    endpoints: Option<HashSet<Endpoint>>,
+    models: Option<Vec<ModelPattern>>,
+}
+
+impl Target {
+    /// The stack called `name`.
+    pub fn new<S>(name: impl Into<Arc<str>>, stack: S) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response<ResponseBody>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let about = About { name: name.into(), label: None, endpoints: None, models: None };
+        Self { about: Arc::new(about), stack: BoxCloneSyncService::new(stack) }
+    }
+
+    /// A name for people.
+    pub fn label(self, label: impl Into<String>) -> Self {
+        self.describe(|about| about.label = Some(label.into()))
+    }
+
+    /// Serves these endpoints only. All, unless it is said.
+    pub fn endpoints(self, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        self.describe(|about| about.endpoints = Some(endpoints.into_iter().collect()))
+    }
+
+    /// Serves these models only: names, or patterns with a `*`. All, unless it is said.
+    pub fn models(self, models: impl IntoIterator<Item = ModelPattern>) -> Self {
+        self.describe(|about| about.models = Some(models.into_iter().collect()))
+    }
+
+    fn describe(mut self, change: impl FnOnce(&mut About)) -> Self {
+        change(Arc::make_mut(&mut self.about));
+        self
+    }
+
+    /// The name under which it is chosen.
+    pub fn name(&self) -> &Arc<str> {
+        &self.about.name
+    }
+
+    /// Its name for people: the label, or else the name.
+    pub fn display_name(&self) -> &str {
+        self.about.label.as_deref().unwrap_or(&self.about.name)
+    }
+
+    /// Whether it serves `endpoint`.
+    pub fn serves_endpoint(&self, endpoint: Endpoint) -> bool {
+        self.about.endpoints.as_ref().is_none_or(|served| served.contains(&endpoint))
+    }
+
+    /// Whether it serves `model`; every model, where it does not say which.
+    pub fn serves_model(&self, model: &str) -> bool {
+        self.about.models.as_ref().is_none_or(|served| served.iter().any(|pattern| pattern.matches(model)))
+    }
+
+    /// Whether it names the models that it serves.
+    pub fn names_models(&self) -> bool {
+        self.about.models.is_some()
+    }
+}
+
+impl Service<Request<RequestBody>> for Target {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = TargetFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.stack.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> TargetFuture {
+        TargetFuture(self.stack.call(request))
+    }
+}
+
+/// The future of [`Target`].
+#[must_use = "futures do nothing unless polled"]
+pub struct TargetFuture(Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>);
+
+impl Future for TargetFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// A named set of [`Target`]s, in order of preference: what the layers that choose an upstream choose from.
+#[derive(Clone)]
+pub struct Upstreams {
+    targets: Arc<[Target]>,
+}
+
+/// Gathers [`Upstreams`].
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct UpstreamsBuilder {
+    targets: Vec<Target>,
+}
+
+impl Upstreams {
+    /// An empty set to add to.
+    pub fn builder() -> UpstreamsBuilder {
+        UpstreamsBuilder::default()
+    }
+
+    /// The target called `name`.
+    pub fn get(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| &**target.name() == name)
+    }
+
+    /// The targets in order of preference.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Target> {
+        self.targets.iter()
+    }
+
+    /// How many there are: at least one.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+impl UpstreamsBuilder {
+    /// Adds a target, less preferred than those before it.
+    pub fn add(mut self, target: Target) -> Self {
+        self.targets.push(target);
+        self
+    }
+
+    /// The set.
+    ///
+    /// # Errors
+    ///
+    /// When it is empty, or a name is empty or there twice.
+    pub fn build(self) -> Result<Upstreams, ConfigError> {
+        let mut names = HashSet::new();
+        for target in &self.targets {
+            if target.name().is_empty() {
+                return Err(ConfigError::new("upstreams", "a target has an empty name"));
+            }
+            if !names.insert(target.name()) {
+                return Err(ConfigError::new("upstreams", format!("{:?} is there twice", target.name())));
+            }
+        }
+        if self.targets.is_empty() {
+            return Err(ConfigError::new("upstreams", "there must be at least one"));
+        }
+        Ok(Upstreams { targets: self.targets.into() })
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("name", &self.about.name)
+            .field("label", &self.about.label)
+            .field("endpoints", &self.about.endpoints)
+            .field("models", &self.about.models)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TargetFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TargetFuture").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.targets.iter()).finish()
+    }
+}

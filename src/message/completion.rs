@@ -1,0 +1,80 @@
+//! How an answer ended.
+
+use http::{HeaderMap, header};
+use tokio::time::Instant;
+
+/// What was seen of an answer by the time it ended; given to every callback of
+/// [`ResponseBody::on_end`](super::ResponseBody::on_end).
+#[non_exhaustive]
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// How it ended.
+    pub end: End,
+    /// When the first byte of the body came from the upstream; `None` for a body without bytes.
+    pub first_byte_at: Option<Instant>,
+    /// When it ended.
+    pub ended_at: Instant,
+    /// Bytes of the body as the upstream sent it, before any layer changed it.
+    pub bytes: u64,
+}
+
+/// How an answer ended.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// In full: the body ended, or its declared length was reached, or its terminal event was seen. Whatever
+    /// happens after that does not change it.
+    Complete,
+    /// It broke before its end.
+    Failed(Failure),
+    /// The caller let go of it before its end. Neither the caller's nor the upstream's fault.
+    Cancelled,
+}
+
+/// Why an answer broke.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The body reported an error: a reset connection, a broken encoding, a deadline.
+    Body,
+    /// A stream ended without its terminal event.
+    Truncated,
+}
+
+/// What an answer's bytes are, and so how its end is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Media {
+    /// A `text/event-stream`, uncompressed.
+    EventStream,
+    /// JSON, uncompressed.
+    Json,
+    /// Anything else, and all that is compressed: never parsed.
+    #[default]
+    Opaque,
+}
+
+impl Media {
+    /// The media of an answer with these headers.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+        let essence = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .map_or("", |value| value.split(';').next().unwrap_or_default().trim());
+        if encoded {
+            Self::Opaque
+        } else if essence.eq_ignore_ascii_case("text/event-stream") {
+            Self::EventStream
+        } else if is_json(essence) {
+            Self::Json
+        } else {
+            Self::Opaque
+        }
+    }
+}
+
+/// Whether a content type, without its parameters, is JSON: `application/json`, or any `+json`.
+pub(crate) fn is_json(essence: &str) -> bool {
+    let suffix = essence.rsplit_once('+').map_or("", |(_, suffix)| suffix);
+    essence.eq_ignore_ascii_case("application/json") || suffix.eq_ignore_ascii_case("json")
+}

@@ -1,0 +1,234 @@
+//! Which API a path is, and what calling it a second time would do.
+
+use http::{Method, Request};
+
+use super::{Dialect, RequestBody};
+
+/// Which API of an LLM provider a request calls.
+///
+/// Recognised from method and path by [`Endpoint::of`]; an `Endpoint` in the request's extensions takes
+/// precedence, which is how a route of one's own opts in or out:
+///
+/// ```
+/// use http::Request;
+/// use tower_relay::message::{Endpoint, RequestBody};
+///
+/// let mut request = Request::post("/openai/v1/chat/completions").body(RequestBody::empty())?;
+/// assert_eq!(Endpoint::of(&request), Endpoint::ChatCompletions);
+///
+/// request.extensions_mut().insert(Endpoint::Other);
+/// assert_eq!(Endpoint::of(&request), Endpoint::Other);
+/// # Ok::<(), http::Error>(())
+/// ```
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// `POST …/chat/completions`, under any prefix.
+    ChatCompletions,
+    /// `POST …/v1/completions`.
+    Completions,
+    /// `POST …/v1/embeddings`.
+    Embeddings,
+    /// `POST …/v1/responses`.
+    Responses,
+    /// `POST …/v1/messages`, Anthropic's.
+    Messages,
+    /// `POST …/v1/messages/count_tokens`, Anthropic's.
+    CountTokens,
+    /// `POST …/v1/moderations`.
+    Moderations,
+    /// `POST …/v1/rerank` or `…/v2/rerank`.
+    Rerank,
+    /// `GET …/v1/models` and `GET …/v1/models/{id}`.
+    Models,
+    /// Anything else: passed on, never read.
+    Other,
+}
+
+/// What a request does at its upstream, and so how often it may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effects {
+    /// Only an answer comes of it: may be retried, split, fallen back, hedged, shadowed and cached.
+    Generate,
+    /// It reads or makes something that one upstream keeps: goes to one upstream, at most once after a byte was
+    /// sent.
+    Stateful,
+}
+
+impl Endpoint {
+    /// The endpoint that `request` calls.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        match request.extensions().get::<Self>() {
+            Some(endpoint) => *endpoint,
+            None => Self::from_path(request.method(), request.uri().path()),
+        }
+    }
+
+    /// The endpoint at `path` (without its query).
+    ///
+    /// `chat/completions` is recognised under any prefix. The shorter names are words that an application may
+    /// use for routes of its own, so they need a version (`/v1/embeddings`), a deployment
+    /// (`/openai/deployments/{name}/embeddings`, Azure's) or `openai` (`/v1beta/openai/embeddings`, Gemini's)
+    /// before them.
+    pub fn from_path(method: &Method, path: &str) -> Self {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let Some((head, last)) = path.rsplit_once('/') else { return Self::Other };
+        if *method == Method::POST {
+            match last {
+                "completions" if head.ends_with("/chat") => Self::ChatCompletions,
+                "completions" if is_api_root(head) => Self::Completions,
+                "embeddings" if is_api_root(head) => Self::Embeddings,
+                "responses" if is_api_root(head) => Self::Responses,
+                "messages" if is_api_root(head) => Self::Messages,
+                "count_tokens" if head.strip_suffix("/messages").is_some_and(is_api_root) => Self::CountTokens,
+                "moderations" if is_api_root(head) => Self::Moderations,
+                "rerank" if is_api_root(head) => Self::Rerank,
+                _ => Self::Other,
+            }
+        } else if *method == Method::GET {
+            // A model's id may itself hold slashes: `/v1/models/meta-llama/llama-4-maverick`.
+            match path.split_once("/models") {
+                Some((root, id)) if (id.is_empty() || id.starts_with('/')) && is_api_root(root) => Self::Models,
+                _ => Self::Other,
+            }
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Whether layers read the JSON body of such a request. All others pass unread, whatever they hold.
+    pub fn reads_json(self) -> bool {
+        !matches!(self, Self::Models | Self::Other)
+    }
+
+    /// The dialect in which this endpoint's callers expect errors.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
+            Self::Responses => Dialect::Responses,
+            _ => Dialect::OpenAi,
+        }
+    }
+
+    /// What sending `body` to this endpoint does there.
+    ///
+    /// A member that names something kept by an upstream, or asks it to keep something, makes a request
+    /// [`Stateful`](Effects::Stateful): `store`, `background`, `previous_response_id`, `conversation`,
+    /// `container`. OpenAI stores responses unless told `"store": false`, so only those that say so are
+    /// [`Generate`](Effects::Generate). A body that cannot be read is taken as `Stateful`.
+    pub fn effects(self, body: &RequestBody) -> Effects {
+        match self {
+            Self::Models => Effects::Generate,
+            Self::Other => Effects::Stateful,
+            _ => match body.members() {
+                Ok(Some(members)) if !keeps_state(self, members) => Effects::Generate,
+                _ => Effects::Stateful,
+            },
+        }
+    }
+
+    /// The name under which configuration, labels and logs know this endpoint.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat_completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
+            Self::Moderations => "moderations",
+            Self::Rerank => "rerank",
+            Self::Models => "models",
+            Self::Other => "other",
+        }
+    }
+}
+
+fn keeps_state(endpoint: Endpoint, members: crate::wire::json::Members<'_>) -> bool {
+    let is_true = |name| members.get(name).and_then(|value| value.as_bool()) == Some(true);
+    let is_named = |name| members.get(name).is_some_and(|value| !value.is_null());
+    let stored = match endpoint {
+        Endpoint::Responses => members.get("store").and_then(|value| value.as_bool()) != Some(false),
+        _ => is_true("store"),
+    };
+    stored
+        || is_true("background")
+        || ["previous_response_id", "conversation", "container"].into_iter().any(is_named)
+}
+
+/// Whether the short name of an endpoint may follow `head`.
+fn is_api_root(head: &str) -> bool {
+    let mut segments = head.rsplit('/');
+    let last = segments.next().unwrap_or_default();
+    let is_version = last
+        .strip_prefix('v')
+        .is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()));
+    is_version || last == "openai" || matches!(segments.next(), Some("deployments" | "engines"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_providers_are_recognised() {
+        for (path, endpoint) in [
+            ("/v1/chat/completions", Endpoint::ChatCompletions),
+            ("/v1/chat/completions/", Endpoint::ChatCompletions),
+            ("/chat/completions", Endpoint::ChatCompletions),
+            ("/openai/v1/chat/completions", Endpoint::ChatCompletions),
+            ("/openai/deployments/my-gpt/chat/completions", Endpoint::ChatCompletions),
+            ("/api/paas/v4/chat/completions", Endpoint::ChatCompletions),
+            ("/v1beta/openai/chat/completions", Endpoint::ChatCompletions),
+            ("/v1/completions", Endpoint::Completions),
+            ("/v1/embeddings", Endpoint::Embeddings),
+            ("/v1beta/openai/embeddings", Endpoint::Embeddings),
+            ("/openai/deployments/ada/embeddings", Endpoint::Embeddings),
+            ("/v1/responses", Endpoint::Responses),
+            ("/v1/messages", Endpoint::Messages),
+            ("/v1/messages/count_tokens", Endpoint::CountTokens),
+            ("/v1/moderations", Endpoint::Moderations),
+            ("/v2/rerank", Endpoint::Rerank),
+        ] {
+            assert_eq!(Endpoint::from_path(&Method::POST, path), endpoint, "{path}");
+        }
+        for path in ["/v1/models", "/v1/models/gpt-4.1", "/v1/models/meta-llama/llama-4-maverick"] {
+            assert_eq!(Endpoint::from_path(&Method::GET, path), Endpoint::Models, "{path}");
+        }
+    }
+
+    #[test]
+    fn routes_of_an_application_are_not_mistaken_for_an_api() {
+        for path in [
+            "", "/", "/messages", "/inbox/messages", "/api/responses", "/completions", "/v1", "/v1/files",
+            "/v1/responses/resp_1/cancel", "/views/embeddings", "/v1/chat", "/xchat/completions", "/deployments/a/b/embeddings",
+        ] {
+            assert_eq!(Endpoint::from_path(&Method::POST, path), Endpoint::Other, "{path}");
+        }
+        for path in ["/v1/chat/completions", "/v1/responses/resp_1", "/models", "/v1/modelsx"] {
+            assert_eq!(Endpoint::from_path(&Method::GET, path), Endpoint::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_an_upstream_keeps_is_stateful() {
+        use Effects::{Generate, Stateful};
+        let table: &[(Endpoint, &'static str, Effects)] = &[
+            (Endpoint::ChatCompletions, r#"{"model":"m"}"#, Generate),
+            (Endpoint::ChatCompletions, r#"{"model":"m","store":false}"#, Generate),
+            (Endpoint::ChatCompletions, r#"{"model":"m","store":true}"#, Stateful),
+            (Endpoint::Responses, r#"{"model":"m","store":false}"#, Generate),
+            (Endpoint::Responses, r#"{"model":"m"}"#, Stateful),
+            (Endpoint::Responses, r#"{"store":false,"background":true}"#, Stateful),
+            (Endpoint::Responses, r#"{"store":false,"previous_response_id":"resp_1"}"#, Stateful),
+            (Endpoint::Responses, r#"{"store":false,"previous_response_id":null}"#, Generate),
+            (Endpoint::Messages, r#"{"container":"c_1"}"#, Stateful),
+            (Endpoint::Embeddings, r#"{"input":"x"}"#, Generate),
+            (Endpoint::Embeddings, "not json", Stateful),
+            (Endpoint::Other, "{}", Stateful),
+        ];
+        for (endpoint, body, effects) in table {
+            assert_eq!(endpoint.effects(&RequestBody::json(*body)), *effects, "{endpoint:?} {body}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! What a conversation holds, counted without building it.
+
+use std::fmt;
+
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::wire::json::Members;
+
+/// Counts over the prompt of a request: `messages`, `input`, `prompt`, `system` and `instructions`.
+///
+/// Reads OpenAI's chat, completions, embeddings and Responses shapes and Anthropic's. Unknown shapes count as
+/// nothing, never as an error; what is nested deeper than 128 levels is not counted.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Messages, or items of a Responses `input`; 1 for a prompt that is one string.
+    pub messages: u64,
+    /// Length of all text in Unicode characters, after unescaping.
+    pub text_chars: u64,
+    /// Length of all text in UTF-8 bytes, after unescaping.
+    pub text_bytes: u64,
+    /// Tokens of prompts that come as lists of token ids.
+    pub tokens: u64,
+    /// Tools offered: members of `tools` and of the older `functions`.
+    pub tools: u64,
+    /// Images and other files among the content.
+    pub images: u64,
+    /// Messages that carry a tool call: `tool_calls`, or `function_call`, its older name.
+    pub tool_calls: u64,
+    /// Those of them that carry a `function_call`.
+    pub function_calls: u64,
+}
+
+impl Prompt {
+    pub(super) fn count(members: Members<'_>) -> Self {
+        let mut prompt = Self::default();
+        for (name, value) in members.iter() {
+            let level = match &*name {
+                "messages" | "input" | "prompt" => Level::Conversation,
+                "system" | "instructions" => Level::Content,
+                "tools" | "functions" => Level::Tools,
+                _ => continue,
+            };
+            let mut text = serde_json::Deserializer::from_slice(value.raw());
+            // The index has validated the text, so only its depth can stop the walk: what was counted stands.
+            let _ = Walk { level, prompt: &mut prompt }.deserialize(&mut text);
+        }
+        prompt
+    }
+
+    fn add_text(&mut self, text: &str) {
+        self.text_chars += text.chars().count() as u64;
+        self.text_bytes += text.len() as u64;
+    }
+}
+
+/// Where in a conversation a value stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Level {
+    /// A string, or a list of strings, tokens or messages.
+    Conversation,
+    /// One element of that list.
+    Message,
+    /// A string, or a list of parts; a part's own content is one again.
+    Content,
+    /// A list whose elements are only counted.
+    Tools,
+    /// A list of calls, or one call: whether there is any.
+    Calls,
+}
+
+/// Adds to `prompt` what the value at `level` holds.
+struct Walk<'a> {
+    level: Level,
+    prompt: &'a mut Prompt,
+}
+
+impl Walk<'_> {
+    fn at(&mut self, level: Level) -> Walk<'_> {
+        Walk { level, prompt: self.prompt }
+    }
+
+    fn member<'de, A: MapAccess<'de>>(&mut self, name: Name, map: &mut A) -> Result<(), A::Error> {
+        match (self.level, name) {
+            (Level::Message, Name::Content | Name::Output | Name::Text)
+            | (Level::Content, Name::Content | Name::Text | Name::Thinking | Name::Refusal) => {
+                map.next_value_seed(self.at(Level::Content))
+            }
+            (Level::Content, Name::File) => {
+                self.prompt.images += 1;
+                map.next_value::<IgnoredAny>().map(drop)
+            }
+            (Level::Message, Name::ToolCalls) => map.next_value_seed(self.at(Level::Calls)),
+            (Level::Message, Name::FunctionCall) => {
+                let call = u64::from(map.next_value::<Option<IgnoredAny>>()?.is_some());
+                self.prompt.function_calls += call;
+                self.prompt.tool_calls += call;
+                Ok(())
+            }
+            _ => map.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+}
+
+/// The members of messages and parts that are counted.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Name {
+    Content,
+    /// A tool's result in a Responses `input`.
+    Output,
+    Text,
+    Thinking,
+    Refusal,
+    ToolCalls,
+    FunctionCall,
+    /// OpenAI's names for a file, then Anthropic's.
+    #[serde(alias = "image_url", alias = "file_id", alias = "source")]
+    File,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        match self.level {
+            Level::Conversation | Level::Message => {
+                self.prompt.messages += 1;
+                self.prompt.add_text(text);
+            }
+            Level::Content => self.prompt.add_text(text),
+            Level::Tools | Level::Calls => {}
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        let mut elements = 0;
+        let child = match self.level {
+            Level::Conversation => Level::Message,
+            // A list within the list is a prompt of tokens.
+            Level::Message => {
+                self.prompt.messages += 1;
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    self.prompt.tokens += 1;
+                }
+                return Ok(());
+            }
+            Level::Content => Level::Content,
+            Level::Tools | Level::Calls => {
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    elements += 1;
+                }
+                if self.level == Level::Tools {
+                    self.prompt.tools += elements;
+                } else {
+                    self.prompt.tool_calls += u64::from(elements > 0);
+                }
+                return Ok(());
+            }
+        };
+        let tokens_before = self.prompt.tokens;
+        while list.next_element_seed(self.at(child))?.is_some() {}
+        // A flat list of tokens is one prompt.
+        if self.level == Level::Conversation && self.prompt.messages == 0 && self.prompt.tokens > tokens_before {
+            self.prompt.messages = 1;
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        match self.level {
+            Level::Message => self.prompt.messages += 1,
+            Level::Calls => self.prompt.tool_calls += 1,
+            _ => {}
+        }
+        while let Some(name) = map.next_key::<Name>()? {
+            self.member(name, &mut map)?;
+        }
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        if self.level == Level::Message {
+            self.prompt.tokens += 1;
+        }
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::message::RequestBody;
+
+    use super::Prompt;
+
+    fn prompt(json: &'static str) -> Prompt {
+        *RequestBody::json(json).prompt().unwrap()
+    }
+
+    #[test]
+    fn chat_messages_are_counted_with_their_parts() {
+        let counted = prompt(
+            r#"{"model":"m","messages":[
+                {"role":"system","content":"héllo"},
+                {"role":"user","content":[{"type":"text","text":"a\nb"},{"type":"image_url","image_url":{"url":"data:"}}]},
+                {"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},
+                {"role":"assistant","content":null,"tool_calls":[]},
+                {"role":"assistant","function_call":{"name":"f"}},
+                {"role":"tool","content":"42"}],
+              "tools":[{},{}],"functions":[{}]}"#,
+        );
+        assert_eq!(
+            counted,
+            Prompt {
+                messages: 6,
+                text_chars: 10,
+                text_bytes: 11,
+                tools: 3,
+                images: 1,
+                tool_calls: 2,
+                function_calls: 1,
+                ..Prompt::default()
+            }
+        );
+    }
+
+    #[test]
+    fn every_shape_of_input_is_read() {
+        let count = |json| {
+            let prompt = prompt(json);
+            (prompt.messages, prompt.text_bytes, prompt.tokens)
+        };
+        assert_eq!(count(r#"{"input":"abc"}"#), (1, 3, 0));
+        assert_eq!(count(r#"{"input":["ab","c"]}"#), (2, 3, 0));
+        assert_eq!(count(r#"{"input":[1,2,3]}"#), (1, 0, 3));
+        assert_eq!(count(r#"{"input":[[1,2],[3]]}"#), (2, 0, 3));
+        assert_eq!(count(r#"{"prompt":"abc"}"#), (1, 3, 0));
+        assert_eq!(count(r#"{"instructions":"ab","input":[{"role":"user","content":[{"type":"input_text","text":"c"}]}]}"#), (1, 3, 0));
+        assert_eq!(count(r#"{"input":[{"type":"function_call_output","output":"abc"}]}"#), (1, 3, 0));
+    }
+
+    #[test]
+    fn anthropics_blocks_and_tool_results_are_read() {
+        let counted = prompt(
+            r#"{"system":[{"type":"text","text":"ab"}],"messages":[{"role":"user","content":[
+                {"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"cd"}]},
+                {"type":"image","source":{"type":"base64","data":"xxxx"}}]}]}"#,
+        );
+        assert_eq!((counted.messages, counted.text_bytes, counted.images), (1, 4, 1));
+    }
+
+    #[test]
+    fn odd_shapes_count_as_nothing() {
+        for json in [r"{}", r#"{"messages":null}"#, r#"{"messages":7}"#, r#"{"messages":{"a":1}}"#, r#"{"tools":"x"}"#] {
+            assert_eq!(prompt(json), Prompt::default(), "{json}");
+        }
+        let deep = format!(r#"{{"messages":[{{"content":{}1{}}}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(RequestBody::json(deep).prompt().unwrap().messages, 1);
+    }
+}

@@ -1,0 +1,103 @@
+//! The name under which everything that belongs to one request is found again.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header that carries a [`RequestId`], on requests and answers.
+pub const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
+
+/// The longest id that is taken over from a caller, in bytes.
+const MAX_LEN: usize = 128;
+
+/// A request's id: taken over from the caller's `x-relay-request-id`, or made.
+///
+/// Stands in the extensions of the request and of its answer.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// An id of 32 hexadecimal digits: half of it random per process, half of it never the same twice in one.
+    pub fn generate() -> Self {
+        static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("process"));
+        static MIX: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("mix"));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+
+        // Uniqueness is all that is asked of the counter: no other memory hangs on it.
+        let sequence = scramble(NEXT.fetch_add(1, Ordering::Relaxed) ^ *MIX);
+        let text = format!("{:016x}{sequence:016x}", *PROCESS);
+        // Hexadecimal digits are always a valid header value.
+        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("invalid")))
+    }
+
+    /// The id that the caller sent, where it is one: at most 128 visible ASCII characters.
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(X_RELAY_REQUEST_ID)?;
+        let text = value.as_bytes();
+        (!text.is_empty() && text.len() <= MAX_LEN && text.iter().all(u8::is_ascii_graphic))
+            .then(|| Self(value.clone()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// The id as the value of a header.
+    pub fn to_header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+/// The finalizer of SplitMix64: a bijection, so distinct counters stay distinct.
+fn scramble(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestId({})", self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn made_ids_are_distinct_and_hexadecimal() {
+        let ids: HashSet<_> = (0..10_000).map(|_| RequestId::generate().to_string()).collect();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+    }
+
+    #[test]
+    fn only_a_plain_and_short_id_is_taken_over() {
+        let from = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_RELAY_REQUEST_ID, HeaderValue::from_str(value).unwrap());
+            RequestId::from_headers(&headers)
+        };
+        assert_eq!(from("req-7").unwrap().as_str(), "req-7");
+        assert_eq!(from(""), None);
+        assert_eq!(from("a b"), None);
+        assert_eq!(from(&"x".repeat(129)), None);
+    }
+}

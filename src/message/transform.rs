@@ -1,0 +1,216 @@
+//! Changing an answer on its way to the caller.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Response, header};
+use http_body::Frame;
+use sync_wrapper::SyncWrapper;
+
+use super::{BoxError, ResponseBody};
+
+/// Changes the bytes of an answer as they pass. Registered with [`ResponseBody::transform`] or [`transform`].
+///
+/// Everything is pushed into [`Output`]: what is not pushed is gone. An error ends the answer as broken, after what
+/// was pushed before it.
+pub trait Transform: Send {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// Ends the answer as broken.
+    fn data(&mut self, data: Bytes, output: &mut Output<'_>) -> Result<(), BoxError>;
+
+    /// The upstream's answer has ended in full: the last chance to push.
+    ///
+    /// # Errors
+    ///
+    /// Ends the answer as broken.
+    fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let _ = output;
+        Ok(())
+    }
+
+    /// The upstream's answer broke with `error`: the last chance to push, and to say what the caller gets to see.
+    fn fail(&mut self, error: BoxError, output: &mut Output<'_>) -> BoxError {
+        let _ = output;
+        error
+    }
+
+    /// Asked whenever the upstream has nothing to hand on, for a transform that acts by time. One that returns
+    /// `Pending` must have its waker registered, or never need to act.
+    ///
+    /// # Errors
+    ///
+    /// Ends the answer as broken.
+    fn poll(&mut self, cx: &mut Context<'_>, output: &mut Output<'_>) -> Poll<Result<(), BoxError>> {
+        let _ = (cx, output);
+        Poll::Pending
+    }
+
+    /// Whether as many bytes are pushed as are taken, so that the answer's declared length still holds.
+    fn keeps_length(&self) -> bool {
+        false
+    }
+}
+
+/// Where a [`Transform`] pushes to: the next transform, or the caller.
+pub struct Output<'a> {
+    stages: &'a mut [Stage],
+    queue: &'a mut VecDeque<Bytes>,
+}
+
+impl Output<'_> {
+    /// Hands `data` on.
+    ///
+    /// # Errors
+    ///
+    /// That of a later transform, which is to be returned.
+    pub fn push(&mut self, data: Bytes) -> Result<(), BoxError> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        match self.stages.split_first_mut() {
+            None => {
+                self.queue.push_back(data);
+                Ok(())
+            }
+            Some((stage, stages)) => {
+                stage.get_mut().data(data, &mut Output { stages, queue: self.queue })
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Output<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("queued", &self.queue.len()).finish_non_exhaustive()
+    }
+}
+
+type Stage = SyncWrapper<Box<dyn Transform>>;
+
+/// Changes `response`'s body by `transform`, and removes the headers that describe the bytes it had: length, entity
+/// tag, digests and ranges.
+pub fn transform(
+    mut response: Response<ResponseBody>,
+    transform: impl Transform + 'static,
+) -> Response<ResponseBody> {
+    const STALE: [HeaderName; 7] = [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::ETAG,
+        header::ACCEPT_RANGES,
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("digest"),
+        HeaderName::from_static("content-digest"),
+    ];
+    if !transform.keeps_length() {
+        for name in STALE {
+            response.headers_mut().remove(name);
+        }
+    }
+    response.map(|body| body.transform(transform))
+}
+
+/// The transforms of one body, and what they have pushed but the caller has not yet taken.
+#[derive(Default)]
+pub(super) struct Pipeline {
+    stages: Vec<Stage>,
+    queue: VecDeque<Bytes>,
+    trailers: Option<HeaderMap>,
+    error: Option<BoxError>,
+    finished: bool,
+    changes_length: bool,
+}
+
+impl Pipeline {
+    pub(super) fn push(&mut self, transform: impl Transform + 'static) {
+        self.changes_length |= !transform.keeps_length();
+        self.stages.push(SyncWrapper::new(Box::new(transform)));
+    }
+
+    /// Takes in a frame of the source, or its error.
+    pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, BoxError>) {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => {
+                let pushed = Output { stages: &mut self.stages, queue: &mut self.queue }.push(data);
+                self.stop_on(pushed);
+            }
+            Ok(Err(other)) => self.trailers = other.into_trailers().ok(),
+            Err(error) => {
+                let mut error = error;
+                self.for_each(|stage, output| {
+                    let cause = std::mem::replace(&mut error, "the answer broke".into());
+                    error = stage.fail(cause, output);
+                    Ok(())
+                });
+                self.stop_on(Err(error));
+            }
+        }
+    }
+
+    /// Lets every transform push its last, once; whether anything is left to take.
+    pub(super) fn finish(&mut self) -> bool {
+        if !self.finished {
+            self.for_each(|stage, output| stage.end(output));
+            self.finished = true;
+        }
+        !self.is_finished()
+    }
+
+    /// Lets every transform act by time; ready when one did.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.for_each(|stage, output| match stage.poll(cx, output) {
+            Poll::Ready(acted) => acted,
+            Poll::Pending => Ok(()),
+        });
+        if self.queue.is_empty() && self.error.is_none() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// What the caller gets next.
+    pub(super) fn pop(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
+        if let Some(data) = self.queue.pop_front() {
+            return Some(Ok(Frame::data(data)));
+        }
+        if let Some(error) = self.error.take() {
+            return Some(Err(error));
+        }
+        if self.finished { self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))) } else { None }
+    }
+
+    /// Whether every transform has pushed its last and all of it was taken.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished && self.queue.is_empty() && self.error.is_none() && self.trailers.is_none()
+    }
+
+    pub(super) fn keeps_length(&self) -> bool {
+        !self.changes_length
+    }
+
+    /// Bytes pushed and not yet taken.
+    pub(super) fn queued(&self) -> u64 {
+        self.queue.iter().map(|data| data.len() as u64).sum()
+    }
+
+    /// Runs `act` on each transform with the ones after it as its output, until one fails.
+    fn for_each(&mut self, mut act: impl FnMut(&mut dyn Transform, &mut Output<'_>) -> Result<(), BoxError>) {
+        let mut stages = self.stages.as_mut_slice();
+        let mut result = Ok(());
+        while let (Ok(()), Some((stage, rest))) = (&result, stages.split_first_mut()) {
+            result = act(stage.get_mut().as_mut(), &mut Output { stages: rest, queue: &mut self.queue });
+            stages = rest;
+        }
+        self.stop_on(result);
+    }
+
+    fn stop_on(&mut self, result: Result<(), BoxError>) {
+        if let Err(error) = result {
+            self.error.get_or_insert(error);
+            self.finished = true;
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{EdgeFuture, collect::Collect, layer::Shared};
+use crate::message::{BoxError, Deadline, Endpoint, RequestBody, RequestId, ResponseBody, is_json};
+
+/// The service of [`EdgeLayer`](super::EdgeLayer).
+#[derive(Debug, Clone)]
+pub struct Edge<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Edge<S> {
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, C> Service<Request<B>> for Edge<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<C>> + Clone,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    C: Body<Data = Bytes> + Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = EdgeFuture<S, B>;
+
+    /// Always ready: the inner service is asked once the body is there, so that a slow caller keeps nothing of it
+    /// waiting.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> EdgeFuture<S, B> {
+        let endpoint = Endpoint::of(&request);
+        let inner = self.inner.clone();
+        if !self.shared.guards(endpoint) {
+            return EdgeFuture::pass(inner, endpoint, request.map(RequestBody::new));
+        }
+
+        let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::generate);
+        let deadline = Deadline::after(self.shared.deadline());
+        let deadline = Deadline::of(request.extensions()).map_or(deadline, |outer| outer.min(deadline));
+        request.extensions_mut().insert(id.clone());
+        request.extensions_mut().insert(deadline);
+
+        if endpoint.reads_json() && is_readable(request.headers()) {
+            let (parts, body) = request.into_parts();
+            let collect =
+                Collect::new(body, self.shared.max_body(endpoint), &self.shared.held, self.shared.body_timeout());
+            EdgeFuture::collect(inner, endpoint, id, deadline, Request::from_parts(parts, ()), collect)
+        } else {
+            EdgeFuture::guard(inner, endpoint, id, deadline, request.map(RequestBody::new))
+        }
+    }
+}
+
+/// Whether a body with these headers is JSON as it stands: of that type, or of none, and not compressed.
+fn is_readable(headers: &HeaderMap) -> bool {
+    let json = headers.get(header::CONTENT_TYPE).is_none_or(|value| {
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        is_json(essence.trim())
+    });
+    json && headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
+}

@@ -1,0 +1,184 @@
+//! `/v1/models` and `/v1/models/{id}`.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use arc_swap::ArcSwap;
+use http::{Method, Request, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use tower_service::Service;
+
+use super::json::respond;
+use crate::message::{ApiError, Dialect, ResponseBody};
+
+/// OpenAI's list of models, for a relay's own names: answers `GET …/models` and `GET …/models/{id}`.
+///
+/// Clones share the list; [`Models::set`] replaces it for all of them at once.
+///
+/// ```
+/// use axum::Router;
+/// use tower_relay::server::{Model, Models};
+///
+/// let models = Models::new([Model::new("gpt-4.1", "openai"), Model::new("fast", "relay")]);
+/// let app: Router = Router::new()
+///     .route_service("/v1/models", models.clone())
+///     .route_service("/v1/models/{*id}", models);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Models {
+    list: Arc<ArcSwap<Vec<Model>>>,
+}
+
+/// One entry of [`Models`], as OpenAI writes it.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// The name that requests ask for.
+    pub id: String,
+    object: Object,
+    /// When it was made, in seconds since 1970; 0 where that is not known.
+    pub created: u64,
+    /// Who offers it.
+    pub owned_by: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Object {
+    #[default]
+    Model,
+    List,
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    object: Object,
+    data: &'a [Model],
+}
+
+impl Model {
+    /// The model `id`, offered by `owned_by`.
+    pub fn new(id: impl Into<String>, owned_by: impl Into<String>) -> Self {
+        Self { id: id.into(), object: Object::Model, created: 0, owned_by: owned_by.into() }
+    }
+}
+
+impl Models {
+    /// This list.
+    pub fn new(models: impl IntoIterator<Item = Model>) -> Self {
+        Self { list: Arc::new(ArcSwap::from_pointee(models.into_iter().collect())) }
+    }
+
+    /// Replaces the list: requests from now on see the new one whole.
+    pub fn set(&self, models: impl IntoIterator<Item = Model>) {
+        self.list.store(Arc::new(models.into_iter().collect()));
+    }
+
+    fn answer<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+        if *request.method() != Method::GET && *request.method() != Method::HEAD {
+            let message = "models can only be read: use GET";
+            return ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message)
+                .to_response(Dialect::OpenAi);
+        }
+        let models = self.list.load();
+        let path = request.uri().path().trim_end_matches('/');
+        // Behind a router that strips prefixes the whole path may be the id.
+        let id = path.split_once("/models").map_or(path, |(_, id)| id).trim_start_matches('/');
+        if id.is_empty() {
+            return respond(StatusCode::OK, &List { object: Object::List, data: &models });
+        }
+        let id = percent_decode(id);
+        match models.iter().find(|model| model.id == id) {
+            Some(model) => respond(StatusCode::OK, model),
+            None => ApiError::new(
+                StatusCode::NOT_FOUND,
+                "invalid_request_error",
+                format!("The model '{id}' does not exist or you do not have access to it."),
+            )
+            .with_param("model")
+            .with_code("model_not_found")
+            .to_response(Dialect::OpenAi),
+        }
+    }
+}
+
+/// Clients escape the slashes of names such as `openai/gpt-4.1`.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match escaped {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl<B> Service<Request<B>> for Models {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<ResponseBody>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.answer(&request)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn get(models: &Models, method: Method, path: &str) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let response = models.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        (status, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_list_and_each_of_its_models_are_openais() {
+        let models = Models::new([Model::new("a", "x"), Model::new("org/b", "y")]);
+        let list = r#"{"object":"list","data":[{"id":"a","object":"model","created":0,"owned_by":"x"},{"id":"org/b","object":"model","created":0,"owned_by":"y"}]}"#;
+        assert_eq!(get(&models, Method::GET, "/v1/models").await, (StatusCode::OK, list.to_owned()));
+        assert_eq!(get(&models, Method::GET, "/v1/models/").await.0, StatusCode::OK);
+        let b = r#"{"id":"org/b","object":"model","created":0,"owned_by":"y"}"#;
+        for path in ["/v1/models/org/b", "/v1/models/org%2Fb", "/org/b"] {
+            assert_eq!(get(&models, Method::GET, path).await, (StatusCode::OK, b.to_owned()), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_model_is_openais_404() {
+        let (status, body) = get(&Models::default(), Method::GET, "/v1/models/gpt-9").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(body.contains(r#""code":"model_not_found""#), "{body}");
+        assert_eq!(get(&Models::default(), Method::DELETE, "/v1/models/x").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[tokio::test]
+    async fn clones_see_a_new_list() {
+        let models = Models::default();
+        let clone = models.clone();
+        models.set([Model::new("new", "x")]);
+        assert_eq!(get(&clone, Method::GET, "/v1/models/new").await.0, StatusCode::OK);
+    }
+}
