@@ -1,0 +1,273 @@
+use std::{borrow::Cow, fmt, ops::Range};
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Index, Value, index::Member, value::name_is};
+
+/// Changes to the top-level members of one JSON object, applied in one copy of the text.
+///
+/// Whatever is not named stays byte-identical, whitespace included.
+pub struct Edit<'a> {
+    /// The text up to the first member.
+    head: &'a [u8],
+    slots: Vec<Slot<'a>>,
+    /// The text after the last member.
+    tail: &'a [u8],
+    open: usize,
+    changed: bool,
+}
+
+/// One member of the result, in the order of writing.
+struct Slot<'a> {
+    /// The comma before it with the whitespace around, as far as a member precedes.
+    comma: &'a [u8],
+    name: Cow<'a, [u8]>,
+    /// The colon with the whitespace around.
+    colon: &'a [u8],
+    value: Cow<'a, [u8]>,
+}
+
+impl<'a> Edit<'a> {
+    pub(super) fn new(text: &'a [u8], index: &Index) -> Self {
+        let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
+        let inside = index.open.saturating_add(1);
+        let mut end = index
+            .members
+            .first()
+            .map_or(inside, |first| first.name.start);
+        let head = slice(0..end);
+
+        // Room for one more, as most edits replace, and some add one member.
+        let mut slots = Vec::with_capacity(index.members.len() + 1);
+        for Member { name, value } in &index.members {
+            slots.push(Slot {
+                comma: slice(end..name.start),
+                name: slice(name.clone()).into(),
+                colon: slice(name.end..value.start),
+                value: slice(value.clone()).into(),
+            });
+            end = value.end;
+        }
+        Self {
+            head,
+            slots,
+            tail: slice(end..text.len()),
+            open: index.open,
+            changed: false,
+        }
+    }
+
+    /// Whether the result will differ from the text that was there, so that an edit that changed nothing need not
+    /// be finished.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Whether there is a member with this name, after the changes so far.
+    pub fn contains(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    /// Sets a member: its value is replaced where it stands, or the member is added at the end of the object.
+    ///
+    /// An edit may go beyond [`MAX_MEMBERS`](super::MAX_MEMBERS), as its author is not the caller.
+    pub fn set(&mut self, name: &str, value: impl Into<NewValue<'a>>) -> &mut Self {
+        let NewValue { raw: value } = value.into();
+        match self.slot(name) {
+            Some(slot) if slot.value == value => return self,
+            Some(slot) => slot.value = value,
+            None => self.slots.push(Slot {
+                comma: b",",
+                name: NewValue::from(name).raw,
+                colon: b":",
+                value,
+            }),
+        }
+        self.changed = true;
+        self
+    }
+
+    /// Gives a member another name where it stands and keeps its value; whether there was such a member.
+    ///
+    /// # Errors
+    ///
+    /// When a member of the new name is there already. Nothing is changed then: the caller decides which of the two
+    /// counts and [removes](Self::remove) the other.
+    pub fn rename(&mut self, old: &str, new: &str) -> Result<bool, MemberExists> {
+        if old == new || !self.contains(old) {
+            return Ok(self.contains(old));
+        }
+        if self.contains(new) {
+            return Err(MemberExists { name: new.into() });
+        }
+        if let Some(slot) = self.slot(old) {
+            slot.name = NewValue::from(new).raw;
+            self.changed = true;
+        }
+        Ok(true)
+    }
+
+    /// Removes a member together with one comma; whether there was such a member.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let position = self.position(name);
+        if let Some(position) = position {
+            self.slots.remove(position);
+            self.changed = true;
+        }
+        position.is_some()
+    }
+
+    /// The new text and its index, which is shifted from the old one and equals what parsing would give.
+    pub fn finish(self) -> (Bytes, Index) {
+        let (text, index) = self.write();
+        (text.into(), index)
+    }
+
+    pub(super) fn write(mut self) -> (Vec<u8>, Index) {
+        if let Some(first) = self.slots.first_mut() {
+            first.comma = b"";
+        }
+        let slots = self.slots.iter().map(Slot::len).sum::<usize>();
+        let mut text = Vec::with_capacity(self.head.len() + slots + self.tail.len());
+        let mut put = |bytes: &[u8]| {
+            let start = text.len();
+            text.extend_from_slice(bytes);
+            start..text.len()
+        };
+
+        put(self.head);
+        let write_slot = |slot: &Slot<'_>| {
+            put(slot.comma);
+            let name = put(&slot.name);
+            put(slot.colon);
+            Member {
+                name,
+                value: put(&slot.value),
+            }
+        };
+        let members = self.slots.iter().map(write_slot).collect();
+        put(self.tail);
+        (
+            text,
+            Index {
+                open: self.open,
+                members,
+            },
+        )
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.slots.iter().position(|slot| name_is(&slot.name, name))
+    }
+
+    fn slot(&mut self, name: &str) -> Option<&mut Slot<'a>> {
+        self.slots.iter_mut().find(|slot| name_is(&slot.name, name))
+    }
+}
+
+impl fmt::Debug for Edit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edit")
+            .field("members", &self.slots.len())
+            .field("changed", &self.changed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Slot<'_> {
+    fn len(&self) -> usize {
+        self.comma.len() + self.name.len() + self.colon.len() + self.value.len()
+    }
+}
+
+/// A rename that would have made two members of one name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a member named {name:?} is there already")]
+pub struct MemberExists {
+    /// The name asked for.
+    pub name: String,
+}
+
+/// A JSON value to be written. Valid by construction: from a Rust string, number or truth value, from a value of
+/// another object, or from what serde_json made.
+///
+/// A `&str` becomes a JSON string; JSON text goes through [`RawValue`].
+#[derive(Clone)]
+pub struct NewValue<'a> {
+    raw: Cow<'a, [u8]>,
+}
+
+impl NewValue<'_> {
+    /// Encodes any serializable value.
+    ///
+    /// # Errors
+    ///
+    /// When `value` refuses, or has a map whose keys are not strings.
+    pub fn serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            raw: serde_json::to_vec(value)?.into(),
+        })
+    }
+
+    fn owned(json: String) -> Self {
+        Self {
+            raw: json.into_bytes().into(),
+        }
+    }
+}
+
+impl fmt::Debug for NewValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Value::new(&self.raw).fmt(f)
+    }
+}
+
+impl From<&str> for NewValue<'_> {
+    fn from(text: &str) -> Self {
+        serde_json::Value::from(text).into()
+    }
+}
+
+impl From<bool> for NewValue<'_> {
+    fn from(value: bool) -> Self {
+        Self {
+            raw: Cow::Borrowed(if value { b"true" } else { b"false" }),
+        }
+    }
+}
+
+impl From<u64> for NewValue<'_> {
+    fn from(number: u64) -> Self {
+        Self::owned(number.to_string())
+    }
+}
+
+impl From<serde_json::Value> for NewValue<'_> {
+    fn from(value: serde_json::Value) -> Self {
+        Self::owned(value.to_string())
+    }
+}
+
+impl<'a> From<Value<'a>> for NewValue<'a> {
+    fn from(value: Value<'a>) -> Self {
+        Self {
+            raw: value.raw().into(),
+        }
+    }
+}
+
+impl<'a> From<&'a RawValue> for NewValue<'a> {
+    fn from(json: &'a RawValue) -> Self {
+        Self {
+            raw: json.get().as_bytes().into(),
+        }
+    }
+}
+
+impl From<Box<RawValue>> for NewValue<'_> {
+    fn from(json: Box<RawValue>) -> Self {
+        Self::owned(String::from(Box::<str>::from(json)))
+    }
+}

@@ -1,0 +1,218 @@
+use std::{borrow::Cow, collections::HashSet, fmt, ops::Range};
+
+use memchr::memchr;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{
+    Edit, JsonError, JsonErrorKind, Value,
+    value::{name_is, unescape},
+};
+
+/// The most top-level members an object may have, which bounds an index at 16 KiB.
+///
+/// The largest documented request of the LLM APIs has about 40.
+pub const MAX_MEMBERS: usize = 512;
+
+/// Up to this many plain names are compared pairwise, which costs less than the allocation of a set.
+const FEW_MEMBERS: usize = 16;
+
+/// Where the top-level members of one JSON object lie in its text. Owns no text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// The offset of the opening brace.
+    pub(super) open: usize,
+    pub(super) members: Box<[Member]>,
+}
+
+/// One member: its name with the quotes, and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+impl Index {
+    /// Validates `text` and finds its members.
+    ///
+    /// Time is linear in the text; memory is one list of members, and up to a bit per nesting level while parsing.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not JSON, is not an object, names a top-level member twice, or has more than
+    /// [`MAX_MEMBERS`] of them.
+    pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
+        let json = std::str::from_utf8(text)
+            .map_err(|error| JsonError::malformed(text, error.valid_up_to(), "invalid UTF-8"))?;
+        let open = json
+            .bytes()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+            .count();
+        if text.get(open) != Some(&b'{') {
+            return Err(match serde_json::from_str::<IgnoredAny>(json) {
+                Ok(_) => JsonError::at(text, open, JsonErrorKind::NotAnObject),
+                Err(error) => JsonError::from_serde(text, &error),
+            });
+        }
+
+        let mut members = Vec::with_capacity(FEW_MEMBERS);
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let outcome = reader
+            .deserialize_map(Scan {
+                json,
+                members: &mut members,
+            })
+            .and_then(|()| reader.end());
+        if let Some(excess) = members.get(MAX_MEMBERS) {
+            return Err(JsonError::at(
+                text,
+                excess.name.start,
+                JsonErrorKind::TooManyMembers,
+            ));
+        }
+        outcome.map_err(|error| JsonError::from_serde(text, &error))?;
+
+        let index = Self {
+            open,
+            members: members.into_boxed_slice(),
+        };
+        index.members(text).check_names()?;
+        Ok(index)
+    }
+
+    /// The members, read from the text this index was made of.
+    ///
+    /// With any other text the answers are meaningless; there is no panic.
+    pub fn members<'a>(&'a self, text: &'a [u8]) -> Members<'a> {
+        Members { text, index: self }
+    }
+}
+
+struct Scan<'s, 'de> {
+    json: &'de str,
+    members: &'s mut Vec<Member>,
+}
+
+impl<'de> Visitor<'de> for Scan<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let start = self.json.as_ptr().addr();
+        let range = |raw: &RawValue| {
+            let from = raw.get().as_ptr().addr() - start;
+            from..from + raw.get().len()
+        };
+        while let Some(name) = map.next_key::<&RawValue>()? {
+            let name = range(name);
+            if self.members.len() == MAX_MEMBERS {
+                self.members.push(Member { name, value: 0..0 });
+                return Err(A::Error::custom("too many members"));
+            }
+            let value = range(map.next_value()?);
+            self.members.push(Member { name, value });
+        }
+        Ok(())
+    }
+}
+
+/// The members of one JSON object: its text and its [`Index`] put together.
+#[derive(Clone, Copy)]
+pub struct Members<'a> {
+    text: &'a [u8],
+    index: &'a Index,
+}
+
+impl<'a> Members<'a> {
+    /// The value of the member with this name, however the name is escaped in the text.
+    pub fn get(self, name: &str) -> Option<Value<'a>> {
+        let member = self
+            .index
+            .members
+            .iter()
+            .find(|member| name_is(self.slice(&member.name), name))?;
+        Some(Value::new(self.slice(&member.value)))
+    }
+
+    /// Whether there is a member with this name, be it `null`.
+    pub fn contains(self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// How many members there are.
+    pub fn len(self) -> usize {
+        self.index.members.len()
+    }
+
+    /// Whether the object is `{}`.
+    pub fn is_empty(self) -> bool {
+        self.index.members.is_empty()
+    }
+
+    /// The members in the order of the text, with their names unescaped.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = (Cow<'a, str>, Value<'a>)> {
+        self.index.members.iter().map(move |member| {
+            let name = unescape(self.slice(&member.name)).unwrap_or_default();
+            (name, Value::new(self.slice(&member.value)))
+        })
+    }
+
+    /// Begins an edit of the object.
+    pub fn edit(self) -> Edit<'a> {
+        Edit::new(self.text, self.index)
+    }
+
+    fn slice(self, range: &Range<usize>) -> &'a [u8] {
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+
+    fn check_names(self) -> Result<(), JsonError> {
+        let members = &self.index.members;
+        let plain = |member: &Member| memchr(b'\\', self.slice(&member.name)).is_none();
+        if members.len() <= FEW_MEMBERS && members.iter().all(plain) {
+            let twice = members.iter().enumerate().find(|(at, member)| {
+                let name = self.slice(&member.name);
+                members
+                    .iter()
+                    .take(*at)
+                    .any(|earlier| self.slice(&earlier.name) == name)
+            });
+            return match twice {
+                Some((_, member)) => Err(self.duplicate(member)),
+                None => Ok(()),
+            };
+        }
+
+        let mut seen = HashSet::with_capacity(members.len());
+        for member in members {
+            let name = unescape(self.slice(&member.name)).ok_or_else(|| {
+                JsonError::malformed(
+                    self.text,
+                    member.name.start,
+                    "lone surrogate in a member name",
+                )
+            })?;
+            if !seen.insert(name) {
+                return Err(self.duplicate(member));
+            }
+        }
+        Ok(())
+    }
+
+    fn duplicate(self, member: &Member) -> JsonError {
+        let name = unescape(self.slice(&member.name)).unwrap_or_default();
+        JsonError::duplicate(self.text, member.name.start, &name)
+    }
+}
+
+impl fmt::Debug for Members<'_> {
+    /// Names only: values are the caller's words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
