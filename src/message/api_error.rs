@@ -6,7 +6,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::ResponseBody;
-use crate::wire::retry_after;
+use crate::wire::{
+    json::{JsonError, JsonErrorKind},
+    retry_after,
+};
 
 /// An error in the terms of OpenAI's API, written in the dialect that the caller's endpoint speaks.
 ///
@@ -166,6 +169,23 @@ impl std::fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+/// A request that cannot be read is the caller's error: the message says what is wrong, and where.
+impl From<JsonError> for ApiError {
+    fn from(error: JsonError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&JsonError> for ApiError {
+    fn from(error: &JsonError) -> Self {
+        let refused = Self::invalid_request(format!("the request's body cannot be read: {error}")).with_code("invalid_json");
+        match error.kind() {
+            JsonErrorKind::Duplicate(name) => refused.with_param(name.clone()),
+            _ => refused,
+        }
+    }
+}
 
 #[derive(Serialize)]
 struct OpenAiBody<'a> {

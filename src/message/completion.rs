@@ -35,10 +35,16 @@ pub enum End {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Failure {
-    /// The body reported an error: a reset connection, a broken encoding, a deadline.
+    /// The body reported an error: a reset connection, a broken encoding.
     Body,
+    /// The request's [`Deadline`](super::Deadline) passed.
+    Deadline,
+    /// An event was longer than is ever held.
+    FrameTooLong,
     /// A stream ended without its terminal event.
     Truncated,
+    /// A layer that was to change the answer could not go on.
+    Transform,
 }
 
 /// What an answer's bytes are, and so how its end is told.

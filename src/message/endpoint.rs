@@ -1,6 +1,7 @@
 //! Which API a path is, and what calling it a second time would do.
 
 use http::{Method, Request};
+use serde::{Deserialize, Serialize};
 
 use super::{Dialect, RequestBody};
 
@@ -21,7 +22,8 @@ use super::{Dialect, RequestBody};
 /// # Ok::<(), http::Error>(())
 /// ```
 #[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// `POST …/chat/completions`, under any prefix.
     ChatCompletions,

@@ -33,6 +33,7 @@ pub use self::{
     config_error::ConfigError,
     deadline::Deadline,
     endpoint::{Effects, Endpoint},
+    events::{Edited, edit_answer},
     model_pattern::ModelPattern,
     or_refused::OrRefused,
     prompt::Prompt,

@@ -91,9 +91,9 @@ impl RequestBody {
 
     /// The bytes, where they are held.
     pub fn as_bytes(&self) -> Option<&Bytes> {
-        const EMPTY: &Bytes = &Bytes::new();
+        static EMPTY: Bytes = Bytes::new();
         match &self.0 {
-            Kind::Empty => Some(EMPTY),
+            Kind::Empty => Some(&EMPTY),
             Kind::Json(json) => Some(&json.text),
             Kind::Bytes(bytes) => Some(bytes),
             Kind::Stream(_) => None,

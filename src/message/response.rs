@@ -1,18 +1,19 @@
 //! The answer's body: forwarded as it comes, watched to its end.
 
 use std::{
-    collections::VecDeque,
     fmt,
+    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep_until};
 
 use super::{
-    BoxError, Completion, End, Media,
+    BoxError, Completion, Deadline, Failure, Media,
     boxed::{BoxedBody, unwrap_same},
     transform::{Pipeline, Transform},
     watch::Watch,
@@ -30,6 +31,14 @@ pub struct ResponseBody {
     media: Media,
     pipeline: Option<Box<Pipeline>>,
     watch: Option<Box<Watch>>,
+    deadline: Option<Expiry>,
+}
+
+/// When the answer must be whole.
+struct Expiry {
+    deadline: Deadline,
+    /// Made when first waited for, unless one that was waited for already was handed on.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 enum Source {
@@ -68,7 +77,7 @@ impl ResponseBody {
     }
 
     fn of(source: Source) -> Self {
-        Self { source, media: Media::Opaque, pipeline: None, watch: None }
+        Self { source, media: Media::Opaque, pipeline: None, watch: None, deadline: None }
     }
 
     /// States what the bytes are, for a body made by hand.
@@ -107,15 +116,32 @@ impl ResponseBody {
         self
     }
 
-    /// Takes in the next frame of the source; `None` when there is nothing to hand on yet.
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    /// Breaks the answer off at `deadline`, unless it has ended by then. `timer` is one for the same moment, where
+    /// somebody had to wait already.
+    pub(crate) fn expire(mut self, deadline: Deadline, timer: Option<Pin<Box<Sleep>>>) -> Self {
+        if !self.is_end_stream() {
+            self.deadline = Some(Expiry { deadline, timer });
+        }
+        self
+    }
+
+    /// The source's next frame; an error for a frame that is too long to look at, or when the deadline has passed.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let frame = match &mut self.source {
             Source::Ended => None,
             Source::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
             }
-            Source::Stream(body) => ready!(body.poll_frame(cx)),
+            Source::Stream(body) => match body.poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    let Some(expiry) = &mut self.deadline else { return Poll::Pending };
+                    ready!(expiry.timer().poll(cx));
+                    let error = "the request's deadline passed before its answer was whole";
+                    return Poll::Ready(Some(Err(Broken { failure: Failure::Deadline, error: error.into() })));
+                }
+            },
         };
         let ended = match (&frame, &self.source) {
             (Some(Ok(_)), Source::Stream(body)) => body.is_end_stream() || body.size_hint().exact() == Some(0),
@@ -124,28 +150,50 @@ impl ResponseBody {
         if ended {
             self.source = Source::Ended;
         }
+        let frame = match frame {
+            Some(Err(error)) => return Poll::Ready(Some(Err(Broken { failure: Failure::Body, error }))),
+            Some(Ok(frame)) => Some(frame),
+            None => None,
+        };
         if let Some(watch) = &mut self.watch {
-            match &frame {
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        watch.data(data);
-                    }
-                    if ended {
-                        watch.source_ended();
-                    }
-                }
-                Some(Err(_)) => watch.source_failed(),
-                None => watch.source_ended(),
+            if let Some(Err(error)) = frame.as_ref().and_then(Frame::data_ref).map(|data| watch.data(data)) {
+                let broken = Broken { failure: Failure::FrameTooLong, error: error.into() };
+                return Poll::Ready(Some(Err(broken)));
+            }
+            if ended {
+                watch.source_ended();
             }
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(Ok))
     }
 
-    /// Settles the watch when nothing more will be handed on.
-    fn settle_if_ended(&mut self) {
-        if self.watch.is_some() && self.is_end_stream() {
-            self.watch = None;
+    /// Hands `frame` on, or the end, settling what there is to settle once nothing more can come.
+    fn hand_on(&mut self, frame: Option<Result<Frame<Bytes>, Broken>>) -> Option<Result<Frame<Bytes>, BoxError>> {
+        if let (Some(Err(broken)), Some(watch)) = (&frame, &mut self.watch) {
+            watch.failed(broken.failure);
         }
+        if matches!(frame, None | Some(Err(_))) {
+            self.source = Source::Ended;
+            self.pipeline = None;
+        }
+        if self.is_end_stream() {
+            self.watch = None;
+            self.deadline = None;
+        }
+        frame.map(|frame| frame.map_err(|broken| broken.error))
+    }
+}
+
+/// Why no more can be handed on.
+pub(super) struct Broken {
+    pub(super) failure: Failure,
+    pub(super) error: BoxError,
+}
+
+impl Expiry {
+    fn timer(&mut self) -> Pin<&mut Sleep> {
+        let at = self.deadline.instant();
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(at))).as_mut()
     }
 }
 
@@ -159,39 +207,34 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let frame = loop {
-            if let Some(frame) = this.pipeline.as_mut().and_then(|pipeline| pipeline.pop()) {
+            let Some(pipeline) = &mut this.pipeline else {
+                break ready!(this.poll_source(cx));
+            };
+            if let Some(frame) = pipeline.pop() {
                 break Some(frame);
             }
-            if let (Source::Ended, Some(pipeline)) = (&this.source, &mut this.pipeline) {
+            if matches!(this.source, Source::Ended) {
                 if !pipeline.finish() {
                     break None;
                 }
                 continue;
             }
-            match (this.poll_source(cx), &mut this.pipeline) {
-                (Poll::Ready(frame), None) => break frame,
-                (Poll::Ready(None), Some(_)) => {}
-                (Poll::Ready(Some(frame)), Some(pipeline)) => {
-                    pipeline.feed(frame);
-                    if matches!(this.source, Source::Ended) {
-                        pipeline.finish();
-                    }
-                }
-                (Poll::Pending, None) => return Poll::Pending,
-                (Poll::Pending, Some(pipeline)) => {
+            let frame = this.poll_source(cx);
+            let Some(pipeline) = &mut this.pipeline else { continue };
+            match frame {
+                Poll::Ready(Some(frame)) => pipeline.feed(frame),
+                Poll::Ready(None) => {}
+                Poll::Pending => {
                     ready!(pipeline.poll(cx));
+                    continue;
                 }
             }
+            // The last frame of a body is known as such where possible: whoever asks `is_end_stream` may never poll again.
+            if matches!(this.source, Source::Ended) {
+                pipeline.finish();
+            }
         };
-        if let (Some(Err(_)), Some(watch)) = (&frame, &mut this.watch) {
-            watch.source_failed();
-        }
-        if matches!(frame, None | Some(Err(_))) {
-            this.source = Source::Ended;
-            this.pipeline = None;
-        }
-        this.settle_if_ended();
-        Poll::Ready(frame)
+        Poll::Ready(this.hand_on(frame))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -229,3 +272,32 @@ impl Source {
         }
     }
 }
+
+impl fmt::Debug for ResponseBody {
+    /// Names what is known of it, never the content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("media", &self.media)
+            .field("ended", &self.is_end_stream())
+            .field("transformed", &self.pipeline.is_some())
+            .field("watched", &self.watch.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+macro_rules! full_from {
+    ($($text:ty),*) => {$(
+        impl From<$text> for ResponseBody {
+            fn from(text: $text) -> Self {
+                Self::of(Source::Full(text.into()))
+            }
+        }
+    )*};
+}
+full_from!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);

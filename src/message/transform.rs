@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, Response, header};
 use http_body::Frame;
 use sync_wrapper::SyncWrapper;
 
-use super::{BoxError, ResponseBody};
+use super::{BoxError, Failure, ResponseBody, response::Broken};
 
 /// Changes the bytes of an answer as they pass. Registered with [`ResponseBody::transform`] or [`transform`].
 ///
@@ -122,7 +122,7 @@ pub(super) struct Pipeline {
     stages: Vec<Stage>,
     queue: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
-    error: Option<BoxError>,
+    error: Option<Broken>,
     finished: bool,
     changes_length: bool,
 }
@@ -134,21 +134,21 @@ impl Pipeline {
     }
 
     /// Takes in a frame of the source, or its error.
-    pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, BoxError>) {
+    pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, Broken>) {
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => {
                 let pushed = Output { stages: &mut self.stages, queue: &mut self.queue }.push(data);
                 self.stop_on(pushed);
             }
             Ok(Err(other)) => self.trailers = other.into_trailers().ok(),
-            Err(error) => {
-                let mut error = error;
+            Err(Broken { failure, error }) => {
+                let mut error = Some(error);
                 self.for_each(|stage, output| {
-                    let cause = std::mem::replace(&mut error, "the answer broke".into());
-                    error = stage.fail(cause, output);
+                    error = error.take().map(|cause| stage.fail(cause, output));
                     Ok(())
                 });
-                self.stop_on(Err(error));
+                self.error = error.map(|error| Broken { failure, error });
+                self.finished = true;
             }
         }
     }
@@ -172,7 +172,7 @@ impl Pipeline {
     }
 
     /// What the caller gets next.
-    pub(super) fn pop(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
+    pub(super) fn pop(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
         if let Some(data) = self.queue.pop_front() {
             return Some(Ok(Frame::data(data)));
         }
@@ -209,7 +209,7 @@ impl Pipeline {
 
     fn stop_on(&mut self, result: Result<(), BoxError>) {
         if let Err(error) = result {
-            self.error.get_or_insert(error);
+            self.error.get_or_insert(Broken { failure: Failure::Transform, error });
             self.finished = true;
         }
     }

@@ -7,6 +7,7 @@ use sync_wrapper::SyncWrapper;
 use tokio::time::Instant;
 
 use super::{Completion, End, Failure, Media, terminal::TerminalScan};
+use crate::wire::sse::FrameError;
 
 type Callback = SyncWrapper<Box<dyn FnOnce(&mut Completion) + Send>>;
 
@@ -30,14 +31,20 @@ impl Watch {
         self.callbacks.push(SyncWrapper::new(Box::new(callback)));
     }
 
-    pub(super) fn data(&mut self, data: &Bytes) {
+    /// Looks at the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// When an event is longer than is ever held.
+    pub(super) fn data(&mut self, data: &Bytes) -> Result<(), FrameError> {
         self.first_byte_at.get_or_insert_with(Instant::now);
         self.bytes += data.len() as u64;
         if let Some(scan) = &mut self.terminal
-            && scan.push(data)
+            && scan.push(data)?
         {
             self.decide(End::Complete);
         }
+        Ok(())
     }
 
     /// Nothing more comes, and nothing went wrong on the way.
@@ -46,8 +53,8 @@ impl Watch {
         self.decide(if complete { End::Complete } else { End::Failed(Failure::Truncated) });
     }
 
-    pub(super) fn source_failed(&mut self) {
-        self.decide(End::Failed(Failure::Body));
+    pub(super) fn failed(&mut self, failure: Failure) {
+        self.decide(End::Failed(failure));
     }
 
     /// The first decision stands: what happens after an answer's end does not change it.

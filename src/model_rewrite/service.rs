@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::{Aliases, ModelRewriteFuture, layer::Shared, state::Decision};
 use crate::{
     message::{self, ApiError, Endpoint, Reason, Rejection, RequestBody, ResponseBody},
-    wire::json::{NewValue, Value},
+    wire::json::Value,
 };
 
 /// The service of [`ModelRewriteLayer`](super::ModelRewriteLayer).
@@ -81,9 +81,9 @@ impl Shared {
             Decision::Missing => return Err(missing()),
         };
         let asked = self.restore_name.then(|| asked.map(|asked| Box::from(&*asked))).flatten();
-        let value = NewValue::serialize(&target).map_err(|error| ApiError::invalid_request(error.to_string()))?;
+        let target = target.into_owned();
         message::edit(request, |edit| {
-            edit.set("model", value);
+            edit.set("model", &*target);
         })?;
         Ok(asked)
     }

@@ -224,6 +224,15 @@ impl fmt::Debug for NewValue<'_> {
     }
 }
 
+/// An object that was just edited, to be set in the one around it.
+impl From<Edit<'_>> for NewValue<'_> {
+    fn from(edit: Edit<'_>) -> Self {
+        Self {
+            raw: Cow::Owned(edit.finish().0.into()),
+        }
+    }
+}
+
 impl From<&str> for NewValue<'_> {
     fn from(text: &str) -> Self {
         serde_json::Value::from(text).into()

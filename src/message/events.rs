@@ -1,0 +1,168 @@
+//! Editing the JSON of an answer: one body, or each event of a stream.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use http::Response;
+
+use super::{BoxError, Media, Output, ResponseBody, Transform, transform};
+use crate::wire::sse::{Frame, Framer};
+
+/// The most of a JSON answer that is held to be edited; a longer one passes unchanged.
+const MAX_JSON: usize = 16 << 20;
+
+/// What becomes of the JSON text that an editor was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edited {
+    /// It stays, byte for byte.
+    Keep,
+    /// This takes its place.
+    Replace(Bytes),
+    /// The whole event goes; a JSON body stays.
+    Drop,
+}
+
+/// Shows `edit` the JSON of `response`: its body, or the data of each event of a stream, which is never held back but
+/// until an event is whole. What is kept passes as the bytes that came.
+///
+/// Answers that are neither, or compressed, pass unseen.
+pub fn edit_answer<F>(response: Response<ResponseBody>, edit: F) -> Response<ResponseBody>
+where
+    F: FnMut(&[u8]) -> Edited + Send + 'static,
+{
+    match response.body().media() {
+        Media::EventStream => transform(response, EventEditor { framer: Framer::default(), edit }),
+        Media::Json => transform(response, BodyEditor { held: BytesMut::new(), first: Bytes::new(), edit: Some(edit) }),
+        Media::Opaque => response,
+    }
+}
+
+struct EventEditor<F> {
+    framer: Framer,
+    edit: F,
+}
+
+impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
+    fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let mut kept = Kept { chunk: &chunk, range: 0..0 };
+        let mut frames = self.framer.push(&chunk);
+        while let Some(frame) = frames.next()? {
+            match edited(&frame, &mut self.edit) {
+                Edited::Keep => kept.push(&frame, output)?,
+                Edited::Drop => kept.flush(output)?,
+                Edited::Replace(raw) => {
+                    kept.flush(output)?;
+                    output.push(raw)?;
+                }
+            }
+        }
+        kept.flush(output)
+    }
+
+    fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let Some(frame) = self.framer.finish()? else { return Ok(()) };
+        match edited(&frame, &mut self.edit) {
+            Edited::Keep => output.push(frame.to_bytes()),
+            Edited::Drop => Ok(()),
+            Edited::Replace(raw) => output.push(raw),
+        }
+    }
+
+    /// What came of an unfinished event is the caller's all the same.
+    fn fail(&mut self, error: BoxError, output: &mut Output<'_>) -> BoxError {
+        if let Ok(Some(frame)) = self.framer.finish() {
+            let _ = output.push(frame.to_bytes());
+        }
+        error
+    }
+}
+
+/// The frame as it goes on: its raw bytes with the edited data in place.
+fn edited(frame: &Frame<'_>, edit: &mut impl FnMut(&[u8]) -> Edited) -> Edited {
+    let Some(data) = frame.data() else { return Edited::Keep };
+    if !data.trim_ascii_start().starts_with(b"{") {
+        return Edited::Keep;
+    }
+    match edit(&data) {
+        Edited::Replace(data) => Edited::Replace(frame.with_data(&data)),
+        other => other,
+    }
+}
+
+/// Neighbouring frames of one chunk, handed on as one slice of it.
+struct Kept<'a> {
+    chunk: &'a Bytes,
+    range: Range<usize>,
+}
+
+impl Kept<'_> {
+    fn push(&mut self, frame: &Frame<'_>, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let raw = frame.to_bytes();
+        let start = (raw.as_ptr() as usize).checked_sub(self.chunk.as_ptr() as usize);
+        match start.filter(|start| start + raw.len() <= self.chunk.len()) {
+            Some(start) if start == self.range.end && !self.range.is_empty() => self.range.end += raw.len(),
+            Some(start) => {
+                self.flush(output)?;
+                self.range = start..start + raw.len();
+            }
+            None => {
+                self.flush(output)?;
+                output.push(raw)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let range = std::mem::replace(&mut self.range, 0..0);
+        if range.is_empty() { Ok(()) } else { output.push(self.chunk.slice(range)) }
+    }
+}
+
+struct BodyEditor<F> {
+    /// A body that comes whole is not copied.
+    first: Bytes,
+    held: BytesMut,
+    /// Gone once the body has proved too long to be held.
+    edit: Option<F>,
+}
+
+impl<F: FnMut(&[u8]) -> Edited + Send> Transform for BodyEditor<F> {
+    fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
+        if self.edit.is_none() {
+            return output.push(chunk);
+        }
+        if self.first.is_empty() && self.held.is_empty() {
+            self.first = chunk;
+            return Ok(());
+        }
+        if self.held.is_empty() {
+            self.held.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.held.extend_from_slice(&chunk);
+        if self.held.len() > MAX_JSON {
+            self.edit = None;
+            return output.push(self.held.split().freeze());
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let text = self.take();
+        match self.edit.as_mut().map(|edit| edit(&text)) {
+            Some(Edited::Replace(edited)) => output.push(edited),
+            _ => output.push(text),
+        }
+    }
+
+    fn fail(&mut self, error: BoxError, output: &mut Output<'_>) -> BoxError {
+        let _ = output.push(self.take());
+        error
+    }
+}
+
+impl<F> BodyEditor<F> {
+    fn take(&mut self) -> Bytes {
+        if self.held.is_empty() { std::mem::take(&mut self.first) } else { self.held.split().freeze() }
+    }
+}
