@@ -9,6 +9,8 @@ const MAX_SIZE: usize = 64 * 1024;
 const VALUE_SIZE: usize = 32;
 /// The longest string that is taken from a schema, in bytes.
 const MAX_GIVEN: usize = 256;
+/// Below this depth what may be null is null.
+const ENOUGH_DEPTH: u32 = 3;
 /// The deepest value that a schema makes.
 const MAX_DEPTH: u32 = 16;
 /// The most items made for `minItems`.
@@ -122,8 +124,13 @@ impl Generator<'_> {
         }
         let variants = ["anyOf", "oneOf", "allOf"]
             .iter()
-            .find_map(|key| schema.get(key)?.get(0));
-        if let Some(variant) = variants {
+            .find_map(|key| schema.get(key)?.as_array());
+        if let Some(variants) = variants {
+            // An optional value that holds another of its kind ends here.
+            if depth > ENOUGH_DEPTH && variants.iter().any(|variant| kind(variant) == "null") {
+                return Value::Null;
+            }
+            let variant = variants.first().unwrap_or(&Value::Null);
             return self.value(name, variant, deeper);
         }
         match kind(schema) {

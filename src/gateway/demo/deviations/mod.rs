@@ -4,6 +4,7 @@
 
 mod gateways;
 mod labs;
+mod mistral;
 mod open_weights;
 mod parts;
 mod speed;
@@ -88,10 +89,10 @@ pub(super) static DEVIATIONS: [Deviation; 14] = [
     Deviation {
         model: "deviant-mistral",
         about: "Content as a list of thinking and text, padding, unasked usage, stream_options refused with 422.",
-        refuse: labs::mistral_refuse,
-        completion: labs::mistral_completion,
-        stream: labs::mistral_stream,
-        error: labs::mistral_error,
+        refuse: mistral::refuse,
+        completion: mistral::completion,
+        stream: mistral::stream,
+        error: mistral::error,
         ..HONEST
     },
     Deviation {

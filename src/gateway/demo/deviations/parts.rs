@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::{answer::Answer, edit, reply::Stream};
+use super::super::{
+    answer::{Answer, Content},
+    edit,
+    reply::{Event, Stream},
+};
 
 /// What a model that thinks is said to have thought: as many tokens as words.
 pub(super) const THOUGHT: &str = "The user wants an echo.";
@@ -30,7 +34,7 @@ pub(super) fn leave_out_nulls(chunk: &mut Value) {
 pub(super) fn whole_tool_calls(answer: &Answer, stream: &mut Stream) {
     let fragment = |chunk: &mut Value| edit::tool_calls(chunk).any(|call| call.get("id").is_none());
     stream.events.retain_mut(|event| match event {
-        super::Event::Data(chunk) => !fragment(chunk),
+        Event::Data(chunk) => !fragment(chunk),
         _ => true,
     });
     for chunk in stream.chunks() {
@@ -40,9 +44,7 @@ pub(super) fn whole_tool_calls(answer: &Answer, stream: &mut Stream) {
                 .and_then(Value::as_u64)
                 .and_then(|index| usize::try_from(index).ok());
             let answered = index.and_then(|index| answer.choices.get(index));
-            let Some(super::super::answer::Content::Call(call)) =
-                answered.map(|choice| &choice.content)
-            else {
+            let Some(Content::Call(call)) = answered.map(|choice| &choice.content) else {
                 continue;
             };
             let calls = choice
