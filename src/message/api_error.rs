@@ -181,7 +181,7 @@ impl From<&JsonError> for ApiError {
     fn from(error: &JsonError) -> Self {
         let refused = Self::invalid_request(format!("the request's body cannot be read: {error}")).with_code("invalid_json");
         match error.kind() {
-            JsonErrorKind::Duplicate(name) => refused.with_param(name.clone()),
+            JsonErrorKind::DuplicateMember { name } => refused.with_param(name.clone()),
             _ => refused,
         }
     }
