@@ -3,6 +3,7 @@
 
 #[cfg(feature = "upstream")]
 pub mod client;
+pub mod key;
 pub mod message;
 #[cfg(feature = "model-rewrite")]
 pub mod model_rewrite;

@@ -5,7 +5,10 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
-use crate::message::{BoxError, ConfigError};
+use crate::{
+    key::presented_api_key,
+    message::{BoxError, ConfigError},
+};
 
 /// What an [`UpstreamLayer`](super::UpstreamLayer) authenticates with, and in which header.
 ///
@@ -244,16 +247,9 @@ impl Key {
     }
 }
 
-/// The key that a caller sent, in whichever header.
+/// The key that a caller presents, in whichever header.
 pub(super) fn caller_key(headers: &HeaderMap) -> Option<Key> {
-    let bearer = || {
-        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key)
-    };
-    let plain = |name: &str| headers.get(name)?.to_str().ok();
-    let key = bearer().or_else(|| plain("x-api-key")).or_else(|| plain("api-key"))?;
-    Key::parse(key, "").ok()
+    presented_api_key(headers).and_then(|key| Key::parse(key, "").ok())
 }
 
 impl fmt::Debug for Credential {

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
-use crate::message::{ConfigError, Endpoint, ModelPattern, RequestBody, ResponseBody};
+use crate::message::{Chosen, ConfigError, Endpoint, ModelPattern, RequestBody, ResponseBody};
 
 /// One member of [`Upstreams`]: a complete stack, boxed once, with its name and what it can do.
 ///
@@ -103,7 +103,8 @@ impl Service<Request<RequestBody>> for Target {
         self.stack.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> TargetFuture {
+    fn call(&mut self, mut request: Request<RequestBody>) -> TargetFuture {
+        request.extensions_mut().insert(Chosen(Arc::clone(&self.about.name)));
         TargetFuture(self.stack.call(request))
     }
 }

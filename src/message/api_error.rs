@@ -63,6 +63,19 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
     }
 
+    /// The 401 for a caller who presents no API key.
+    pub(crate) fn missing_api_key() -> Self {
+        let message = "you did not provide an API key: send it as \"authorization: Bearer KEY\"";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message).with_code("missing_api_key")
+    }
+
+    /// The 400 for a request that names no model where one is needed.
+    pub(crate) fn missing_model() -> Self {
+        Self::invalid_request("you must provide a model parameter")
+            .with_param("model")
+            .with_code("missing_required_parameter")
+    }
+
     /// Adds the `code` that programs match on.
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = Some(code.into());

@@ -7,6 +7,7 @@
 
 mod api_error;
 mod boxed;
+mod chosen;
 mod completion;
 mod config_error;
 mod deadline;
@@ -29,6 +30,7 @@ mod watch;
 
 pub use self::{
     api_error::{ApiError, Dialect},
+    chosen::Chosen,
     completion::{Completion, End, Failure, Media},
     config_error::ConfigError,
     deadline::Deadline,

@@ -78,7 +78,7 @@ impl Shared {
             Decision::Pass => return Ok(None),
             Decision::Rename(target) => target,
             Decision::NotFound => return Err(not_found(&asked.unwrap_or_default(), &aliases)),
-            Decision::Missing => return Err(missing()),
+            Decision::Missing => return Err(ApiError::missing_model()),
         };
         let asked = self.restore_name.then(|| asked.map(|asked| Box::from(&*asked))).flatten();
         let target = target.into_owned();
@@ -104,10 +104,4 @@ fn not_found(asked: &str, aliases: &Aliases) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
         .with_param("model")
         .with_code("model_not_found")
-}
-
-fn missing() -> ApiError {
-    ApiError::invalid_request("you must provide a model parameter")
-        .with_param("model")
-        .with_code("missing_required_parameter")
 }

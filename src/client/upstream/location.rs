@@ -148,11 +148,7 @@ fn fill(pieces: &[Piece], path: &str, body: &RequestBody) -> Result<String, ApiE
             Piece::Text(part) => text.push_str(part),
             Piece::Path => text.push_str(without_version(path).trim_start_matches('/')),
             Piece::Model => {
-                let model = body.model().ok_or_else(|| {
-                    ApiError::invalid_request("you must provide a model: this upstream's address is made of it")
-                        .with_param("model")
-                        .with_code("missing_required_parameter")
-                })?;
+                let model = body.model().ok_or_else(ApiError::missing_model)?;
                 percent_encode(&model, &mut text);
             }
         }

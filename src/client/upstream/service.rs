@@ -131,10 +131,8 @@ impl Attempt {
         self.shared.credential.apply(request.headers_mut(), caller, found).map_err(|error| {
             let response = match error {
                 CredentialError::Missing => {
-                    let message = "you did not provide an API key: send it as \"authorization: Bearer KEY\"";
-                    let error = ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
-                        .with_code("missing_api_key");
-                    Rejection::new("upstream", Reason::Unauthenticated).into_response(&error, self.dialect)
+                    let rejection = Rejection::new("upstream", Reason::Unauthenticated);
+                    rejection.into_response(&ApiError::missing_api_key(), self.dialect)
                 }
                 CredentialError::Unavailable(cause) => {
                     tracing::error!(upstream = self.upstream(), error = %cause, "no credential");
