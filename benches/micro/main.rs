@@ -1,5 +1,7 @@
 //! What the crate's building blocks cost by themselves: `cargo bench --bench micro`.
 
+#![allow(clippy::unwrap_used, reason = "a bench may fail as a test may")]
+
 mod json;
 
 criterion::criterion_main!(json::benches);
