@@ -23,16 +23,13 @@ use crate::message::{BoxError, RequestBody, ResponseBody};
 ///
 /// ```
 /// use axum::{Router, body::Body, routing::post};
-/// use tower_relay::{client::AdaptLayer, message::RequestBody, server::EdgeLayer};
+/// use tower_relay::{client::AdaptLayer, server::EdgeLayer};
 ///
 /// // An application's own handlers get their `axum::body::Body` back.
 /// let app: Router = Router::new()
 ///     .route("/v1/chat/completions", post(|body: String| async { body }))
-///     .layer(AdaptLayer::new(Body::new as fn(RequestBody) -> Body))
-///     .layer(EdgeLayer::default());
+///     .layer((EdgeLayer::default(), AdaptLayer::new(Body::new)));
 /// ```
-///
-/// A client whose body is made from [`Bytes`] alone takes [`AdaptLayer::from_bytes`].
 #[derive(Clone, Copy)]
 pub struct AdaptLayer<F> {
     body: F,

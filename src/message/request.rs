@@ -184,7 +184,9 @@ impl RequestBody {
 ///
 /// let text = r#"{"model": "fast",  "temperature": 1.0}"#;
 /// let mut request = Request::post("/v1/chat/completions").body(RequestBody::json(text)).unwrap();
-/// message::edit(&mut request, |edit| edit.set("model", r#""llama-4-maverick""#))?;
+/// message::edit(&mut request, |edit| {
+///     edit.set("model", "llama-4-maverick");
+/// })?;
 /// assert_eq!(
 ///     request.body().as_bytes().unwrap(),
 ///     r#"{"model": "llama-4-maverick",  "temperature": 1.0}"#,
@@ -199,6 +201,9 @@ pub fn edit(request: &mut Request<RequestBody>, change: impl FnOnce(&mut Edit<'_
     let Kind::Json(json) = &request.body().0 else { return Ok(()) };
     let mut edit = json.edit()?;
     change(&mut edit);
+    if !edit.is_changed() {
+        return Ok(());
+    }
     let (text, index) = edit.finish();
     let length = text.len();
     let edited = Json {
