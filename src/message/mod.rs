@@ -6,6 +6,7 @@
 //! [`Rejection`], [`TransportError`]) and in its [`Completion`].
 
 mod api_error;
+mod body_error;
 mod boxed;
 mod chosen;
 mod completion;
@@ -30,6 +31,7 @@ mod watch;
 
 pub use self::{
     api_error::{ApiError, Dialect},
+    body_error::BodyError,
     chosen::Chosen,
     completion::{Completion, End, Failure, Media},
     config_error::ConfigError,

@@ -13,7 +13,7 @@ use http::{HeaderName, Request, header};
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    BoxError, Endpoint, HeldBytes, Prompt,
+    BodyError, BoxError, Endpoint, HeldBytes, Prompt,
     boxed::{BoxedBody, unwrap_same},
 };
 use crate::wire::json::{Edit, Index, JsonError, Members};
@@ -254,19 +254,19 @@ impl Json {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let bytes = match &mut self.0 {
             Kind::Stream(stream) => {
                 let frame = ready!(stream.poll_frame(cx));
                 if frame.is_none() {
                     self.0 = Kind::Empty;
                 }
-                return Poll::Ready(frame);
+                return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::new)));
             }
             Kind::Empty => return Poll::Ready(None),
             Kind::Bytes(bytes) => std::mem::take(bytes),

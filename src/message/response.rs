@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 
 use super::{
-    BoxError, Completion, Deadline, Failure, Media,
+    BodyError, BoxError, Completion, Deadline, Failure, Media,
     boxed::{BoxedBody, unwrap_same},
     transform::{Pipeline, Transform},
     watch::Watch,
@@ -168,7 +168,7 @@ impl ResponseBody {
     }
 
     /// Hands `frame` on, or the end, settling what there is to settle once nothing more can come.
-    fn hand_on(&mut self, frame: Option<Result<Frame<Bytes>, Broken>>) -> Option<Result<Frame<Bytes>, BoxError>> {
+    fn hand_on(&mut self, frame: Option<Result<Frame<Bytes>, Broken>>) -> Option<Result<Frame<Bytes>, BodyError>> {
         if let (Some(Err(broken)), Some(watch)) = (&frame, &mut self.watch) {
             watch.failed(broken.failure);
         }
@@ -180,7 +180,7 @@ impl ResponseBody {
             self.watch = None;
             self.deadline = None;
         }
-        frame.map(|frame| frame.map_err(|broken| broken.error))
+        frame.map(|frame| frame.map_err(|broken| BodyError::new(broken.error)))
     }
 }
 
@@ -199,12 +199,12 @@ impl Expiry {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = loop {
             let Some(pipeline) = &mut this.pipeline else {
