@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench may fail as a test may")]
 
 mod json;
+mod sse;
+mod usage;
 
-criterion::criterion_main!(json::benches);
+criterion::criterion_main!(json::benches, sse::benches, usage::benches);
