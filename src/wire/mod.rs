@@ -5,6 +5,9 @@
 
 pub mod clock;
 pub mod duration;
+mod framing;
 pub mod json;
+pub mod ndjson;
 pub mod retry_after;
+mod rfc3339;
 pub mod sse;
