@@ -1,9 +1,10 @@
 //! What the crate's building blocks cost by themselves: `cargo bench --bench micro`.
 
-#![allow(clippy::unwrap_used, reason = "a bench may fail as a test may")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail as a test may")]
 
 mod json;
 mod sse;
 mod usage;
 
-criterion::criterion_main!(json::benches, sse::benches, usage::benches);
+criterion::criterion_main!(json::benches, sse::benches, usages);
+criterion::criterion_group!(usages, usage::benches);
