@@ -153,8 +153,10 @@ async fn a_transform_that_acts_by_time_goes_on_though_a_later_one_holds_what_it_
     let (_sender, body) = fed();
     let ticks = Ticks(Box::pin(sleep(Duration::from_secs(1))));
     let mut body = body.transform(ticks).transform(Eight(Vec::new()));
-    let frame = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.expect("it is woken");
+    let start = tokio::time::Instant::now();
+    let frame = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.unwrap();
     assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "ticktick");
+    assert!(start.elapsed() < Duration::from_secs(3), "nobody woke it");
 }
 
 #[tokio::test]
