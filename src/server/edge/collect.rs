@@ -85,15 +85,13 @@ where
             if !this.held.as_mut().is_some_and(|held| held.grow(data.len() as u64)) {
                 return Poll::Ready(Err(too_much_held()));
             }
-            if this.first.is_empty() {
+            if so_far == data.len() as u64 {
                 *this.first = data;
             } else {
                 if this.rest.is_empty() {
                     let expected = this.body.size_hint().lower().min(MAX_RESERVED);
                     this.rest.reserve(this.first.len() + data.len() + usize::try_from(expected).unwrap_or(0));
-                    this.rest.put_slice(this.first);
-                    this.first.truncate(0);
-                    *this.first = Bytes::new();
+                    this.rest.put_slice(&std::mem::take(this.first));
                 }
                 this.rest.put_slice(&data);
             }
