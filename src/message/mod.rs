@@ -14,6 +14,7 @@ mod config_error;
 mod deadline;
 mod endpoint;
 mod events;
+mod gather;
 mod held;
 mod model_pattern;
 mod or_refused;
@@ -22,8 +23,8 @@ mod rejection;
 mod request;
 mod request_id;
 mod response;
+mod scan;
 mod served;
-mod terminal;
 mod transform;
 mod transport;
 pub mod usage;
@@ -49,7 +50,11 @@ pub use self::{
     transform::{Output, Transform, transform},
     transport::TransportError,
 };
-pub(crate) use self::{completion::is_json, held::{HeldBytes, HeldCap}};
+pub(crate) use self::{
+    completion::is_json,
+    gather::Gather,
+    held::{HeldBytes, HeldCap},
+};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
