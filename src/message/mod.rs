@@ -22,6 +22,7 @@ mod prompt;
 mod rejection;
 mod request;
 mod request_id;
+mod require_usage;
 mod response;
 mod scan;
 mod served;
@@ -45,6 +46,7 @@ pub use self::{
     rejection::{Phase, Reason, Rejection},
     request::{RequestBody, edit, members},
     request_id::{RequestId, X_RELAY_REQUEST_ID},
+    require_usage::{HideUsage, require_usage},
     response::ResponseBody,
     served::Served,
     transform::{Output, Transform, transform},
