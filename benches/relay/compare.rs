@@ -77,15 +77,11 @@ impl Contender {
     }
 }
 
-/// Sends `requests` requests to each proxy in each round.
-pub(crate) async fn run(
-    workload: &Workload,
-    requests: u32,
-    options: &Options,
-    pins: Option<&Pins>,
-) -> Comparison {
+/// Sends both proxies the same number of requests in each round.
+pub(crate) async fn run(workload: &Workload, options: &Options, pins: Option<&Pins>) -> Comparison {
     let workload = Arc::new(workload.clone());
-    let connections = options.connections;
+    let requests = options.requests(&workload);
+    let connections = options.connections(&workload);
     let mut rounds = Vec::new();
     for round in 0..options.rounds {
         // A process keeps for life what chance gave it (where its memory lies, how its connections are tuned), and

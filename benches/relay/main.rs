@@ -1,15 +1,15 @@
 //! CPU time per request of a relay, beside a bare hyper proxy that does the same work with no layers.
 //!
 //! ```text
-//! cargo bench --bench relay                        # every workload, 10 rounds each
-//! cargo bench --bench relay -- small --rounds 30   # one workload, more rounds
+//! cargo bench --bench relay                        # every workload, 20 rounds each: two minutes
+//! cargo bench --bench relay -- small --rounds 50   # one workload, more rounds
 //! cargo bench --bench relay -- --quick             # a tenth of the requests, 4 rounds
 //! cargo bench --bench relay -- --json              # one JSON line per workload on stdout
 //! ```
 //!
 //! The bench runs itself again in three roles, each a process of its own: a mock upstream, the bare proxy, and the
 //! gateway. The parent drives the two proxies in turn, in alternating order, over keep-alive connections in a closed
-//! loop, and checks every answer byte for byte. What a proxy costs is what the kernel charged its process between the
+//! loop, and checks every answer byte for byte. Every round starts all processes anew. What a proxy costs is what the kernel charged its process between the
 //! start and the end of a round; both run the same server and client with the same options, so only the service
 //! between them differs.
 #![allow(
@@ -81,11 +81,9 @@ fn drive(args: &[&str]) {
     }
     for workload in workload::all()
         .iter()
-        .filter(|workload| options.selects(workload.name))
+        .filter(|workload| options.selects(workload))
     {
-        let requests = options.requests(workload.requests);
-        let comparison =
-            child::runtime().block_on(compare::run(workload, requests, &options, pins.as_ref()));
+        let comparison = child::runtime().block_on(compare::run(workload, &options, pins.as_ref()));
         if options.json {
             println!("{}", report::json(&comparison));
         } else {

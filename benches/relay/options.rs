@@ -2,6 +2,8 @@
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::workload::Workload;
+
 pub(crate) const USAGE: &str = "usage: cargo bench --bench relay -- [WORKLOAD...] [--requests N] [--rounds N] \
                                 [--connections N] [--quick] [--json]";
 
@@ -9,10 +11,9 @@ pub(crate) const USAGE: &str = "usage: cargo bench --bench relay -- [WORKLOAD...
 pub(crate) struct Options {
     /// Rounds of each proxy.
     pub(crate) rounds: u32,
-    /// Keep-alive connections, each with one request under way.
-    pub(crate) connections: u32,
     pub(crate) json: bool,
     scale: Scale,
+    connections: Option<u32>,
     workloads: Vec<String>,
 }
 
@@ -29,9 +30,9 @@ impl Options {
     pub(crate) fn smoke() -> Self {
         Self {
             rounds: 1,
-            connections: 2,
             json: false,
             scale: Scale::Fixed(8),
+            connections: Some(2),
             workloads: Vec::new(),
         }
     }
@@ -40,48 +41,52 @@ impl Options {
         let mut parser = Parser::from_args(args);
         let mut rounds = None;
         let mut options = Self {
-            rounds: 0,
-            connections: 16,
+            rounds: 20,
             json: false,
             scale: Scale::Full,
+            connections: None,
             workloads: Vec::new(),
         };
         while let Some(arg) = parser.next()? {
             match arg {
-                Arg::Long("requests") => {
-                    options.scale = Scale::Fixed(parser.value()?.parse_with(positive)?);
-                }
                 Arg::Long("rounds") => rounds = Some(parser.value()?.parse_with(positive)?),
-                Arg::Long("connections") => {
-                    options.connections = parser.value()?.parse_with(positive)?;
+                Arg::Long("requests") => {
+                    options.scale = Scale::Fixed(parser.value()?.parse_with(positive)?)
                 }
-                Arg::Long("quick") => options.scale = Scale::Tenth,
+                Arg::Long("connections") => {
+                    options.connections = Some(parser.value()?.parse_with(positive)?)
+                }
                 Arg::Long("json") => options.json = true,
+                Arg::Long("quick") => {
+                    options.scale = Scale::Tenth;
+                    options.rounds = 4;
+                }
                 Arg::Long("bench") => {}
                 Arg::Value(workload) => options.workloads.push(workload.string()?),
                 other => return Err(other.unexpected()),
             }
         }
-        options.rounds = rounds.unwrap_or(if matches!(options.scale, Scale::Tenth) {
-            4
-        } else {
-            10
-        });
+        options.rounds = rounds.unwrap_or(options.rounds);
         Ok(options)
     }
 
-    /// Requests in a round of a workload that has `default` of them in a full run.
-    pub(crate) fn requests(&self, default: u32) -> u32 {
+    /// Requests to each proxy in a round.
+    pub(crate) fn requests(&self, workload: &Workload) -> u32 {
         match self.scale {
-            Scale::Full => default,
-            Scale::Tenth => default / 10,
+            Scale::Full => workload.requests,
+            Scale::Tenth => workload.requests / 10,
             Scale::Fixed(requests) => requests,
         }
     }
 
+    /// Keep-alive connections, each with one request under way.
+    pub(crate) fn connections(&self, workload: &Workload) -> u32 {
+        self.connections.unwrap_or(workload.connections)
+    }
+
     /// Whether the workload was named, or none was.
-    pub(crate) fn selects(&self, workload: &str) -> bool {
-        self.workloads.is_empty() || self.workloads.iter().any(|name| name == workload)
+    pub(crate) fn selects(&self, workload: &Workload) -> bool {
+        self.workloads.is_empty() || self.workloads.iter().any(|name| name == workload.name)
     }
 }
 

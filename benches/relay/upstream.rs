@@ -1,10 +1,10 @@
 //! The mock upstream: two fixed answers in OpenAI's schema, one whole and one streamed.
 
 use std::convert::Infallible;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -12,6 +12,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::Service;
+use tokio::time::{self, Interval};
 
 /// A request with `x-bench: stream` is answered by a stream.
 pub(crate) const X_BENCH: &str = "x-bench";
@@ -19,6 +20,10 @@ pub(crate) const STREAM: &str = "stream";
 pub(crate) const PATH: &str = "/v1/chat/completions";
 
 const EVENTS: usize = 64;
+
+/// Time between two events of a stream, the shortest that tokio's timer keeps. Sent as fast as they can be, a dozen events
+/// would wait for a proxy at each of its reads, and a slower proxy would be flattered by reading more of them at once.
+const PACE: Duration = Duration::from_millis(1);
 
 const COMPLETION: &str = concat!(
     r#"{"id":"chatcmpl-CfN2vJkq8mZbX4tRyLw0aPdHs7UeG","object":"chat.completion","created":1763683200,"#,
@@ -106,11 +111,7 @@ impl Service<Request<Incoming>> for Upstream {
             let (content_type, answer) = if streams {
                 (
                     "text/event-stream; charset=utf-8",
-                    Either::Right(EventStream {
-                        events,
-                        next: 0,
-                        sent: false,
-                    }),
+                    Either::Right(EventStream::new(events)),
                 )
             } else {
                 ("application/json", Either::Left(Full::new(completion())))
@@ -127,12 +128,22 @@ impl Service<Request<Incoming>> for Upstream {
     }
 }
 
-/// Sends each event by itself: hyper flushes what it has whenever a body is pending.
+/// Sends an event every [`PACE`].
 #[derive(Debug)]
 pub(crate) struct EventStream {
     events: Arc<[Bytes]>,
     next: usize,
-    sent: bool,
+    pace: Interval,
+}
+
+impl EventStream {
+    fn new(events: Arc<[Bytes]>) -> Self {
+        Self {
+            events,
+            next: 0,
+            pace: time::interval(PACE),
+        }
+    }
 }
 
 impl Body for EventStream {
@@ -143,13 +154,9 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if mem::take(&mut self.sent) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        ready!(self.pace.poll_tick(cx));
         let event = self.events.get(self.next).cloned();
         self.next += 1;
-        self.sent = true;
         Poll::Ready(event.map(|event| Ok(Frame::data(event))))
     }
 }

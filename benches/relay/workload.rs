@@ -14,6 +14,8 @@ pub(crate) struct Workload {
     pub(crate) about: &'static str,
     /// Requests in a round of a full run.
     pub(crate) requests: u32,
+    /// Connections of a full run: they keep a proxy busy, and it keeps up with the paced stream.
+    pub(crate) connections: u32,
     /// The answer's body.
     pub(crate) answer: Bytes,
     body: Bytes,
@@ -26,7 +28,8 @@ pub(crate) fn all() -> [Workload; 3] {
         Workload {
             name: "small",
             about: "0.3 kB request, 0.7 kB answer",
-            requests: 20_000,
+            requests: 10_000,
+            connections: 16,
             answer: upstream::completion(),
             body: chat(question, false),
             streams: false,
@@ -34,15 +37,17 @@ pub(crate) fn all() -> [Workload; 3] {
         Workload {
             name: "prompt",
             about: "100 kB prompt, 0.7 kB answer",
-            requests: 3_000,
+            requests: 2_000,
+            connections: 16,
             answer: upstream::completion(),
             body: chat(&document(100_000), false),
             streams: false,
         },
         Workload {
             name: "stream",
-            about: "0.3 kB request, stream of 64 events",
-            requests: 2_000,
+            about: "0.3 kB request, stream of 64 events 1 ms apart",
+            requests: 640,
+            connections: 32,
             answer: upstream::events().concat().into(),
             body: chat(question, true),
             streams: true,
