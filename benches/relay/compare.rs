@@ -9,8 +9,11 @@ use crate::options::Options;
 use crate::procfs::{self, CpuClock};
 use crate::workload::Workload;
 
-/// A proxy is measured after a `1/WARM_UP` of a round's requests, when its connections and buffers have their sizes.
-const WARM_UP: u32 = 4;
+/// A round is cut into this many turns of each proxy, so that what else the machine does falls on both alike.
+const TURNS: u32 = 8;
+
+/// Turns before the first that counts: connections and buffers find their sizes.
+const WARM_UP: u32 = 2;
 
 /// The figures of one workload.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub(crate) struct Comparison {
     pub(crate) rounds: Vec<Pair>,
 }
 
-/// Both proxies, one right after the other.
+/// Both proxies, turn by turn.
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) bare: Round,
@@ -41,68 +44,108 @@ pub(crate) struct Round {
     pub(crate) peak_rss: Option<u64>,
 }
 
-/// A proxy, and the connections to it.
+/// A proxy, the connections to it, and what it has cost so far.
 struct Contender {
     role: Role,
     connections: Connections,
+    clock: CpuClock,
+    cpu: Duration,
+    seen: Seen,
 }
 
 impl Contender {
-    async fn start(role: &str, upstream: &Role, connections: u32, cpus: Option<&str>) -> Self {
+    /// Starts a proxy and warms it up with `requests` requests.
+    async fn start(
+        role: &str,
+        upstream: &Role,
+        cpus: Option<&str>,
+        load: &Load,
+        requests: u32,
+    ) -> Self {
         let role = Role::start(&[role, &upstream.address], cpus);
-        let connections = Connections::open(&role.address, connections).await;
-        Self { role, connections }
-    }
-
-    async fn round(&mut self, workload: &Arc<Workload>, requests: u32) -> Round {
-        self.connections
-            .send(workload, requests.div_ceil(WARM_UP))
+        let mut connections = Connections::open(&role.address, load.connections).await;
+        connections
+            .send(&load.workload, requests, &mut Seen::default())
             .await;
-        let clock = CpuClock::finest(self.role.pid());
-        let before = self.cpu(clock).await;
-        let seen = self.connections.send(workload, requests).await;
-        let cpu = self.cpu(clock).await.saturating_sub(before);
-        Round {
-            cpu,
+        let clock = CpuClock::finest(role.pid());
+        Self {
+            role,
+            connections,
             clock,
-            seen,
-            peak_rss: procfs::peak_rss(self.role.pid()),
+            cpu: Duration::ZERO,
+            seen: Seen::default(),
         }
     }
 
-    /// The kernel brings a running thread's time up to date only at its ticks, so let the proxy fall asleep first.
-    async fn cpu(&self, clock: CpuClock) -> Duration {
+    async fn turn(&mut self, load: &Load) {
+        let before = self.clock.read(self.role.pid());
+        self.connections
+            .send(&load.workload, load.requests, &mut self.seen)
+            .await;
+        // The kernel brings a running thread's time up to date only at its ticks, so let the proxy fall asleep first.
         tokio::time::sleep(Duration::from_millis(10)).await;
-        clock.read(self.role.pid())
+        self.cpu += self.clock.read(self.role.pid()).saturating_sub(before);
     }
+
+    fn finish(self) -> Round {
+        Round {
+            cpu: self.cpu,
+            clock: self.clock,
+            seen: self.seen,
+            peak_rss: procfs::peak_rss(self.role.pid()),
+        }
+    }
+}
+
+/// What one turn sends.
+struct Load {
+    workload: Arc<Workload>,
+    requests: u32,
+    connections: u32,
 }
 
 /// Sends both proxies the same number of requests in each round.
 pub(crate) async fn run(workload: &Workload, options: &Options, pins: Option<&Pins>) -> Comparison {
-    let workload = Arc::new(workload.clone());
-    let requests = options.requests(&workload);
-    let connections = options.connections(&workload);
+    let load = Load {
+        workload: Arc::new(workload.clone()),
+        requests: options.requests(workload).div_ceil(TURNS),
+        connections: options.connections(workload),
+    };
+    let (proxy, rest) = pins
+        .map(|pins| (pins.proxy.as_str(), pins.rest.as_str()))
+        .unzip();
     let mut rounds = Vec::new();
     for round in 0..options.rounds {
         // A process keeps for life what chance gave it (where its memory lies, how its connections are tuned), and
-        // that moves its figures by some percent in every round. So each round starts all of them anew.
-        let upstream = Role::start(&["upstream"], pins.map(|pins| pins.rest.as_str()));
-        let cpus = pins.map(|pins| pins.proxy.as_str());
-        let mut bare = Contender::start("bare", &upstream, connections, cpus).await;
-        let mut gateway = Contender::start("gateway", &upstream, connections, cpus).await;
-        // Swapped every round, so that a machine that slows down or warms up favours neither.
-        let (bare, gateway) = if round % 2 == 0 {
-            let bare = bare.round(&workload, requests).await;
-            (bare, gateway.round(&workload, requests).await)
-        } else {
-            let gateway = gateway.round(&workload, requests).await;
-            (bare.round(&workload, requests).await, gateway)
-        };
-        rounds.push(Pair { bare, gateway });
+        // that moves its figures by some percent in every turn. So each round starts all of them anew.
+        let upstream = Role::start(&["upstream"], rest);
+        let warm_up = load.requests * WARM_UP;
+        let mut bare = Contender::start("bare", &upstream, proxy, &load, warm_up).await;
+        let mut gateway = Contender::start("gateway", &upstream, proxy, &load, warm_up).await;
+        for turn in 0..TURNS {
+            // Swapped every time, so that a machine that slows down or warms up favours neither.
+            let order = if (round + turn) % 2 == 0 {
+                [&mut bare, &mut gateway]
+            } else {
+                [&mut gateway, &mut bare]
+            };
+            for contender in order {
+                contender.turn(&load).await;
+            }
+        }
+        rounds.push(Pair {
+            bare: bare.finish(),
+            gateway: gateway.finish(),
+        });
     }
-    Comparison {
+    let Load {
         workload,
         requests,
+        connections,
+    } = load;
+    Comparison {
+        workload,
+        requests: requests * TURNS,
         connections,
         pinned: pins.is_some(),
         rounds,

@@ -22,14 +22,26 @@ pub(crate) struct Connections {
     idle: Vec<SendRequest<Full<Bytes>>>,
 }
 
-/// What the callers of one round saw.
-#[derive(Debug)]
+/// What callers saw.
+#[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// From the first request to the last answer.
+    /// From the first request to the last answer, idle time between turns left out.
     pub(crate) wall: Duration,
-    /// From a request to the end of its answer: median and 99th percentile, by nearest rank.
-    pub(crate) p50: Duration,
-    pub(crate) p99: Duration,
+    /// From each request to the end of its answer.
+    latencies: Vec<Duration>,
+}
+
+impl Seen {
+    /// The time from a request to the end of its answer that `percent` of them do not exceed (by nearest rank).
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+        let mut ascending = self.latencies.clone();
+        ascending.sort_unstable();
+        let rank = (ascending.len() * percent).div_ceil(100);
+        ascending
+            .get(rank.saturating_sub(1))
+            .copied()
+            .unwrap_or_default()
+    }
 }
 
 impl Connections {
@@ -51,7 +63,7 @@ impl Connections {
     }
 
     /// Sends `requests` requests, one at a time on each connection, and checks every answer.
-    pub(crate) async fn send(&mut self, workload: &Arc<Workload>, requests: u32) -> Seen {
+    pub(crate) async fn send(&mut self, workload: &Arc<Workload>, requests: u32, seen: &mut Seen) {
         let left = Arc::new(AtomicU32::new(requests));
         let started = Instant::now();
         let mut callers = JoinSet::new();
@@ -63,18 +75,11 @@ impl Connections {
                 left.clone(),
             ));
         }
-        let mut latencies = Vec::new();
-        for (connection, seen) in callers.join_all().await {
+        for (connection, latencies) in callers.join_all().await {
             self.idle.push(connection);
-            latencies.extend(seen);
+            seen.latencies.extend(latencies);
         }
-        let wall = started.elapsed();
-        latencies.sort_unstable();
-        Seen {
-            wall,
-            p50: percentile(&latencies, 50),
-            p99: percentile(&latencies, 99),
-        }
+        seen.wall += started.elapsed();
     }
 }
 
@@ -113,12 +118,4 @@ async fn call(
         );
     }
     (connection, latencies)
-}
-
-fn percentile(ascending: &[Duration], percent: usize) -> Duration {
-    let rank = (ascending.len() * percent).div_ceil(100);
-    ascending
-        .get(rank.saturating_sub(1))
-        .copied()
-        .unwrap_or_default()
 }

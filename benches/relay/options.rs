@@ -51,10 +51,10 @@ impl Options {
             match arg {
                 Arg::Long("rounds") => rounds = Some(parser.value()?.parse_with(positive)?),
                 Arg::Long("requests") => {
-                    options.scale = Scale::Fixed(parser.value()?.parse_with(positive)?)
+                    options.scale = Scale::Fixed(parser.value()?.parse_with(positive)?);
                 }
                 Arg::Long("connections") => {
-                    options.connections = Some(parser.value()?.parse_with(positive)?)
+                    options.connections = Some(parser.value()?.parse_with(positive)?);
                 }
                 Arg::Long("json") => options.json = true,
                 Arg::Long("quick") => {

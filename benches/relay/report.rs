@@ -32,8 +32,8 @@ impl Summary {
         Self {
             cpu: median(&|round| micros(round.cpu) / f64::from(requests)),
             wall: median(&|round| micros(round.seen.wall) / f64::from(requests)),
-            p50: median(&|round| micros(round.seen.p50)),
-            p99: median(&|round| micros(round.seen.p99)),
+            p50: median(&|round| micros(round.seen.percentile(50))),
+            p99: median(&|round| micros(round.seen.percentile(99))),
             peak_rss: rounds.iter().filter_map(|round| round.peak_rss).max(),
         }
     }
