@@ -17,8 +17,8 @@ use crate::procfs;
 use crate::server;
 
 /// glibc hands memory back to the kernel, and faults it in again, more or less often by the luck of what lies at the
-/// heap's end: none or two page faults for a request of 100 kB, which moves its CPU time by some percent. These are the limits that
-/// it settles on by itself once a program has freed a large block; other allocators ignore them.
+/// heap's end: none or two page faults for a request of 100 kB, which moves its CPU time by some percent. These limits
+/// are as high as the ones that glibc raises by itself may get (mallopt(3)); other allocators ignore them.
 const STEADY_MALLOC: [(&str, &str); 2] = [
     ("MALLOC_MMAP_THRESHOLD_", "33554432"),
     ("MALLOC_TRIM_THRESHOLD_", "67108864"),

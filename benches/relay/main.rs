@@ -9,9 +9,9 @@
 //!
 //! The bench runs itself again in three roles, each a process of its own: a mock upstream, the bare proxy, and the
 //! gateway. The parent drives the two proxies in short turns, in alternating order, over keep-alive connections in a
-//! closed loop, and checks every answer byte for byte; every round starts all processes anew. What a proxy costs is what
-//! the kernel charged its process during its turns. Both run the same server and client with the same options, so only
-//! the service between them differs.
+//! closed loop, and checks every answer byte for byte; every round starts all processes anew. What a proxy costs is
+//! what the kernel charged its process during its turns. Both run the same server and client with the same options,
+//! so only the service between them differs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

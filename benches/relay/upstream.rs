@@ -21,8 +21,9 @@ pub(crate) const PATH: &str = "/v1/chat/completions";
 
 const EVENTS: usize = 64;
 
-/// Time between two events of a stream, the shortest that tokio's timer keeps. Sent as fast as they can be, a dozen events
-/// would wait for a proxy at each of its reads, and a slower proxy would be flattered by reading more of them at once.
+/// Time between two events of a stream, the shortest that tokio's timer keeps. Sent as fast as they can be, a dozen
+/// events would wait for a proxy at each of its reads, and a slower proxy would be flattered by reading more of them
+/// at once.
 const PACE: Duration = Duration::from_millis(1);
 
 const COMPLETION: &str = concat!(
