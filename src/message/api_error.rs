@@ -94,6 +94,10 @@ impl ApiError {
         self
     }
 
+    pub(crate) fn in_answer(_: &[u8]) -> Option<Self> {
+        None
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
