@@ -4,6 +4,7 @@ use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 
 use super::{Dialect, RequestBody};
+use crate::wire::json::{Members, Value};
 
 /// Which API of an LLM provider a request calls.
 ///
@@ -146,11 +147,11 @@ impl Endpoint {
     }
 }
 
-fn keeps_state(endpoint: Endpoint, members: crate::wire::json::Members<'_>) -> bool {
-    let is_true = |name| members.get(name).and_then(|value| value.as_bool()) == Some(true);
+fn keeps_state(endpoint: Endpoint, members: Members<'_>) -> bool {
+    let is_true = |name| members.get(name).and_then(Value::as_bool) == Some(true);
     let is_named = |name| members.get(name).is_some_and(|value| !value.is_null());
     let stored = match endpoint {
-        Endpoint::Responses => members.get("store").and_then(|value| value.as_bool()) != Some(false),
+        Endpoint::Responses => members.get("store").and_then(Value::as_bool) != Some(false),
         _ => is_true("store"),
     };
     stored

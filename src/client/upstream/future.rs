@@ -93,14 +93,14 @@ where
                     }
                     this.state.set(State::Ready { inner, request: Some(request) });
                 }
-                StateProjection::Ready { inner, request } => match ready!(inner.poll_ready(cx)) {
-                    Err(error) => break Err(TransportError::new(error)),
-                    Ok(()) => {
-                        let Some(request) = request.take() else { return Poll::Pending };
-                        let future = inner.call(request);
-                        this.state.set(State::Call { future });
+                StateProjection::Ready { inner, request } => {
+                    if let Err(error) = ready!(inner.poll_ready(cx)) {
+                        break Err(TransportError::new(error));
                     }
-                },
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    let future = inner.call(request);
+                    this.state.set(State::Call { future });
+                }
                 StateProjection::Call { future } => {
                     break ready!(future.poll(cx)).map_err(TransportError::new);
                 }

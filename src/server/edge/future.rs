@@ -133,7 +133,7 @@ where
             Poll::Ready(response) => response,
             Poll::Pending => {
                 ready!(guard.timer().poll(cx));
-                guard.late(*this.endpoint)
+                Guard::late(*this.endpoint)
             }
         };
         Poll::Ready(Ok(guard.finish(response)))
@@ -146,7 +146,7 @@ impl Guard {
         self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut()
     }
 
-    fn late(&self, endpoint: Endpoint) -> Response<ResponseBody> {
+    fn late(endpoint: Endpoint) -> Response<ResponseBody> {
         let message = "the request's deadline passed before an answer came";
         let error =
             ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", message).with_code("deadline_exceeded");
