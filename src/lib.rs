@@ -86,6 +86,8 @@ pub mod model_rewrite;
 #[cfg(feature = "edge")]
 pub mod server;
 pub mod stats;
+#[cfg(test)]
+mod testing;
 pub mod wire;
 pub mod worker;
 

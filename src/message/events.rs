@@ -46,7 +46,15 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
     fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
         let mut kept = Kept { chunk: &chunk, range: 0..0 };
         let mut frames = self.framer.push(&chunk);
-        while let Some(frame) = frames.next()? {
+        loop {
+            let frame = match frames.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    kept.flush(output)?;
+                    return Err(error.into());
+                }
+            };
             match edited(&frame, &mut self.edit) {
                 Edited::Keep => kept.push(&frame, output)?,
                 Edited::Drop => kept.flush(output)?,

@@ -100,7 +100,7 @@ impl ResponseBody {
         let media = self.media;
         let declared = matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
         let watch = self.watch.get_or_insert_with(|| Box::new(Watch::new(media)));
-        if declared && self.pipeline.is_none() {
+        if declared {
             watch.source_ended();
         }
         watch.register(callback);
@@ -117,9 +117,10 @@ impl ResponseBody {
     }
 
     /// Breaks the answer off at `deadline`, unless it has ended by then. `timer` is one for the same moment, where
-    /// somebody had to wait already.
+    /// somebody had to wait already. Of several deadlines the earliest counts.
     pub(crate) fn expire(mut self, deadline: Deadline, timer: Option<Pin<Box<Sleep>>>) -> Self {
-        if !self.is_end_stream() {
+        let is_earliest = self.deadline.as_ref().is_none_or(|expiry| deadline < expiry.deadline);
+        if is_earliest && !self.is_end_stream() {
             self.deadline = Some(Expiry { deadline, timer });
         }
         self
@@ -133,19 +134,26 @@ impl ResponseBody {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
             }
-            Source::Stream(body) => match body.poll_frame(cx) {
-                Poll::Ready(frame) => frame,
-                Poll::Pending => {
-                    let Some(expiry) = &mut self.deadline else { return Poll::Pending };
-                    ready!(expiry.timer().poll(cx));
-                    let error = "the request's deadline passed before its answer was whole";
-                    return Poll::Ready(Some(Err(Broken { failure: Failure::Deadline, error: error.into() })));
+            Source::Stream(body) => {
+                // A caller who reads slowly finds data at every poll, so the deadline cannot wait for there to be none.
+                let is_late = self.deadline.as_ref().is_some_and(Expiry::has_fired);
+                match if is_late { Poll::Pending } else { body.poll_frame(cx) } {
+                    Poll::Ready(frame) => frame,
+                    Poll::Pending => {
+                        let Some(expiry) = &mut self.deadline else { return Poll::Pending };
+                        ready!(expiry.timer().poll(cx));
+                        let error = "the request's deadline passed before its answer was whole";
+                        return Poll::Ready(Some(Err(Broken { failure: Failure::Deadline, error: error.into() })));
+                    }
                 }
-            },
+            }
         };
-        let ended = match (&frame, &self.source) {
-            (Some(Ok(_)), Source::Stream(body)) => body.is_end_stream() || body.size_hint().exact() == Some(0),
-            _ => true,
+        // Where the declared length was reached trailers may still follow.
+        let (whole, ended) = match (&frame, &self.source) {
+            (Some(Ok(_)), Source::Stream(body)) => {
+                (body.size_hint().exact() == Some(0) || body.is_end_stream(), body.is_end_stream())
+            }
+            _ => (true, true),
         };
         if ended {
             self.source = Source::Ended;
@@ -160,7 +168,7 @@ impl ResponseBody {
                 let broken = Broken { failure: Failure::FrameTooLong, error: error.into() };
                 return Poll::Ready(Some(Err(broken)));
             }
-            if ended {
+            if whole {
                 watch.source_ended();
             }
         }
@@ -194,6 +202,11 @@ impl Expiry {
     fn timer(&mut self) -> Pin<&mut Sleep> {
         let at = self.deadline.instant();
         self.timer.get_or_insert_with(|| Box::pin(sleep_until(at))).as_mut()
+    }
+
+    /// Whether the moment is known to have passed; reads no clock.
+    fn has_fired(&self) -> bool {
+        self.timer.as_ref().is_some_and(|timer| timer.is_elapsed())
     }
 }
 
@@ -250,11 +263,11 @@ impl Body for ResponseBody {
         match &self.pipeline {
             Some(pipeline) if !pipeline.keeps_length() => SizeHint::default(),
             Some(pipeline) => {
-                let (hint, queued) = (self.source.size_hint(), pipeline.queued());
+                let (hint, owed) = (self.source.size_hint(), pipeline.owed());
                 let mut sum = SizeHint::new();
-                sum.set_lower(hint.lower() + queued);
+                sum.set_lower(hint.lower().saturating_add(owed));
                 if let Some(upper) = hint.upper() {
-                    sum.set_upper(upper + queued);
+                    sum.set_upper(upper.saturating_add(owed));
                 }
                 sum
             }
@@ -301,3 +314,6 @@ macro_rules! full_from {
     )*};
 }
 full_from!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
+
+#[cfg(test)]
+mod tests;

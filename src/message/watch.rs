@@ -43,7 +43,9 @@ impl Watch {
     ///
     /// When an event is longer than is ever held.
     pub(super) fn data(&mut self, data: &Bytes) -> Result<(), FrameError> {
-        self.first_byte_at.get_or_insert_with(Instant::now);
+        if !data.is_empty() {
+            self.first_byte_at.get_or_insert_with(Instant::now);
+        }
         self.bytes += data.len() as u64;
         self.scan.push(data)?;
         self.note_output();
