@@ -41,5 +41,11 @@ where
 pub(crate) async fn refusal(response: Response<ResponseBody>) -> (u16, String) {
     let (head, text) = read(response).await;
     let error: Value = serde_json::from_str(&text).unwrap();
-    (head.status.as_u16(), error["error"]["code"].as_str().unwrap_or_default().to_owned())
+    (
+        head.status.as_u16(),
+        error["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+    )
 }

@@ -34,7 +34,10 @@ impl Worker {
         R: Future<Output = ()> + Send + 'static,
     {
         let (stop, stopped) = watch::channel(false);
-        Self { future: Box::pin(run(Shutdown(stopped))), stop }
+        Self {
+            future: Box::pin(run(Shutdown(stopped))),
+            stop,
+        }
     }
 
     /// What ends this worker.

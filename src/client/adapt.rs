@@ -57,7 +57,10 @@ impl<S, F: Clone> Layer<S> for AdaptLayer<F> {
     type Service = Adapt<S, F>;
 
     fn layer(&self, inner: S) -> Adapt<S, F> {
-        Adapt { inner, body: self.body.clone() }
+        Adapt {
+            inner,
+            body: self.body.clone(),
+        }
     }
 }
 
@@ -102,7 +105,9 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        AdaptFuture { future: self.inner.call(request.map(&self.body)) }
+        AdaptFuture {
+            future: self.inner.call(request.map(&self.body)),
+        }
     }
 }
 
@@ -136,6 +141,8 @@ impl<F> fmt::Debug for AdaptLayer<F> {
 
 impl<S: fmt::Debug, F> fmt::Debug for Adapt<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Adapt").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Adapt")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }

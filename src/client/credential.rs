@@ -93,10 +93,15 @@ impl Credential {
     ///
     /// When it is empty, begins otherwise, or cannot stand in a header.
     pub fn key_with_prefix(key: &str, prefix: &str) -> Result<Self, ConfigError> {
-        let key = Key::parse(key, prefix).map_err(|reason| ConfigError::new("credential", reason))?;
+        let key =
+            Key::parse(key, prefix).map_err(|reason| ConfigError::new("credential", reason))?;
         let style = Style::default();
         let value = style.header(&key).1;
-        Ok(Self { name: None, source: Source::Static(value), style })
+        Ok(Self {
+            name: None,
+            source: Source::Static(value),
+            style,
+        })
     }
 
     /// The caller's own key, taken from their `authorization: Bearer`, `x-api-key` or `api-key` and passed on in this
@@ -124,7 +129,9 @@ impl Credential {
         F: Fn(&Parts) -> R + Send + Sync + 'static,
         R: Future<Output = Result<String, BoxError>> + Send + 'static,
     {
-        Self::from_source(Source::PerRequest(Arc::new(move |parts| Box::pin(key_of(parts)))))
+        Self::from_source(Source::PerRequest(Arc::new(move |parts| {
+            Box::pin(key_of(parts))
+        })))
     }
 
     pub(super) fn swapped(key: Arc<ArcSwap<Key>>) -> Self {
@@ -132,7 +139,11 @@ impl Credential {
     }
 
     fn from_source(source: Source) -> Self {
-        Self { name: None, source, style: Style::default() }
+        Self {
+            name: None,
+            source,
+            style: Style::default(),
+        }
     }
 
     /// Sends the key in another header than `authorization`.
@@ -195,9 +206,12 @@ impl Credential {
             (Source::Caller, _) => self.style.header(&caller.ok_or(CredentialError::Missing)?),
             (Source::Swapped(key), _) => self.style.header(&key.load()),
             (Source::PerRequest(_), Some(Ok(key))) => self.style.header(
-                &Key::parse(&key, "").map_err(|reason| CredentialError::Unavailable(reason.into()))?,
+                &Key::parse(&key, "")
+                    .map_err(|reason| CredentialError::Unavailable(reason.into()))?,
             ),
-            (Source::PerRequest(_), Some(Err(error))) => return Err(CredentialError::Unavailable(error)),
+            (Source::PerRequest(_), Some(Err(error))) => {
+                return Err(CredentialError::Unavailable(error));
+            }
             (Source::PerRequest(_), None) => {
                 return Err(CredentialError::Unavailable("no key was asked for".into()));
             }
@@ -234,7 +248,11 @@ impl Style {
     }
 
     fn key_in(&self, value: &HeaderValue) -> Option<Key> {
-        value.to_str().ok()?.strip_prefix(self.prefix()).map(|key| Key(key.to_owned()))
+        value
+            .to_str()
+            .ok()?
+            .strip_prefix(self.prefix())
+            .map(|key| Key(key.to_owned()))
     }
 }
 
@@ -250,7 +268,10 @@ impl Key {
             Err("the key is empty".to_owned())
         } else if !key.starts_with(prefix) {
             Err(format!("the key does not begin with {prefix:?}"))
-        } else if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        } else if !key
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        {
             Err("the key has characters that cannot stand in a header".to_owned())
         } else {
             Ok(Self(key.to_owned()))

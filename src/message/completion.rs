@@ -81,11 +81,15 @@ pub enum Media {
 impl Media {
     /// The media of an answer with these headers.
     pub fn of(headers: &HeaderMap) -> Self {
-        let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+        let encoded = headers
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding != "identity");
         let essence = headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .map_or("", |value| value.split(';').next().unwrap_or_default().trim());
+            .map_or("", |value| {
+                value.split(';').next().unwrap_or_default().trim()
+            });
         if encoded {
             Self::Opaque
         } else if essence.eq_ignore_ascii_case("text/event-stream") {

@@ -31,8 +31,20 @@ where
     F: FnMut(&[u8]) -> Edited + Send + 'static,
 {
     match response.body().media() {
-        Media::EventStream => transform(response, EventEditor { framer: Framer::default(), edit }),
-        Media::Json => transform(response, BodyEditor { text: Gather::default(), edit: Some(edit) }),
+        Media::EventStream => transform(
+            response,
+            EventEditor {
+                framer: Framer::default(),
+                edit,
+            },
+        ),
+        Media::Json => transform(
+            response,
+            BodyEditor {
+                text: Gather::default(),
+                edit: Some(edit),
+            },
+        ),
         Media::Opaque => response,
     }
 }
@@ -44,7 +56,10 @@ struct EventEditor<F> {
 
 impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
     fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let mut kept = Kept { chunk: &chunk, range: 0..0 };
+        let mut kept = Kept {
+            chunk: &chunk,
+            range: 0..0,
+        };
         let mut frames = self.framer.push(&chunk);
         loop {
             let frame = match frames.next() {
@@ -68,7 +83,9 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
     }
 
     fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let Some(frame) = self.framer.finish()? else { return Ok(()) };
+        let Some(frame) = self.framer.finish()? else {
+            return Ok(());
+        };
         match edited(&frame, &mut self.edit) {
             Edited::Keep => output.push(frame.to_bytes()),
             Edited::Drop => Ok(()),
@@ -87,7 +104,9 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
 
 /// The frame as it goes on: its raw bytes with the edited data in place.
 fn edited(frame: &Frame<'_>, edit: &mut impl FnMut(&[u8]) -> Edited) -> Edited {
-    let Some(data) = frame.data() else { return Edited::Keep };
+    let Some(data) = frame.data() else {
+        return Edited::Keep;
+    };
     if !data.trim_ascii_start().starts_with(b"{") {
         return Edited::Keep;
     }
@@ -108,7 +127,9 @@ impl Kept<'_> {
         let raw = frame.to_bytes();
         let start = (raw.as_ptr() as usize).checked_sub(self.chunk.as_ptr() as usize);
         match start.filter(|start| start + raw.len() <= self.chunk.len()) {
-            Some(start) if start == self.range.end && !self.range.is_empty() => self.range.end += raw.len(),
+            Some(start) if start == self.range.end && !self.range.is_empty() => {
+                self.range.end += raw.len()
+            }
             Some(start) => {
                 self.flush(output)?;
                 self.range = start..start + raw.len();
@@ -123,7 +144,11 @@ impl Kept<'_> {
 
     fn flush(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
         let range = std::mem::replace(&mut self.range, 0..0);
-        if range.is_empty() { Ok(()) } else { output.push(self.chunk.slice(range)) }
+        if range.is_empty() {
+            Ok(())
+        } else {
+            output.push(self.chunk.slice(range))
+        }
     }
 }
 

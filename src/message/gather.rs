@@ -30,7 +30,11 @@ impl Gather {
 
     /// What was gathered, which starts anew.
     pub(crate) fn take(&mut self) -> Bytes {
-        if self.all.is_empty() { std::mem::take(&mut self.first) } else { self.all.split().freeze() }
+        if self.all.is_empty() {
+            std::mem::take(&mut self.first)
+        } else {
+            self.all.split().freeze()
+        }
     }
 }
 

@@ -130,10 +130,16 @@ impl RequestBody {
     /// The cap on the tokens of the answer, by any of its names: `max_completion_tokens`, `max_tokens`,
     /// `max_output_tokens` (Responses), `max_tokens_to_sample` (older Anthropic). The first that is a number wins.
     pub fn max_output_tokens(&self) -> Option<u64> {
-        const NAMES: [&str; 4] =
-            ["max_completion_tokens", "max_tokens", "max_output_tokens", "max_tokens_to_sample"];
+        const NAMES: [&str; 4] = [
+            "max_completion_tokens",
+            "max_tokens",
+            "max_output_tokens",
+            "max_tokens_to_sample",
+        ];
         let members = self.members().ok()??;
-        NAMES.into_iter().find_map(|name| members.get(name)?.as_u64())
+        NAMES
+            .into_iter()
+            .find_map(|name| members.get(name)?.as_u64())
     }
 
     /// Whether a stream is asked to end with its usage: `"stream_options": {"include_usage": true}`.
@@ -146,14 +152,22 @@ impl RequestBody {
         self.members()
             .ok()
             .flatten()
-            .and_then(|members| members.get("stream_options")?.deserialize::<StreamOptions>().ok())
+            .and_then(|members| {
+                members
+                    .get("stream_options")?
+                    .deserialize::<StreamOptions>()
+                    .ok()
+            })
             .is_some_and(|options| options.include_usage)
     }
 
     /// The end user whom the caller names: `safety_identifier`, or `user`, its older name.
     pub fn user(&self) -> Option<Cow<'_, str>> {
         let members = self.members().ok()??;
-        members.get("safety_identifier").and_then(Value::as_str).or_else(|| members.get("user")?.as_str())
+        members
+            .get("safety_identifier")
+            .and_then(Value::as_str)
+            .or_else(|| members.get("user")?.as_str())
     }
 
     /// What the conversation holds, counted in a second pass over it, once; `None` where there is none to read.
@@ -168,7 +182,11 @@ impl RequestBody {
     }
 
     fn flag(&self, name: &str) -> bool {
-        let value = self.members().ok().flatten().and_then(|members| members.get(name));
+        let value = self
+            .members()
+            .ok()
+            .flatten()
+            .and_then(|members| members.get(name));
         value.and_then(Value::as_bool) == Some(true)
     }
 }
@@ -197,14 +215,19 @@ impl RequestBody {
 /// # Errors
 ///
 /// When the body is not one JSON object, or names a member twice; the request is then as it was.
-pub fn edit(request: &mut Request<RequestBody>, change: impl FnOnce(&mut Edit<'_>)) -> Result<(), JsonError> {
+pub fn edit(
+    request: &mut Request<RequestBody>,
+    change: impl FnOnce(&mut Edit<'_>),
+) -> Result<(), JsonError> {
     const STALE: [HeaderName; 3] = [
         HeaderName::from_static("content-md5"),
         HeaderName::from_static("digest"),
         HeaderName::from_static("content-digest"),
     ];
 
-    let Kind::Json(json) = &request.body().0 else { return Ok(()) };
+    let Kind::Json(json) = &request.body().0 else {
+        return Ok(());
+    };
     let mut edit = json.edit()?;
     change(&mut edit);
     if !edit.is_changed() {
@@ -236,7 +259,11 @@ pub fn edit(request: &mut Request<RequestBody>, change: impl FnOnce(&mut Edit<'_
 ///
 /// When such a request's body is not one JSON object, or names a member twice.
 pub fn members(request: &Request<RequestBody>) -> Result<Option<Members<'_>>, &JsonError> {
-    if Endpoint::of(request).reads_json() { request.body().members() } else { Ok(None) }
+    if Endpoint::of(request).reads_json() {
+        request.body().members()
+    } else {
+        Ok(None)
+    }
 }
 
 impl Json {

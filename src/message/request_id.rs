@@ -83,9 +83,14 @@ mod tests {
 
     #[test]
     fn made_ids_are_distinct_and_hexadecimal() {
-        let ids: HashSet<_> = (0..10_000).map(|_| RequestId::generate().to_string()).collect();
+        let ids: HashSet<_> = (0..10_000)
+            .map(|_| RequestId::generate().to_string())
+            .collect();
         assert_eq!(ids.len(), 10_000);
-        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+        assert!(
+            ids.iter()
+                .all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+        );
     }
 
     #[test]

@@ -28,14 +28,21 @@ use crate::wire::json::{Index, JsonError, Kind, Value};
 ///
 /// When the body of a request that is to be read is not one JSON object.
 pub fn require_usage(request: &mut Request<RequestBody>) -> Result<Option<HideUsage>, JsonError> {
-    if !matches!(Endpoint::of(request), Endpoint::ChatCompletions | Endpoint::Completions) {
+    if !matches!(
+        Endpoint::of(request),
+        Endpoint::ChatCompletions | Endpoint::Completions
+    ) {
         return Ok(None);
     }
-    let Some(members) = request.body().members().map_err(JsonError::clone)? else { return Ok(None) };
+    let Some(members) = request.body().members().map_err(JsonError::clone)? else {
+        return Ok(None);
+    };
     if !request.body().is_streaming() || request.body().wants_usage() {
         return Ok(None);
     }
-    let options = members.get("stream_options").map(|options| (options.kind(), options.raw().to_vec()));
+    let options = members
+        .get("stream_options")
+        .map(|options| (options.kind(), options.raw().to_vec()));
     match options {
         None | Some((Kind::Null, _)) => edit(request, |edit| {
             edit.set("stream_options", serde_json::json!({"include_usage": true}));
@@ -73,19 +80,30 @@ fn without_usage(data: &[u8]) -> Edited {
     if memmem::find(data, b"\"usage\"").is_none() {
         return Edited::Keep;
     }
-    let Ok(index) = Index::parse(data) else { return Edited::Keep };
+    let Ok(index) = Index::parse(data) else {
+        return Edited::Keep;
+    };
     let members = index.members(data);
-    let Some(usage) = members.get("usage") else { return Edited::Keep };
+    let Some(usage) = members.get("usage") else {
+        return Edited::Keep;
+    };
     if usage.is_null() {
         let mut edit = members.edit();
         edit.remove("usage");
         return Edited::Replace(edit.finish().0);
     }
-    if members.get("choices").is_some_and(is_empty_list) { Edited::Drop } else { Edited::Keep }
+    if members.get("choices").is_some_and(is_empty_list) {
+        Edited::Drop
+    } else {
+        Edited::Keep
+    }
 }
 
 fn is_empty_list(value: Value<'_>) -> bool {
-    let inner = value.raw().strip_prefix(b"[").and_then(|raw| raw.strip_suffix(b"]"));
+    let inner = value
+        .raw()
+        .strip_prefix(b"[")
+        .and_then(|raw| raw.strip_suffix(b"]"));
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }
 
@@ -97,28 +115,49 @@ mod tests {
     use crate::message::Media;
 
     fn asked(body: &'static str) -> (bool, String) {
-        let mut request = Request::post("/v1/chat/completions").body(RequestBody::json(body)).unwrap();
+        let mut request = Request::post("/v1/chat/completions")
+            .body(RequestBody::json(body))
+            .unwrap();
         let hide = require_usage(&mut request).unwrap();
-        (hide.is_some(), String::from_utf8(request.body().as_bytes().unwrap().to_vec()).unwrap())
+        (
+            hide.is_some(),
+            String::from_utf8(request.body().as_bytes().unwrap().to_vec()).unwrap(),
+        )
     }
 
     #[test]
     fn usage_is_asked_for_where_it_is_missing_and_nothing_else_changes() {
         for (body, sent) in [
-            (r#"{"stream":true}"#, Some(r#"{"stream":true,"stream_options":{"include_usage":true}}"#)),
-            (r#"{"stream_options":null,"stream":true}"#, Some(r#"{"stream_options":{"include_usage":true},"stream":true}"#)),
-            (r#"{"stream":true,"stream_options":{"a":1.0}}"#, Some(r#"{"stream":true,"stream_options":{"a":1.0,"include_usage":true}}"#)),
+            (
+                r#"{"stream":true}"#,
+                Some(r#"{"stream":true,"stream_options":{"include_usage":true}}"#),
+            ),
+            (
+                r#"{"stream_options":null,"stream":true}"#,
+                Some(r#"{"stream_options":{"include_usage":true},"stream":true}"#),
+            ),
+            (
+                r#"{"stream":true,"stream_options":{"a":1.0}}"#,
+                Some(r#"{"stream":true,"stream_options":{"a":1.0,"include_usage":true}}"#),
+            ),
             (
                 r#"{"stream":true,"stream_options":{"include_usage":false}}"#,
                 Some(r#"{"stream":true,"stream_options":{"include_usage":true}}"#),
             ),
-            (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, None),
+            (
+                r#"{"stream":true,"stream_options":{"include_usage":true}}"#,
+                None,
+            ),
             (r#"{"stream":true,"stream_options":7}"#, None),
             (r#"{"stream":false}"#, None),
             ("{}", None),
         ] {
             let (hides, got) = asked(body);
-            assert_eq!((hides, &*got), (sent.is_some(), sent.unwrap_or(body)), "{body}");
+            assert_eq!(
+                (hides, &*got),
+                (sent.is_some(), sent.unwrap_or(body)),
+                "{body}"
+            );
         }
     }
 
@@ -137,7 +176,13 @@ mod tests {
                     data: [DONE]\n\n";
         for (sent, seen) in [(with, without), (without, without)] {
             let response = Response::new(ResponseBody::from(sent).with_media(Media::EventStream));
-            let hidden = HideUsage { _private: () }.hide(response).into_body().collect().await.unwrap().to_bytes();
+            let hidden = HideUsage { _private: () }
+                .hide(response)
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes();
             assert_eq!(hidden, seen);
         }
     }
@@ -146,7 +191,13 @@ mod tests {
     async fn usage_that_a_provider_states_anyway_stays() {
         let native = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"total_tokens\":3}}\n\ndata: [DONE]\n\n";
         let response = Response::new(ResponseBody::from(native).with_media(Media::EventStream));
-        let hidden = HideUsage { _private: () }.hide(response).into_body().collect().await.unwrap().to_bytes();
+        let hidden = HideUsage { _private: () }
+            .hide(response)
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes();
         assert_eq!(hidden, native);
     }
 }

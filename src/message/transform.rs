@@ -47,7 +47,11 @@ pub trait Transform: Send {
     /// # Errors
     ///
     /// Ends the answer as broken.
-    fn poll(&mut self, cx: &mut Context<'_>, output: &mut Output<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        output: &mut Output<'_>,
+    ) -> Poll<Result<(), BoxError>> {
         let _ = (cx, output);
         Poll::Pending
     }
@@ -79,16 +83,22 @@ impl Output<'_> {
                 self.queue.push_back(data);
                 Ok(())
             }
-            Some((stage, stages)) => {
-                stage.get_mut().data(data, &mut Output { stages, queue: self.queue })
-            }
+            Some((stage, stages)) => stage.get_mut().data(
+                data,
+                &mut Output {
+                    stages,
+                    queue: self.queue,
+                },
+            ),
         }
     }
 }
 
 impl std::fmt::Debug for Output<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Output").field("queued", &self.queue.len()).finish_non_exhaustive()
+        f.debug_struct("Output")
+            .field("queued", &self.queue.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,7 +151,11 @@ impl Pipeline {
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => {
                 self.owed = self.owed.saturating_add(data.len() as u64);
-                let pushed = Output { stages: &mut self.stages, queue: &mut self.queue }.push(data);
+                let pushed = Output {
+                    stages: &mut self.stages,
+                    queue: &mut self.queue,
+                }
+                .push(data);
                 self.stop_on(pushed);
             }
             Ok(Err(other)) => self.trailers = other.into_trailers().ok(),
@@ -189,7 +203,13 @@ impl Pipeline {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
-        if self.finished { self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))) } else { None }
+        if self.finished {
+            self.trailers
+                .take()
+                .map(|trailers| Ok(Frame::trailers(trailers)))
+        } else {
+            None
+        }
     }
 
     /// Whether every transform has pushed its last and all of it was taken.
@@ -208,11 +228,20 @@ impl Pipeline {
     }
 
     /// Runs `act` on each transform with the ones after it as its output, until one fails.
-    fn for_each(&mut self, mut act: impl FnMut(&mut dyn Transform, &mut Output<'_>) -> Result<(), BoxError>) {
+    fn for_each(
+        &mut self,
+        mut act: impl FnMut(&mut dyn Transform, &mut Output<'_>) -> Result<(), BoxError>,
+    ) {
         let mut stages = self.stages.as_mut_slice();
         let mut result = Ok(());
         while let (Ok(()), Some((stage, rest))) = (&result, stages.split_first_mut()) {
-            result = act(stage.get_mut().as_mut(), &mut Output { stages: rest, queue: &mut self.queue });
+            result = act(
+                stage.get_mut().as_mut(),
+                &mut Output {
+                    stages: rest,
+                    queue: &mut self.queue,
+                },
+            );
             stages = rest;
         }
         self.stop_on(result);
@@ -220,7 +249,10 @@ impl Pipeline {
 
     fn stop_on(&mut self, result: Result<(), BoxError>) {
         if let Err(error) = result {
-            self.error.get_or_insert(Broken { failure: Failure::Transform, error });
+            self.error.get_or_insert(Broken {
+                failure: Failure::Transform,
+                error,
+            });
             self.finished = true;
         }
     }

@@ -59,7 +59,11 @@ impl Watch {
     pub(super) fn source_ended(&mut self) {
         let whole = self.scan.finish();
         self.note_output();
-        self.decide(if whole { End::Complete } else { End::Failed(Failure::Truncated) });
+        self.decide(if whole {
+            End::Complete
+        } else {
+            End::Failed(Failure::Truncated)
+        });
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {
@@ -75,7 +79,11 @@ impl Watch {
     /// The first decision stands: what happens after an answer's end does not change it. An error that stands in the answer
     /// decides before its end.
     fn decide(&mut self, end: End) {
-        let end = if end == End::Complete && self.scan.facts().error.is_some() { End::Failed(Failure::Stated) } else { end };
+        let end = if end == End::Complete && self.scan.facts().error.is_some() {
+            End::Failed(Failure::Stated)
+        } else {
+            end
+        };
         self.end.get_or_insert(end);
     }
 }
@@ -83,7 +91,11 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let facts = self.scan.facts();
-        let end = self.end.unwrap_or(if facts.error.is_some() { End::Failed(Failure::Stated) } else { End::Cancelled });
+        let end = self.end.unwrap_or(if facts.error.is_some() {
+            End::Failed(Failure::Stated)
+        } else {
+            End::Cancelled
+        });
         let usage = facts.usage.usage();
         let completion = Completion {
             end,
@@ -98,7 +110,10 @@ impl Drop for Watch {
             ended_at: Instant::now(),
             bytes: self.bytes,
         };
-        drop(Settlement { callbacks: std::mem::take(&mut self.callbacks).into_iter(), completion: Some(completion) });
+        drop(Settlement {
+            callbacks: std::mem::take(&mut self.callbacks).into_iter(),
+            completion: Some(completion),
+        });
     }
 }
 
@@ -110,10 +125,16 @@ struct Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let (Some(callback), Some(completion)) = (self.callbacks.next(), self.completion.take()) else { return };
+        let (Some(callback), Some(completion)) = (self.callbacks.next(), self.completion.take())
+        else {
+            return;
+        };
         let callbacks = std::mem::take(&mut self.callbacks);
         // A panic in `callback` drops `rest` on its way, which runs the others.
-        let mut rest = Self { callbacks, completion: Some(completion) };
+        let mut rest = Self {
+            callbacks,
+            completion: Some(completion),
+        };
         if let Some(completion) = &mut rest.completion {
             callback.into_inner()(completion);
         }

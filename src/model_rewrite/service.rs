@@ -62,7 +62,9 @@ where
                     _ => Reason::InvalidRequest,
                 };
                 let dialect = Endpoint::of(&request).dialect();
-                ModelRewriteFuture::refused(Rejection::new("model_rewrite", reason).into_response(&error, dialect))
+                ModelRewriteFuture::refused(
+                    Rejection::new("model_rewrite", reason).into_response(&error, dialect),
+                )
             }
         }
     }
@@ -71,7 +73,9 @@ where
 impl Shared {
     /// Puts the right model into `request`; the name that was asked for, where the answer is to show it again.
     fn rewrite(&self, request: &mut Request<RequestBody>) -> Result<Option<Box<str>>, ApiError> {
-        let Some(members) = message::members(request).map_err(ApiError::from)? else { return Ok(None) };
+        let Some(members) = message::members(request).map_err(ApiError::from)? else {
+            return Ok(None);
+        };
         let asked = members.get("model").and_then(Value::as_str);
         let aliases = self.aliases.load();
         let target = match aliases.decide(&self.unknown, asked.as_deref()) {
@@ -80,7 +84,10 @@ impl Shared {
             Decision::NotFound => return Err(not_found(&asked.unwrap_or_default(), &aliases)),
             Decision::Missing => return Err(ApiError::missing_model()),
         };
-        let asked = self.restore_name.then(|| asked.map(|asked| Box::from(&*asked))).flatten();
+        let asked = self
+            .restore_name
+            .then(|| asked.map(|asked| Box::from(&*asked)))
+            .flatten();
         let target = target.into_owned();
         message::edit(request, |edit| {
             edit.set("model", &*target);
@@ -92,7 +99,12 @@ impl Shared {
 fn not_found(asked: &str, aliases: &Aliases) -> ApiError {
     const SHOWN: usize = 50;
     let names = aliases.names();
-    let mut known = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut known = names
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > SHOWN {
         known.push_str(", …");
     }

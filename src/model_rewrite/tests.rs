@@ -19,11 +19,16 @@ fn aliases<const N: usize>(aliases: [(&str, &str); N]) -> ModelRewriteBuilder {
 }
 
 fn post(path: &str, text: &str) -> Request<RequestBody> {
-    Request::post(path).body(RequestBody::json(text.to_owned())).unwrap()
+    Request::post(path)
+        .body(RequestBody::json(text.to_owned()))
+        .unwrap()
 }
 
 /// What the inner service gets, or else the layer's own answer.
-async fn passed(layer: &ModelRewriteLayer, request: Request<RequestBody>) -> Result<Request<RequestBody>, Response<ResponseBody>> {
+async fn passed(
+    layer: &ModelRewriteLayer,
+    request: Request<RequestBody>,
+) -> Result<Request<RequestBody>, Response<ResponseBody>> {
     let seen = Arc::new(Mutex::new(None));
     let slot = Arc::clone(&seen);
     let inner = answering(move |request| {

@@ -153,7 +153,9 @@ pub(crate) fn chat() -> Request<RequestBody> {
     Request::post("/v1/chat/completions")
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {SECRET}"))
-        .body(RequestBody::json(format!(r#"{{"model":"fast","messages":[{{"role":"user","content":"{SECRET}"}}]}}"#)))
+        .body(RequestBody::json(format!(
+            r#"{{"model":"fast","messages":[{{"role":"user","content":"{SECRET}"}}]}}"#
+        )))
         .unwrap()
 }
 
@@ -206,7 +208,10 @@ pub(crate) fn waits_for_readiness<L: Layer<Probe, Service: Stack>>(layer: L) {
     assert_pending!(call.poll());
     assert_eq!(seen.requests(), 0);
     seen.play(|script| script.ready = Step::Goes);
-    assert!(call.is_woken(), "nobody was told that the inner service is ready");
+    assert!(
+        call.is_woken(),
+        "nobody was told that the inner service is ready"
+    );
     assert_eq!(assert_ready!(call.poll()).unwrap().status(), StatusCode::OK);
     assert_eq!(seen.requests(), 1);
 }
@@ -259,14 +264,21 @@ pub(crate) fn settles_once<L: Layer<Probe, Service: Stack>>(layer: L) {
     for (media, frames) in [
         (PLAIN, ["some ", "text"]),
         (JSON, [r#"{"model":"#, r#""real"}"#]),
-        (EVENTS, ["data: {\"model\":\"real\"}\n\n", "data: [DONE]\n\n"]),
+        (
+            EVENTS,
+            ["data: {\"model\":\"real\"}\n\n", "data: [DONE]\n\n"],
+        ),
     ] {
         for read in [Read::Nothing, Read::OneFrame, Read::UntilPending, Read::All] {
             let (service, seen) = probed(&layer);
             seen.play(|script| {
                 script.headers = vec![media];
                 script.frames = frames.into_iter().map(Bytes::from).collect();
-                script.body = if read == Read::All { Step::Goes } else { Step::Hangs };
+                script.body = if read == Read::All {
+                    Step::Goes
+                } else {
+                    Step::Hangs
+                };
             });
             let outer = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&outer);
@@ -294,7 +306,9 @@ pub(crate) fn settles_once<L: Layer<Probe, Service: Stack>>(layer: L) {
             assert_eq!(ends.len(), 1, "inner callback: {case}");
             match read {
                 Read::Nothing | Read::OneFrame => assert_eq!(ends, [End::Cancelled], "{case}"),
-                Read::UntilPending => assert_eq!(ends[0] == End::Complete, media == EVENTS, "{case}"),
+                Read::UntilPending => {
+                    assert_eq!(ends[0] == End::Complete, media == EVENTS, "{case}")
+                }
                 Read::All => assert_eq!(ends, [End::Complete], "{case}"),
             }
         }
@@ -320,7 +334,8 @@ pub(crate) fn passes_a_broken_body<L: Layer<Probe, Service: Stack>>(layer: L) {
 
 /// Whether the probe's error is this one or among its causes.
 fn is_foreign(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<Foreign>)
+    std::iter::successors(Some(error), |error| error.source())
+        .any(<dyn std::error::Error>::is::<Foreign>)
 }
 
 pub(crate) fn passes_errors<L>(layer: L)
@@ -347,7 +362,10 @@ where
         seen.play(|script| (script.ready, script.head) = change);
         let response = answer(service, chat());
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
-        let cause = response.extensions().get::<TransportError>().expect("the cause in the extensions");
+        let cause = response
+            .extensions()
+            .get::<TransportError>()
+            .expect("the cause in the extensions");
         assert!(is_foreign(cause), "{cause:?}");
     }
 }
@@ -357,11 +375,19 @@ where
     L: Layer<Probe, Service: Stack + 'static>,
 {
     // Neither JSON nor UTF-8, though it says so: whoever looked at it would choke.
-    const PARTS: [&[u8]; 3] = [b"{\"model\":\"fast\",", b"\"model\":\xff\xfe", b"data: {\"model\":\"real\"}\r\r\n\0"];
+    const PARTS: [&[u8]; 3] = [
+        b"{\"model\":\"fast\",",
+        b"\"model\":\xff\xfe",
+        b"data: {\"model\":\"real\"}\r\r\n\0",
+    ];
     let (service, seen) = probed(&layer);
     seen.play(|script| {
         script.frames = PARTS.into_iter().map(Bytes::from_static).collect();
-        script.headers = vec![("x-own", "kept"), ("content-length", "41"), ("etag", "\"1\"")];
+        script.headers = vec![
+            ("x-own", "kept"),
+            ("content-length", "41"),
+            ("etag", "\"1\""),
+        ];
     });
     let (mut sender, body) = Channel::<Bytes, Foreign>::new(1);
     let request = Request::put("/files/upload")
@@ -380,19 +406,35 @@ where
     let mut received = pin!(request.into_body());
     for part in PARTS {
         sender.send_data(Bytes::from_static(part)).await.unwrap();
-        let data = received.frame().await.unwrap().unwrap().into_data().unwrap();
+        let data = received
+            .frame()
+            .await
+            .unwrap()
+            .unwrap()
+            .into_data()
+            .unwrap();
         assert_eq!(data, part);
         assert_eq!(data.as_ptr(), part.as_ptr(), "the bytes were copied");
     }
     drop(sender);
     assert!(received.frame().await.is_none());
 
-    for (name, value) in [("x-own", "kept"), ("content-length", "41"), ("etag", "\"1\"")] {
+    for (name, value) in [
+        ("x-own", "kept"),
+        ("content-length", "41"),
+        ("etag", "\"1\""),
+    ] {
         assert_eq!(response.headers()[name], value);
     }
     let mut answered = pin!(response.into_body());
     for part in PARTS {
-        let data = answered.frame().await.unwrap().unwrap().into_data().unwrap();
+        let data = answered
+            .frame()
+            .await
+            .unwrap()
+            .unwrap()
+            .into_data()
+            .unwrap();
         assert_eq!(data.as_ptr(), part.as_ptr(), "the bytes were copied");
     }
     assert!(answered.frame().await.is_none());

@@ -45,21 +45,35 @@ fn application() -> Router {
         let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
         tokio::spawn(async move {
             for tick in 0..3 {
-                sender.send_data(Bytes::from(format!("event: tick\ndata: {tick}\n\n"))).await.unwrap();
+                sender
+                    .send_data(Bytes::from(format!("event: tick\ndata: {tick}\n\n")))
+                    .await
+                    .unwrap();
             }
         });
-        ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(body))
+        (
+            [(header::CONTENT_TYPE, "text/event-stream")],
+            Body::new(body),
+        )
     }
     async fn sse_of_axum() -> impl IntoResponse {
-        Sse::new(stream::iter([Ok::<_, Infallible>(sse::Event::default().event("hi").data("there"))]))
+        Sse::new(stream::iter([Ok::<_, Infallible>(
+            sse::Event::default().event("hi").data("there"),
+        )]))
     }
     Router::new()
-        .route("/v1/chat/completions", post(|body: String| async move { body }))
+        .route(
+            "/v1/chat/completions",
+            post(|body: String| async move { body }),
+        )
         .route("/upload", post(upload))
         .route("/socket", get(socket))
         .route("/ticks", get(ticks))
         .route("/sse", get(sse_of_axum))
-        .route("/echo", post(|request: Request<Body>| async move { request.into_body() }))
+        .route(
+            "/echo",
+            post(|request: Request<Body>| async move { request.into_body() }),
+        )
 }
 
 fn app() -> Router {
@@ -79,15 +93,29 @@ async fn serve(app: Router) -> std::net::SocketAddr {
     address
 }
 
-async fn text(response: http::Response<impl axum::body::HttpBody<Data = Bytes, Error: std::fmt::Debug>>) -> String {
-    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+async fn text(
+    response: http::Response<impl axum::body::HttpBody<Data = Bytes, Error: std::fmt::Debug>>,
+) -> String {
+    String::from_utf8(
+        response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .to_vec(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]
 async fn the_endpoint_that_layers_read_is_rewritten() {
     let request = |model: &str| {
         let body = format!(r#"{{"model":"{model}"}}"#);
-        Request::post("/v1/chat/completions").header("content-type", "application/json").body(Body::from(body)).unwrap()
+        Request::post("/v1/chat/completions")
+            .header("content-type", "application/json")
+            .body(Body::from(body))
+            .unwrap()
     };
     let response = app().oneshot(request("fast")).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -100,9 +128,17 @@ async fn the_endpoint_that_layers_read_is_rewritten() {
 #[tokio::test]
 async fn an_upload_reaches_its_handler() {
     let part = |name: &str, size: usize| {
-        format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n\r\n{}\r\n", "a".repeat(size))
+        format!(
+            "--x\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"f\"\r\n\r\n{}\r\n",
+            "a".repeat(size)
+        )
     };
-    let body = [part("small", 10), part("large", 300_000), "--x--\r\n".to_owned()].concat();
+    let body = [
+        part("small", 10),
+        part("large", 300_000),
+        "--x--\r\n".to_owned(),
+    ]
+    .concat();
     let request = Request::post("/upload")
         .header("content-type", "multipart/form-data; boundary=x")
         .body(Body::from(body))
@@ -115,11 +151,17 @@ async fn an_upload_reaches_its_handler() {
 #[tokio::test]
 async fn a_request_of_another_route_streams_both_ways() {
     let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
-    let request = Request::post("/echo").header("content-type", "application/json").body(Body::new(body)).unwrap();
+    let request = Request::post("/echo")
+        .header("content-type", "application/json")
+        .body(Body::new(body))
+        .unwrap();
     let mut answer = app().oneshot(request).await.unwrap().into_body();
     for part in ["{\"model\":", "\"model\":"] {
         sender.send_data(Bytes::from(part)).await.unwrap();
-        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), part);
+        assert_eq!(
+            answer.frame().await.unwrap().unwrap().into_data().unwrap(),
+            part
+        );
     }
 }
 
@@ -128,7 +170,9 @@ async fn a_websocket_of_the_application_works() {
     let address = serve(app()).await;
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut socket, response) =
-        tokio_tungstenite::client_async(format!("ws://{address}/socket"), stream).await.unwrap();
+        tokio_tungstenite::client_async(format!("ws://{address}/socket"), stream)
+            .await
+            .unwrap();
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     for word in ["hello", "again"] {
         socket.send(Message::text(word)).await.unwrap();
@@ -140,10 +184,16 @@ async fn a_websocket_of_the_application_works() {
 #[tokio::test]
 async fn event_streams_of_the_application_pass_as_they_are() {
     for (path, events) in [
-        ("/ticks", "event: tick\ndata: 0\n\nevent: tick\ndata: 1\n\nevent: tick\ndata: 2\n\n"),
+        (
+            "/ticks",
+            "event: tick\ndata: 0\n\nevent: tick\ndata: 1\n\nevent: tick\ndata: 2\n\n",
+        ),
         ("/sse", "event: hi\ndata: there\n\n"),
     ] {
-        let response = app().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let response = app()
+            .oneshot(Request::get(path).body(Body::empty()).unwrap())
+            .await
+            .unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert!(!response.headers().contains_key("x-relay-request-id"));
         assert_eq!(text(response).await, events);
@@ -152,9 +202,11 @@ async fn event_streams_of_the_application_pass_as_they_are() {
 
 #[tokio::test]
 async fn layers_fit_wherever_a_router_takes_a_service() {
-    let handler = tower::service_fn(async |request: Request<tower_relay::message::RequestBody>| {
-        Ok::<_, Infallible>(http::Response::new(Body::new(request.into_body())))
-    });
+    let handler = tower::service_fn(
+        async |request: Request<tower_relay::message::RequestBody>| {
+            Ok::<_, Infallible>(http::Response::new(Body::new(request.into_body())))
+        },
+    );
     let edge = EdgeLayer::default();
     let own: Router = Router::new()
         .route_service("/v1/chat/completions", edge.layer(handler))
@@ -163,13 +215,23 @@ async fn layers_fit_wherever_a_router_takes_a_service() {
         .route_service("/health", Health::default());
     let layered = own.clone().layer((edge, AdaptLayer::new(Body::new)));
     for app in [own, layered] {
-        for path in ["/v1/chat/completions", "/nested/v1/embeddings", "/anything/else"] {
+        for path in [
+            "/v1/chat/completions",
+            "/nested/v1/embeddings",
+            "/anything/else",
+        ] {
             let request = Request::post(path).body(Body::from("[]")).unwrap();
             let response = app.clone().oneshot(request).await.unwrap();
-            assert_eq!(response.headers().contains_key("x-relay-request-id"), !path.starts_with("/anything"));
+            assert_eq!(
+                response.headers().contains_key("x-relay-request-id"),
+                !path.starts_with("/anything")
+            );
             assert_eq!(text(response).await, "[]", "{path}");
         }
         let request = Request::get("/health").body(Body::empty()).unwrap();
-        assert_eq!(text(app.oneshot(request).await.unwrap()).await, r#"{"status":"ok"}"#);
+        assert_eq!(
+            text(app.oneshot(request).await.unwrap()).await,
+            r#"{"status":"ok"}"#
+        );
     }
 }

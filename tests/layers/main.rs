@@ -5,5 +5,5 @@
 mod contract;
 mod existing_app;
 mod probe;
-mod properties;
 mod promises;
+mod properties;

@@ -70,7 +70,13 @@ impl std::error::Error for Foreign {}
 impl Probe {
     pub(crate) fn new() -> (Self, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
-        (Self { seen: Arc::clone(&seen), ready: false }, seen)
+        (
+            Self {
+                seen: Arc::clone(&seen),
+                ready: false,
+            },
+            seen,
+        )
     }
 }
 
@@ -84,7 +90,11 @@ impl Seen {
     /// The oldest request that has come and was not taken yet.
     pub(crate) fn take_request(&self) -> Option<Request<RequestBody>> {
         let mut requests = self.requests.lock().unwrap();
-        if requests.is_empty() { None } else { Some(requests.remove(0)) }
+        if requests.is_empty() {
+            None
+        } else {
+            Some(requests.remove(0))
+        }
     }
 
     /// How many requests came and were not taken.
@@ -107,7 +117,11 @@ impl Seen {
         self.ends.lock().unwrap().clone()
     }
 
-    fn poll(&self, cx: &Context<'_>, step: impl FnOnce(&Script) -> Step) -> Poll<Result<(), Foreign>> {
+    fn poll(
+        &self,
+        cx: &Context<'_>,
+        step: impl FnOnce(&Script) -> Step,
+    ) -> Poll<Result<(), Foreign>> {
         // The waker is there before the script is read, so that no change falls between.
         self.wakers.lock().unwrap().push(cx.waker().clone());
         match step(&self.script.lock().unwrap()) {
@@ -120,7 +134,10 @@ impl Seen {
 
 impl Clone for Probe {
     fn clone(&self) -> Self {
-        Self { seen: Arc::clone(&self.seen), ready: false }
+        Self {
+            seen: Arc::clone(&self.seen),
+            ready: false,
+        }
     }
 }
 
@@ -146,8 +163,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ProbeFuture {
-        assert!(std::mem::take(&mut self.ready), "called without being ready itself");
-        self.seen.requests.lock().unwrap().push(request.map(RequestBody::new));
+        assert!(
+            std::mem::take(&mut self.ready),
+            "called without being ready itself"
+        );
+        self.seen
+            .requests
+            .lock()
+            .unwrap()
+            .push(request.map(RequestBody::new));
         ProbeFuture(Alive::new(&self.seen, |seen| &seen.futures))
     }
 }
@@ -161,7 +185,10 @@ struct Alive {
 impl Alive {
     fn new(seen: &Arc<Seen>, counter: fn(&Seen) -> &AtomicUsize) -> Self {
         counter(seen).fetch_add(1, SeqCst);
-        Self { seen: Arc::clone(seen), counter }
+        Self {
+            seen: Arc::clone(seen),
+            counter,
+        }
     }
 }
 
@@ -186,14 +213,18 @@ impl Future for ProbeFuture {
         let seen = &self.0.seen;
         std::task::ready!(seen.poll(cx, |script| script.head))?;
         let script = seen.script.lock().unwrap().clone();
-        let body = ProbeBody { frames: script.frames.into(), alive: Alive::new(seen, |seen| &seen.bodies) };
+        let body = ProbeBody {
+            frames: script.frames.into(),
+            alive: Alive::new(seen, |seen| &seen.bodies),
+        };
         let mut response = Response::new(body);
         for (name, value) in script.headers {
             response.headers_mut().insert(name, value.parse().unwrap());
         }
         let ends = Arc::clone(seen);
-        let response = ResponseBody::wrap(response)
-            .map(|body| body.on_end(move |done: &mut Completion| ends.ends.lock().unwrap().push(done.end)));
+        let response = ResponseBody::wrap(response).map(|body| {
+            body.on_end(move |done: &mut Completion| ends.ends.lock().unwrap().push(done.end))
+        });
         Poll::Ready(Ok(response))
     }
 }
@@ -207,10 +238,16 @@ impl Body for ProbeBody {
     type Data = Bytes;
     type Error = Foreign;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Foreign>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Foreign>>> {
         if let Some(data) = self.frames.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        self.alive.seen.poll(cx, |script| script.body).map(|step| step.err().map(Err))
+        self.alive
+            .seen
+            .poll(cx, |script| script.body)
+            .map(|step| step.err().map(Err))
     }
 }

@@ -34,19 +34,30 @@ contract_tests!(
 );
 contract_tests!(model_rewrite_that_restores_names, || {
     let aliases = Aliases::new([("fast", "real")]).unwrap();
-    ModelRewriteLayer::builder().aliases(aliases).restore_name(true).build().unwrap()
+    ModelRewriteLayer::builder()
+        .aliases(aliases)
+        .restore_name(true)
+        .build()
+        .unwrap()
 });
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 
 fn upstream(credential: Credential) -> UpstreamLayer {
     let builder = UpstreamLayer::builder("probe").base_url("http://upstream.test/v1");
-    builder.credential(credential.style(Style::XApiKey)).build().unwrap()
+    builder
+        .credential(credential.style(Style::XApiKey))
+        .build()
+        .unwrap()
 }
 
 /// What one service holds the other lacks, until it is let go.
 async fn shares_its_cap([one, two]: [Probed<impl Stack>; 2]) {
-    let request = || Request::post("/v1/embeddings").body(RequestBody::json(" ".repeat(300))).unwrap();
+    let request = || {
+        Request::post("/v1/embeddings")
+            .body(RequestBody::json(" ".repeat(300)))
+            .unwrap()
+    };
     assert_eq!(send(&one, request()).await, 200);
     let held = one.1.take_request();
     assert_eq!(send(&two, request()).await, 503);
@@ -57,14 +68,25 @@ async fn shares_its_cap([one, two]: [Probed<impl Stack>; 2]) {
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {
     for target in ["real", "other"] {
-        layer.handle().set_aliases(Aliases::new([("fast", target)]).unwrap());
+        layer
+            .handle()
+            .set_aliases(Aliases::new([("fast", target)]).unwrap());
         for service in &services {
             assert_eq!(send(service, chat()).await, 200);
-            assert_eq!(service.1.take_request().unwrap().body().model().as_deref(), Some(target));
+            assert_eq!(
+                service.1.take_request().unwrap().body().model().as_deref(),
+                Some(target)
+            );
         }
     }
 }
 
 async fn send((service, _): &Probed<impl Stack>, request: Request<RequestBody>) -> u16 {
-    service.clone().oneshot(request).await.unwrap().status().as_u16()
+    service
+        .clone()
+        .oneshot(request)
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }

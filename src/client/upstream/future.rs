@@ -46,7 +46,12 @@ where
     S: Service<Request<RequestBody>>,
 {
     pub(super) fn refused(response: Response<ResponseBody>) -> Self {
-        Self { state: State::Refused { response: Some(response) }, attempt: None }
+        Self {
+            state: State::Refused {
+                response: Some(response),
+            },
+            attempt: None,
+        }
     }
 
     pub(super) fn find(
@@ -55,12 +60,25 @@ where
         find: Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>,
         request: Request<RequestBody>,
     ) -> Self {
-        let state = State::Find { find, inner: Some(inner), request: Some(request) };
-        Self { state, attempt: Some(attempt) }
+        let state = State::Find {
+            find,
+            inner: Some(inner),
+            request: Some(request),
+        };
+        Self {
+            state,
+            attempt: Some(attempt),
+        }
     }
 
     pub(super) fn send(inner: S, attempt: Attempt, request: Request<RequestBody>) -> Self {
-        Self { state: State::Ready { inner, request: Some(request) }, attempt: Some(attempt) }
+        Self {
+            state: State::Ready {
+                inner,
+                request: Some(request),
+            },
+            attempt: Some(attempt),
+        }
     }
 }
 
@@ -77,13 +95,21 @@ where
         let mut this = self.project();
         // Taken at the end only: a future that has answered is never polled again.
         let Some(attempt) = this.attempt.as_ref() else {
-            let StateProjection::Refused { response } = this.state.project() else { return Poll::Pending };
-            return response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+            let StateProjection::Refused { response } = this.state.project() else {
+                return Poll::Pending;
+            };
+            return response
+                .take()
+                .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
         };
         let answer = loop {
             match this.state.as_mut().project() {
                 StateProjection::Refused { .. } => return Poll::Pending,
-                StateProjection::Find { find, inner, request } => {
+                StateProjection::Find {
+                    find,
+                    inner,
+                    request,
+                } => {
                     let found = ready!(find.as_mut().poll(cx));
                     let (Some(inner), Some(mut request)) = (inner.take(), request.take()) else {
                         return Poll::Pending;
@@ -91,13 +117,18 @@ where
                     if let Err(response) = attempt.authenticate(&mut request, None, Some(found)) {
                         return Poll::Ready(Ok(*response));
                     }
-                    this.state.set(State::Ready { inner, request: Some(request) });
+                    this.state.set(State::Ready {
+                        inner,
+                        request: Some(request),
+                    });
                 }
                 StateProjection::Ready { inner, request } => {
                     if let Err(error) = ready!(inner.poll_ready(cx)) {
                         break Err(TransportError::new(error));
                     }
-                    let Some(request) = request.take() else { return Poll::Pending };
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
                     let future = inner.call(request);
                     this.state.set(State::Call { future });
                 }
@@ -108,9 +139,14 @@ where
         };
         let response = match answer {
             Ok(response) => ResponseBody::wrap(response),
-            Err(error) => error.into_response(&format!("the upstream \"{}\"", attempt.upstream()), attempt.dialect()),
+            Err(error) => error.into_response(
+                &format!("the upstream \"{}\"", attempt.upstream()),
+                attempt.dialect(),
+            ),
         };
-        let Some(attempt) = this.attempt.take() else { return Poll::Pending };
+        let Some(attempt) = this.attempt.take() else {
+            return Poll::Pending;
+        };
         Poll::Ready(Ok(attempt.finish(response)))
     }
 }
@@ -120,6 +156,8 @@ where
     S: Service<Request<RequestBody>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamFuture").field("attempt", &self.attempt).finish_non_exhaustive()
+        f.debug_struct("UpstreamFuture")
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
     }
 }

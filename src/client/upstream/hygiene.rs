@@ -37,8 +37,10 @@ const CALLERS: [HeaderName; 16] = [
 ];
 
 /// Which account of the provider to use: it belongs to the key.
-const CALLERS_ACCOUNT: [HeaderName; 2] =
-    [HeaderName::from_static("openai-organization"), HeaderName::from_static("openai-project")];
+const CALLERS_ACCOUNT: [HeaderName; 2] = [
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+];
 
 /// What the upstream said to the relay, not to the caller: hops, cookies, its own host's policies, the relay's account.
 const UPSTREAMS: [HeaderName; 6] = [
@@ -62,9 +64,18 @@ pub(super) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// The members of a list that may be spread over several headers of one name.
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+fn tokens<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let values = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
 }
 
 /// Removes what must not reach the upstream.
@@ -75,7 +86,10 @@ pub(super) fn clean_request(headers: &mut HeaderMap, is_callers_key: bool) {
         remove_all(headers, &CALLERS_ACCOUNT);
     }
     // Layers read answers; none of them decompresses.
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
 }
 
 /// Removes what must not reach the caller.

@@ -88,10 +88,18 @@ impl UpstreamBuilder {
             return Err(ConfigError::new("name", "must not be empty"));
         }
         self.credential.check()?;
-        let location = self.location.ok_or(ConfigError::new("base_url", "is missing"))??;
-        let shared =
-            Shared { name: self.name, location, credential: self.credential, headers: self.headers };
-        Ok(UpstreamLayer { shared: Arc::new(shared) })
+        let location = self
+            .location
+            .ok_or(ConfigError::new("base_url", "is missing"))??;
+        let shared = Shared {
+            name: self.name,
+            location,
+            credential: self.credential,
+            headers: self.headers,
+        };
+        Ok(UpstreamLayer {
+            shared: Arc::new(shared),
+        })
     }
 }
 

@@ -79,12 +79,20 @@ where
         };
         // After the address, which may have had to read the model.
         let served = self.shared.served(request.body());
-        let attempt = Attempt { shared: Arc::clone(&self.shared), dialect, served };
+        let attempt = Attempt {
+            shared: Arc::clone(&self.shared),
+            dialect,
+            served,
+        };
 
         let credential = &self.shared.credential;
         let (mut parts, body) = request.into_parts();
         let find = credential.find(&parts);
-        let caller = if credential.is_callers() { caller_key(&parts.headers) } else { None };
+        let caller = if credential.is_callers() {
+            caller_key(&parts.headers)
+        } else {
+            None
+        };
         parts.uri = uri;
         // hyper-util refuses an HTTP/2 request on an HTTP/1 connection; the version is between the client and the server.
         parts.version = Version::HTTP_11;
@@ -149,14 +157,16 @@ impl Attempt {
     pub(super) fn finish(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let mut response = match response.status() {
             StatusCode::UNAUTHORIZED if !self.shared.credential.is_callers() => self.key_rejected(),
-            StatusCode::SWITCHING_PROTOCOLS => self.bad_answer("switched protocols, which was not asked for"),
+            StatusCode::SWITCHING_PROTOCOLS => {
+                self.bad_answer("switched protocols, which was not asked for")
+            }
             StatusCode::MOVED_PERMANENTLY
             | StatusCode::FOUND
             | StatusCode::SEE_OTHER
             | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT => {
-                self.bad_answer("answered with a redirect, which is never followed: check its base URL")
-            }
+            | StatusCode::PERMANENT_REDIRECT => self.bad_answer(
+                "answered with a redirect, which is never followed: check its base URL",
+            ),
             _ => response,
         };
         hygiene::clean_response(response.headers_mut());
@@ -168,8 +178,14 @@ impl Attempt {
 
     /// A 401 would look as if the caller's key were wrong.
     fn key_rejected(&self) -> Response<ResponseBody> {
-        tracing::error!(upstream = self.upstream(), "the upstream rejected the relay's key");
-        let message = format!("the upstream \"{}\" rejected the relay's own key", self.upstream());
+        tracing::error!(
+            upstream = self.upstream(),
+            "the upstream rejected the relay's key"
+        );
+        let message = format!(
+            "the upstream \"{}\" rejected the relay's own key",
+            self.upstream()
+        );
         ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
             .with_code("upstream_auth")
             .to_response(self.dialect)
@@ -199,7 +215,11 @@ impl Shared {
 fn refuse_upgrade(dialect: Dialect) -> Response<ResponseBody> {
     let message = "the relay passes requests and answers, not upgraded connections: connect to WebSocket and realtime \
                    APIs directly";
-    let error = ApiError::new(StatusCode::NOT_IMPLEMENTED, "invalid_request_error", message)
-        .with_code("upgrade_unsupported");
+    let error = ApiError::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "invalid_request_error",
+        message,
+    )
+    .with_code("upgrade_unsupported");
     Rejection::new("upstream", Reason::UpgradeUnsupported).into_response(&error, dialect)
 }

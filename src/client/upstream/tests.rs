@@ -18,7 +18,9 @@ mod hygiene;
 mod transport;
 
 fn upstream(credential: Credential) -> UpstreamBuilder {
-    UpstreamLayer::builder("test").base_url("https://upstream.test/v1").credential(credential)
+    UpstreamLayer::builder("test")
+        .base_url("https://upstream.test/v1")
+        .credential(credential)
 }
 
 fn keyed() -> UpstreamBuilder {
@@ -37,8 +39,14 @@ async fn sent(layer: &UpstreamLayer, request: request::Builder) -> request::Part
         *slot.lock().unwrap() = Some(request.into_parts().0);
         Response::new(ResponseBody::empty())
     });
-    let Ok(response) = layer.layer(client).oneshot(request.body(RequestBody::json("{}")).unwrap()).await;
-    seen.lock().unwrap().take().unwrap_or_else(|| panic!("answered {} itself", response.status()))
+    let Ok(response) = layer
+        .layer(client)
+        .oneshot(request.body(RequestBody::json("{}")).unwrap())
+        .await;
+    seen.lock()
+        .unwrap()
+        .take()
+        .unwrap_or_else(|| panic!("answered {} itself", response.status()))
 }
 
 /// What the caller gets when the client answers so.
@@ -48,6 +56,9 @@ async fn answered(
     answer: fn() -> Response<ResponseBody>,
 ) -> Response<ResponseBody> {
     let request = request.body(RequestBody::json("{}")).unwrap();
-    let Ok(response) = layer.layer(answering(move |_| answer())).oneshot(request).await;
+    let Ok(response) = layer
+        .layer(answering(move |_| answer()))
+        .oneshot(request)
+        .await;
     response
 }

@@ -26,7 +26,9 @@ impl BodyScan {
         if self.text.len() > MAX_WHOLE {
             self.cut = true;
             let text = self.text.take();
-            let tail = text.get(text.len().saturating_sub(TAIL)..).unwrap_or_default();
+            let tail = text
+                .get(text.len().saturating_sub(TAIL)..)
+                .unwrap_or_default();
             // A copy, so that the rest is not kept with it.
             self.text.push(Bytes::copy_from_slice(tail), 0);
         }
@@ -57,7 +59,10 @@ fn last_usage(tail: &[u8]) -> Option<Vec<u8>> {
     if before == Some(&b'\\') {
         return None;
     }
-    let value = tail.get(at + NAME.len()..)?.trim_ascii_start().strip_prefix(b":")?;
+    let value = tail
+        .get(at + NAME.len()..)?
+        .trim_ascii_start()
+        .strip_prefix(b":")?;
     let object: &serde_json::value::RawValue =
         serde::Deserialize::deserialize(&mut serde_json::Deserializer::from_slice(value)).ok()?;
     Some([b"{\"usage\":", object.get().as_bytes(), b"}"].concat())

@@ -44,7 +44,10 @@ impl AnswerScan {
             Media::Json => Form::Json(BodyScan::default()),
             Media::Opaque => Form::Opaque,
         };
-        Self { form, facts: Facts::default() }
+        Self {
+            form,
+            facts: Facts::default(),
+        }
     }
 
     pub(super) fn facts(&self) -> &Facts {
@@ -96,7 +99,10 @@ impl Facts {
         self.usage.event(&data);
         self.output = self.output || has_output(&data);
         if memmem::find(raw, b"\"error").is_some() || memmem::find(raw, b".failed\"").is_some() {
-            self.error = self.error.take().or_else(|| ApiError::in_answer(&data).map(Box::new));
+            self.error = self
+                .error
+                .take()
+                .or_else(|| ApiError::in_answer(&data).map(Box::new));
         }
     }
 }
@@ -108,7 +114,9 @@ fn is_terminal(frame: &Frame<'_>) -> bool {
         return data.trim_ascii_start().starts_with(b"[DONE]");
     }
     match frame.event() {
-        Some(b"message_stop" | b"response.completed" | b"response.incomplete" | b"response.failed") => true,
+        Some(
+            b"message_stop" | b"response.completed" | b"response.incomplete" | b"response.failed",
+        ) => true,
         _ => frame.data().is_some_and(|data| data.starts_with(b"[DONE]")),
     }
 }

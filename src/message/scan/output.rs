@@ -85,27 +85,47 @@ impl Event<'_> {
     fn has_output(&self) -> bool {
         let chat = || self.choices.iter().flatten().any(Choice::has_output);
         let gemini = || {
-            let mut contents = self.candidates.iter().flatten().filter_map(|candidate| candidate.content.as_ref());
+            let mut contents = self
+                .candidates
+                .iter()
+                .flatten()
+                .filter_map(|candidate| candidate.content.as_ref());
             contents.any(|content| says_something(content.parts))
         };
         let ollama = || {
             let is_text = |raw: &RawValue| raw.get().starts_with('"');
             let response = self.response.filter(|raw| is_text(raw));
-            says_something(response) || self.message.is_some_and(|message| self.kind.is_none() && speaks(message))
+            says_something(response)
+                || self
+                    .message
+                    .is_some_and(|message| self.kind.is_none() && speaks(message))
         };
-        chat() || gemini() || self.kind_has_output() || self.content_block_delta.is_some() || ollama()
+        chat()
+            || gemini()
+            || self.kind_has_output()
+            || self.content_block_delta.is_some()
+            || ollama()
     }
 
     fn kind_has_output(&self) -> bool {
-        let Some(kind) = self.kind.map(|kind| kind.get().trim_matches('"')) else { return false };
+        let Some(kind) = self.kind.map(|kind| kind.get().trim_matches('"')) else {
+            return false;
+        };
         match kind {
             // Anthropic and Cohere.
-            "content_block_delta" | "content-delta" | "tool-call-start" | "tool-call-delta" | "tool-plan-delta" => true,
-            "content_block_start" => {
-                self.content_block.as_ref().is_some_and(|block| block.kind.get().contains("tool_use"))
-            }
+            "content_block_delta"
+            | "content-delta"
+            | "tool-call-start"
+            | "tool-call-delta"
+            | "tool-plan-delta" => true,
+            "content_block_start" => self
+                .content_block
+                .as_ref()
+                .is_some_and(|block| block.kind.get().contains("tool_use")),
             // Responses.
-            _ => kind.starts_with("response.") && memmem::find(kind.as_bytes(), b".delta").is_some(),
+            _ => {
+                kind.starts_with("response.") && memmem::find(kind.as_bytes(), b".delta").is_some()
+            }
         }
     }
 }
@@ -131,8 +151,11 @@ impl Choice<'_> {
 
 /// Whether a message of Ollama's has text, thinking or a tool call.
 fn speaks(message: &RawValue) -> bool {
-    serde_json::from_str::<OllamaMessage<'_>>(message.get())
-        .is_ok_and(|message| [message.content, message.thinking, message.tool_calls].into_iter().any(says_something))
+    serde_json::from_str::<OllamaMessage<'_>>(message.get()).is_ok_and(|message| {
+        [message.content, message.thinking, message.tool_calls]
+            .into_iter()
+            .any(says_something)
+    })
 }
 
 #[derive(Deserialize)]
@@ -155,6 +178,8 @@ fn says_something(value: Option<&RawValue>) -> bool {
 
 /// `[ ]` and `{ }` with white space in between.
 fn is_hollow(text: &str) -> bool {
-    let inner = text.strip_prefix(['[', '{']).and_then(|text| text.strip_suffix([']', '}']));
+    let inner = text
+        .strip_prefix(['[', '{'])
+        .and_then(|text| text.strip_suffix([']', '}']));
     inner.is_some_and(|inner| inner.trim_ascii().is_empty())
 }

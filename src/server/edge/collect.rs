@@ -63,7 +63,9 @@ where
         }
         loop {
             let Poll::Ready(frame) = this.body.as_mut().poll_frame(cx) else {
-                let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(*this.within)));
+                let timer = this
+                    .timer
+                    .get_or_insert_with(|| Box::pin(sleep(*this.within)));
                 ready!(timer.as_mut().poll(cx));
                 return Poll::Ready(Err(too_slow(*this.within)));
             };
@@ -79,7 +81,11 @@ where
             if (this.text.len() + data.len()) as u64 > *this.max {
                 return Poll::Ready(Err(too_large(*this.max)));
             }
-            if !this.held.as_mut().is_some_and(|held| held.grow(data.len() as u64)) {
+            if !this
+                .held
+                .as_mut()
+                .is_some_and(|held| held.grow(data.len() as u64))
+            {
                 return Poll::Ready(Err(too_much_held()));
             }
             let expected = this.body.size_hint().lower().min(MAX_RESERVED);
@@ -88,33 +94,58 @@ where
                 break;
             }
         }
-        Poll::Ready(Ok(RequestBody::held_json(this.text.take(), this.held.take())))
+        Poll::Ready(Ok(RequestBody::held_json(
+            this.text.take(),
+            this.held.take(),
+        )))
     }
 }
 
 fn too_large(max: u64) -> Refused {
-    let message = format!("the request's body is larger than the {max} bytes that this endpoint takes");
-    let error = ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message)
-        .with_code("request_too_large");
-    Refused { reason: Reason::BodyTooLarge, error }
+    let message =
+        format!("the request's body is larger than the {max} bytes that this endpoint takes");
+    let error = ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "invalid_request_error",
+        message,
+    )
+    .with_code("request_too_large");
+    Refused {
+        reason: Reason::BodyTooLarge,
+        error,
+    }
 }
 
 fn too_slow(within: Duration) -> Refused {
     let message = format!("the request's body did not arrive within {within:?}");
-    let error = ApiError::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message)
-        .with_code("request_timeout");
-    Refused { reason: Reason::Timeout(Phase::RequestBody), error }
+    let error = ApiError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "invalid_request_error",
+        message,
+    )
+    .with_code("request_timeout");
+    Refused {
+        reason: Reason::Timeout(Phase::RequestBody),
+        error,
+    }
 }
 
 fn too_much_held() -> Refused {
-    let message = "the relay holds as many bytes of other requests as it may; try again in a moment";
+    let message =
+        "the relay holds as many bytes of other requests as it may; try again in a moment";
     let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
         .with_code("relay_overloaded")
         .with_retry_after(Duration::from_secs(1));
-    Refused { reason: Reason::Overloaded, error }
+    Refused {
+        reason: Reason::Overloaded,
+        error,
+    }
 }
 
 fn broken() -> Refused {
     let error = ApiError::invalid_request("the request's body broke off before its end");
-    Refused { reason: Reason::InvalidRequest, error }
+    Refused {
+        reason: Reason::InvalidRequest,
+        error,
+    }
 }

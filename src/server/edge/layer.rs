@@ -108,7 +108,12 @@ impl EdgeBuilder {
     ///
     /// When a bound is zero, or one body may be larger than all together.
     pub fn build(self) -> Result<EdgeLayer, ConfigError> {
-        let largest = self.max_body_by_endpoint.values().map(|size| size.0).chain([self.max_body]).max();
+        let largest = self
+            .max_body_by_endpoint
+            .values()
+            .map(|size| size.0)
+            .chain([self.max_body])
+            .max();
         for (field, bytes) in [("max_body", self.max_body), ("max_held", self.max_held)] {
             if bytes == 0 {
                 return Err(ConfigError::new(field, "must be at least one byte"));
@@ -121,15 +126,23 @@ impl EdgeBuilder {
             }
         }
         if largest > Some(self.max_held) {
-            return Err(ConfigError::new("max_held", "is smaller than the largest single body that is allowed"));
+            return Err(ConfigError::new(
+                "max_held",
+                "is smaller than the largest single body that is allowed",
+            ));
         }
-        for (field, within) in [("body_timeout", self.body_timeout), ("deadline", self.deadline)] {
+        for (field, within) in [
+            ("body_timeout", self.body_timeout),
+            ("deadline", self.deadline),
+        ] {
             if within.is_zero() {
                 return Err(ConfigError::new(field, "must be longer than zero"));
             }
         }
         let held = HeldCap::new(self.max_held);
-        Ok(EdgeLayer { shared: Arc::new(Shared { config: self, held }) })
+        Ok(EdgeLayer {
+            shared: Arc::new(Shared { config: self, held }),
+        })
     }
 }
 
@@ -144,13 +157,18 @@ impl Default for EdgeLayer {
     fn default() -> Self {
         let config = EdgeBuilder::default();
         let held = HeldCap::new(config.max_held);
-        Self { shared: Arc::new(Shared { config, held }) }
+        Self {
+            shared: Arc::new(Shared { config, held }),
+        }
     }
 }
 
 impl Shared {
     pub(super) fn max_body(&self, endpoint: Endpoint) -> u64 {
-        self.config.max_body_by_endpoint.get(&endpoint).map_or(self.config.max_body, |size| size.0)
+        self.config
+            .max_body_by_endpoint
+            .get(&endpoint)
+            .map_or(self.config.max_body, |size| size.0)
     }
 
     pub(super) fn body_timeout(&self) -> Duration {

@@ -68,15 +68,27 @@ where
 
         let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::generate);
         let deadline = Deadline::after(self.shared.deadline());
-        let deadline = Deadline::of(request.extensions()).map_or(deadline, |outer| outer.min(deadline));
+        let deadline =
+            Deadline::of(request.extensions()).map_or(deadline, |outer| outer.min(deadline));
         request.extensions_mut().insert(id.clone());
         request.extensions_mut().insert(deadline);
 
         if endpoint.reads_json() && is_readable(request.headers()) {
             let (parts, body) = request.into_parts();
-            let collect =
-                Collect::new(body, self.shared.max_body(endpoint), &self.shared.held, self.shared.body_timeout());
-            EdgeFuture::collect(inner, endpoint, id, deadline, Request::from_parts(parts, ()), collect)
+            let collect = Collect::new(
+                body,
+                self.shared.max_body(endpoint),
+                &self.shared.held,
+                self.shared.body_timeout(),
+            );
+            EdgeFuture::collect(
+                inner,
+                endpoint,
+                id,
+                deadline,
+                Request::from_parts(parts, ()),
+                collect,
+            )
         } else {
             EdgeFuture::guard(inner, endpoint, id, deadline, request.map(RequestBody::new))
         }
@@ -86,8 +98,15 @@ where
 /// Whether a body with these headers is JSON as it stands: of that type, or of none, and not compressed.
 fn is_readable(headers: &HeaderMap) -> bool {
     let json = headers.get(header::CONTENT_TYPE).is_none_or(|value| {
-        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        let essence = value
+            .to_str()
+            .unwrap_or_default()
+            .split(';')
+            .next()
+            .unwrap_or_default();
         is_json(essence.trim())
     });
-    json && headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
+    json && headers
+        .get(header::CONTENT_ENCODING)
+        .is_none_or(|encoding| encoding == "identity")
 }

@@ -16,7 +16,8 @@ mod times;
 /// Sends one request through a layer to a service.
 async fn send<S, B, C>(layer: &EdgeLayer, to: S, request: Request<B>) -> Response<ResponseBody>
 where
-    S: Service<Request<RequestBody>, Response = Response<C>, Error: Into<crate::message::BoxError>> + Clone,
+    S: Service<Request<RequestBody>, Response = Response<C>, Error: Into<crate::message::BoxError>>
+        + Clone,
     B: Body<Data = Bytes, Error: Into<crate::message::BoxError>> + Send + 'static,
     C: Body<Data = Bytes, Error: Into<crate::message::BoxError>> + Send + 'static,
 {

@@ -54,7 +54,12 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
 fn spelled(members: &[(String, Value)], space: &str) -> String {
     let members: Vec<_> = members
         .iter()
-        .map(|(name, value)| format!("{space}{}{space}:{space}{value}{space}", Value::from(name.as_str())))
+        .map(|(name, value)| {
+            format!(
+                "{space}{}{space}:{space}{value}{space}",
+                Value::from(name.as_str())
+            )
+        })
         .collect();
     format!("{space}{{{}}}{space}", members.join(","))
 }

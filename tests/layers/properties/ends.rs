@@ -64,7 +64,11 @@ fn verdict(source: &Source, polls: usize, seen: &Seen) -> End {
 type Calls = Arc<Mutex<Vec<(usize, End)>>>;
 
 /// `count` callbacks on `body`; those whose number is in `panicking` panic.
-fn watched(mut body: ResponseBody, count: usize, panicking: Option<usize>) -> (ResponseBody, Calls) {
+fn watched(
+    mut body: ResponseBody,
+    count: usize,
+    panicking: Option<usize>,
+) -> (ResponseBody, Calls) {
     let calls = Calls::default();
     for number in 0..count {
         let told = Arc::clone(&calls);
@@ -77,7 +81,12 @@ fn watched(mut body: ResponseBody, count: usize, panicking: Option<usize>) -> (R
 }
 
 fn numbers(calls: &Calls) -> Vec<usize> {
-    calls.lock().unwrap().iter().map(|(number, _)| *number).collect()
+    calls
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(number, _)| *number)
+        .collect()
 }
 
 proptest! {

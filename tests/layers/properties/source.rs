@@ -46,18 +46,40 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
         1 => Just(Step::Pending),
     ];
     let last = prop_oneof![3 => Just(Last::End), 1 => Just(Last::Trailers), 1 => Just(Last::Error)];
-    (prop::collection::vec(step, 0..8), last, any::<bool>(), any::<bool>()).prop_map(
-        |(steps, last, exact, foresees_end)| Source::new(steps, last, exact, foresees_end),
+    (
+        prop::collection::vec(step, 0..8),
+        last,
+        any::<bool>(),
+        any::<bool>(),
     )
+        .prop_map(|(steps, last, exact, foresees_end)| {
+            Source::new(steps, last, exact, foresees_end)
+        })
 }
 
 pub(crate) fn trailers() -> HeaderMap {
-    [(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("1"))].into_iter().collect()
+    [(
+        http::HeaderName::from_static("x-sum"),
+        http::HeaderValue::from_static("1"),
+    )]
+    .into_iter()
+    .collect()
 }
 
 impl Source {
-    pub(crate) fn new(steps: impl IntoIterator<Item = Step>, last: Last, exact: bool, foresees_end: bool) -> Self {
-        Self { steps: steps.into_iter().collect(), last, exact, foresees_end, done: false }
+    pub(crate) fn new(
+        steps: impl IntoIterator<Item = Step>,
+        last: Last,
+        exact: bool,
+        foresees_end: bool,
+    ) -> Self {
+        Self {
+            steps: steps.into_iter().collect(),
+            last,
+            exact,
+            foresees_end,
+            done: false,
+        }
     }
 
     /// All its bytes.
@@ -79,7 +101,10 @@ impl Body for Source {
     type Data = Bytes;
     type Error = Foreign;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Foreign>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Foreign>>> {
         match self.steps.pop_front() {
             Some(Step::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
             Some(Step::Pending) => {
@@ -101,6 +126,10 @@ impl Body for Source {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.exact { SizeHint::with_exact(self.whole().len() as u64) } else { SizeHint::default() }
+        if self.exact {
+            SizeHint::with_exact(self.whole().len() as u64)
+        } else {
+            SizeHint::default()
+        }
     }
 }

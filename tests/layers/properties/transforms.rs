@@ -41,7 +41,10 @@ pub(crate) fn stage() -> impl Strategy<Value = Stage> {
 
 impl Stage {
     pub(crate) fn apply(body: ResponseBody, stage: Self) -> ResponseBody {
-        body.transform(Running { stage, held: Vec::new() })
+        body.transform(Running {
+            stage,
+            held: Vec::new(),
+        })
     }
 
     fn on_whole(self, mut whole: Vec<u8>) -> Vec<u8> {
@@ -75,7 +78,11 @@ impl Transform for Running {
             }
             Stage::Hold(size) => {
                 self.held.extend_from_slice(&data);
-                if self.held.len() < size { Ok(()) } else { output.push(std::mem::take(&mut self.held).into()) }
+                if self.held.len() < size {
+                    Ok(())
+                } else {
+                    output.push(std::mem::take(&mut self.held).into())
+                }
             }
         }
     }
@@ -120,7 +127,10 @@ fn read(mut body: ResponseBody) -> Result<(Vec<u8>, bool), TestCaseError> {
     for (before, hint) in hints {
         let rest = total - before;
         prop_assert!(hint.lower() <= rest, "{hint:?} before {rest}");
-        prop_assert!(hint.upper().is_none_or(|upper| rest <= upper), "{hint:?} before {rest}");
+        prop_assert!(
+            hint.upper().is_none_or(|upper| rest <= upper),
+            "{hint:?} before {rest}"
+        );
     }
     Ok((read, trailers_seen))
 }

@@ -1,4 +1,8 @@
-use std::{future::{pending, ready}, io, time::Duration};
+use std::{
+    future::{pending, ready},
+    io,
+    time::Duration,
+};
 
 use http::Uri;
 use hyper_util::{
@@ -20,14 +24,24 @@ use crate::{
 /// An upstream on a port of this machine, through a real client.
 fn local(port: u16) -> Upstream<Client<HttpConnector, RequestBody>> {
     let client = Client::builder(TokioExecutor::new()).build_http();
-    UpstreamLayer::builder("local").base_url(&format!("http://127.0.0.1:{port}")).build().unwrap().layer(client)
+    UpstreamLayer::builder("local")
+        .base_url(&format!("http://127.0.0.1:{port}"))
+        .build()
+        .unwrap()
+        .layer(client)
 }
 
 async fn post<S>(upstream: S) -> Response<ResponseBody>
 where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>, Error = std::convert::Infallible>,
+    S: Service<
+            Request<RequestBody>,
+            Response = Response<ResponseBody>,
+            Error = std::convert::Infallible,
+        >,
 {
-    let Ok(response) = upstream.oneshot(chat().body(RequestBody::json("{}")).unwrap()).await;
+    let Ok(response) = upstream
+        .oneshot(chat().body(RequestBody::json("{}")).unwrap())
+        .await;
     response
 }
 
@@ -63,8 +77,19 @@ async fn a_refused_connection_is_a_502_of_the_connect_phase() {
     let response = post(local(port)).await;
     let error = response.extensions().get::<TransportError>().unwrap();
     assert_eq!((error.phase(), error.is_timeout()), (Phase::Connect, false));
-    assert_eq!(response.extensions().get::<crate::message::Served>().unwrap().upstream.as_ref(), "local");
-    assert_eq!(refusal(response).await, (502, "upstream_unreachable".to_owned()));
+    assert_eq!(
+        response
+            .extensions()
+            .get::<crate::message::Served>()
+            .unwrap()
+            .upstream
+            .as_ref(),
+        "local"
+    );
+    assert_eq!(
+        refusal(response).await,
+        (502, "upstream_unreachable".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -93,12 +118,17 @@ async fn what_is_no_http_is_a_502() {
 async fn an_answer_cut_short_is_broken_not_ended() {
     let port = server(|mut stream| async move {
         receive(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345")
+            .await
+            .unwrap();
     })
     .await;
     let response = post(local(port)).await;
     assert_eq!(response.status(), 200);
-    http_body_util::BodyExt::collect(response.into_body()).await.unwrap_err();
+    http_body_util::BodyExt::collect(response.into_body())
+        .await
+        .unwrap_err();
 }
 
 #[tokio::test]
@@ -108,7 +138,10 @@ async fn a_request_arrives_as_one_of_the_clients_own() {
         let sender = sender.clone();
         async move {
             sender.send(receive(&mut stream).await).unwrap();
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                .await
+                .unwrap();
         }
     })
     .await;
@@ -122,9 +155,18 @@ async fn a_request_arrives_as_one_of_the_clients_own() {
     let Ok(response) = local(port).oneshot(request).await;
     assert_eq!(read(response).await.1, "ok");
     let text = arrived.recv().await.unwrap();
-    assert!(text.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{text}");
-    assert!(text.contains(&format!("host: 127.0.0.1:{port}\r\n")), "{text}");
-    assert!(text.contains("content-length: 2\r\n") && !text.contains("999"), "{text}");
+    assert!(
+        text.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("host: 127.0.0.1:{port}\r\n")),
+        "{text}"
+    );
+    assert!(
+        text.contains("content-length: 2\r\n") && !text.contains("999"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,10 +178,16 @@ async fn a_wait_that_ran_out_is_a_504() {
         Err(io::Error::from(io::ErrorKind::TimedOut).into())
     }
     let layer = keyed().build().unwrap();
-    for response in [post(layer.layer(service_fn(slow))).await, post(layer.layer(service_fn(timed_out))).await] {
+    for response in [
+        post(layer.layer(service_fn(slow))).await,
+        post(layer.layer(service_fn(timed_out))).await,
+    ] {
         let error = response.extensions().get::<TransportError>().unwrap();
         assert!(error.is_timeout());
-        assert_eq!(refusal(response).await, (504, "upstream_timeout".to_owned()));
+        assert_eq!(
+            refusal(response).await,
+            (504, "upstream_timeout".to_owned())
+        );
     }
 }
 
@@ -151,5 +199,8 @@ async fn a_connection_that_is_not_made_in_time_is_a_504_of_the_connect_phase() {
     let response = post(keyed().build().unwrap().layer(client)).await;
     let error = response.extensions().get::<TransportError>().unwrap();
     assert_eq!((error.phase(), error.is_timeout()), (Phase::Connect, true));
-    assert_eq!(refusal(response).await, (504, "upstream_timeout".to_owned()));
+    assert_eq!(
+        refusal(response).await,
+        (504, "upstream_timeout".to_owned())
+    );
 }

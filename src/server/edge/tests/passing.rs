@@ -13,19 +13,44 @@ fn kind(request: &Request<RequestBody>) -> Response<ResponseBody> {
 }
 
 async fn kind_of(request: Request<String>) -> String {
-    read(send(&EdgeLayer::default(), answering(|request| kind(&request)), request).await).await.1
+    read(
+        send(
+            &EdgeLayer::default(),
+            answering(|request| kind(&request)),
+            request,
+        )
+        .await,
+    )
+    .await
+    .1
 }
 
 #[tokio::test]
 async fn json_is_collected_where_layers_read_it() {
-    for content_type in [None, Some("application/json"), Some("Application/JSON; charset=utf-8"), Some("application/x+json")] {
-        let mut request = Request::post("/v1/responses").body("{}".to_owned()).unwrap();
+    for content_type in [
+        None,
+        Some("application/json"),
+        Some("Application/JSON; charset=utf-8"),
+        Some("application/x+json"),
+    ] {
+        let mut request = Request::post("/v1/responses")
+            .body("{}".to_owned())
+            .unwrap();
         if let Some(content_type) = content_type {
-            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            request
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        assert_eq!(kind_of(request).await, "RequestBody::Json(2 bytes)", "{content_type:?}");
+        assert_eq!(
+            kind_of(request).await,
+            "RequestBody::Json(2 bytes)",
+            "{content_type:?}"
+        );
     }
-    let identity = chat().header("content-encoding", "identity").body("{}".to_owned()).unwrap();
+    let identity = chat()
+        .header("content-encoding", "identity")
+        .body("{}".to_owned())
+        .unwrap();
     assert_eq!(kind_of(identity).await, "RequestBody::Json(2 bytes)");
 }
 
@@ -33,7 +58,8 @@ async fn json_is_collected_where_layers_read_it() {
 async fn malformed_json_is_not_the_edges_business() {
     for text in ["{\"model\":", "", "[]", r#"{"model":1,"model":2}"#] {
         let request = chat().body(text.to_owned()).unwrap();
-        let (head, echoed) = read(send(&EdgeLayer::default(), answering(echo), request).await).await;
+        let (head, echoed) =
+            read(send(&EdgeLayer::default(), answering(echo), request).await).await;
         assert_eq!((head.status.as_u16(), &*echoed), (200, text));
     }
 }
@@ -46,8 +72,15 @@ async fn what_is_compressed_or_no_json_passes_unread() {
         ("content-type", "multipart/form-data; boundary=x"),
         ("content-type", "text/plain"),
     ] {
-        let request = Request::post("/v1/chat/completions").header(name, value).body("{}".to_owned()).unwrap();
-        assert_eq!(kind_of(request).await, "RequestBody::Stream", "{name}: {value}");
+        let request = Request::post("/v1/chat/completions")
+            .header(name, value)
+            .body("{}".to_owned())
+            .unwrap();
+        assert_eq!(
+            kind_of(request).await,
+            "RequestBody::Stream",
+            "{name}: {value}"
+        );
     }
     let models = Request::get("/v1/models").body("{}".to_owned()).unwrap();
     assert_eq!(kind_of(models).await, "RequestBody::Stream");
@@ -78,7 +111,10 @@ async fn other_routes_are_not_touched() {
     let mut body = response.into_body();
     for part in ["one", "two"] {
         sender.send_data(part.into()).await.unwrap();
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), part);
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap(),
+            part
+        );
     }
 }
 
@@ -96,10 +132,23 @@ async fn a_route_may_say_what_it_is() {
 async fn a_collected_body_has_a_length_and_no_transfer_encoding() {
     let headers = answering(|request| {
         assert!(!request.headers().contains_key("transfer-encoding"));
-        Response::new(ResponseBody::from(request.headers()["content-length"].to_str().unwrap().to_owned()))
+        Response::new(ResponseBody::from(
+            request.headers()["content-length"]
+                .to_str()
+                .unwrap()
+                .to_owned(),
+        ))
     });
-    let request = chat().header("transfer-encoding", "chunked").body("{\"a\":1}".to_owned()).unwrap();
-    assert_eq!(read(send(&EdgeLayer::default(), headers, request).await).await.1, "7");
+    let request = chat()
+        .header("transfer-encoding", "chunked")
+        .body("{\"a\":1}".to_owned())
+        .unwrap();
+    assert_eq!(
+        read(send(&EdgeLayer::default(), headers, request).await)
+            .await
+            .1,
+        "7"
+    );
 }
 
 #[tokio::test]
@@ -112,5 +161,8 @@ async fn a_body_that_comes_whole_is_not_copied() {
     });
     let request = chat().body(http_body_util::Full::new(text)).unwrap();
     let answer = send(&EdgeLayer::default(), look, request).await.into_body();
-    assert_eq!(answer.collect().await.unwrap().to_bytes().as_ptr() as usize, start);
+    assert_eq!(
+        answer.collect().await.unwrap().to_bytes().as_ptr() as usize,
+        start
+    );
 }
