@@ -128,7 +128,7 @@ impl Kept<'_> {
         let start = (raw.as_ptr() as usize).checked_sub(self.chunk.as_ptr() as usize);
         match start.filter(|start| start + raw.len() <= self.chunk.len()) {
             Some(start) if start == self.range.end && !self.range.is_empty() => {
-                self.range.end += raw.len()
+                self.range.end += raw.len();
             }
             Some(start) => {
                 self.flush(output)?;
