@@ -1,11 +1,11 @@
 //! The stack under test.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::service::TowerToHyperService;
-use tower::{Service, ServiceBuilder};
+use hyper::service::{Service, service_fn};
+use tower::ServiceBuilder;
 use tower_relay::{
     client::{Credential, UpstreamLayer},
     message::{RequestBody, ResponseBody},
@@ -19,22 +19,22 @@ use crate::server;
 /// the model of every request rewritten.
 pub(crate) fn stack(
     upstream: &str,
-) -> TowerToHyperService<
-    impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send>
-    + Clone
-    + Send
-    + 'static,
-> {
-    let models = ModelRewriteLayer::new([("gpt-4*", "llama-4-maverick")]).expect("a table of aliases");
+) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    let models =
+        ModelRewriteLayer::new([("gpt-4*", "llama-4-maverick")]).expect("a table of aliases");
     let upstream = UpstreamLayer::builder("mock")
         .base_url(&format!("http://{upstream}"))
         .credential(Credential::key("sk-bench").expect("a key"))
         .build()
         .expect("an upstream");
-    let stack = ServiceBuilder::new()
+    let edge = ServiceBuilder::new()
         .layer(EdgeLayer::default())
         .layer(models)
         .layer(upstream)
         .service(server::client::<RequestBody>());
-    TowerToHyperService::new(stack)
+    let edge = Arc::new(edge);
+    service_fn(move |request| edge.handle(request))
 }

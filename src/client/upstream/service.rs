@@ -1,7 +1,7 @@
 use std::{
     convert::Infallible,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -16,20 +16,34 @@ use crate::{
         credential::{Key, caller_key},
     },
     message::{
-        ApiError, BoxError, Dialect, Endpoint, Reason, Rejection, RequestBody, ResponseBody, Served,
+        ApiError, BoxError, Dialect, Endpoint, Reason, Rejection, RequestBody, ResponseBody,
+        Served, TransportError,
     },
 };
 
 /// The service of [`UpstreamLayer`](super::UpstreamLayer).
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Upstream<S> {
     inner: S,
     shared: Arc<Shared>,
+    /// The client said, when it was asked whether it is ready, that it never will be.
+    failed: Option<TransportError>,
+}
+
+impl<S: Clone> Clone for Upstream<S> {
+    /// The clone asks for itself whether its client is ready.
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), Arc::clone(&self.shared))
+    }
 }
 
 impl<S> Upstream<S> {
     pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+        Self {
+            inner,
+            shared,
+            failed: None,
+        }
     }
 
     /// The inner service.
@@ -59,14 +73,24 @@ where
     type Error = Infallible;
     type Future = UpstreamFuture<S>;
 
-    /// Always ready: finding the credential may take a while, and the client is asked after it. A client's own error
-    /// becomes a response.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    /// Ready when the client is; its error becomes a response. Where finding the credential may take a while it is always
+    /// ready, and the client is asked after that.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if !self.shared.credential.takes_time()
+            && self.failed.is_none()
+            && let Err(error) = ready!(self.inner.poll_ready(cx))
+        {
+            self.failed = Some(TransportError::new(error));
+        }
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> UpstreamFuture<S> {
+    fn call(&mut self, mut request: Request<RequestBody>) -> UpstreamFuture<S> {
         let dialect = Endpoint::of(&request).dialect();
+        if let Some(error) = self.failed.take() {
+            let attempt = self.shared.attempt(dialect, request.body());
+            return UpstreamFuture::refused(attempt.finish(attempt.unreachable(error)));
+        }
         if hygiene::is_upgrade(request.method(), request.headers()) {
             return UpstreamFuture::refused(refuse_upgrade(dialect));
         }
@@ -78,33 +102,26 @@ where
             }
         };
         // After the address, which may have had to read the model.
-        let served = self.shared.served(request.body());
-        let attempt = Attempt {
-            shared: Arc::clone(&self.shared),
-            dialect,
-            served,
-        };
+        let attempt = self.shared.attempt(dialect, request.body());
 
         let credential = &self.shared.credential;
-        let (mut parts, body) = request.into_parts();
-        let find = credential.find(&parts);
+        let find = credential.find(&request);
         let caller = if credential.is_callers() {
-            caller_key(&parts.headers)
+            caller_key(request.headers())
         } else {
             None
         };
-        parts.uri = uri;
+        *request.uri_mut() = uri;
         // hyper-util refuses an HTTP/2 request on an HTTP/1 connection; the version is between the client and the server.
-        parts.version = Version::HTTP_11;
-        hygiene::clean_request(&mut parts.headers, credential.is_callers());
+        *request.version_mut() = Version::HTTP_11;
+        hygiene::clean_request(request.headers_mut(), credential.is_callers());
         for (name, value) in &self.shared.headers {
-            parts.headers.insert(name, value.clone());
+            request.headers_mut().insert(name, value.clone());
         }
-        let mut request = Request::from_parts(parts, body);
         match find {
             Some(find) => UpstreamFuture::find(self.inner.clone(), attempt, find, request),
             None => match attempt.authenticate(&mut request, caller, None) {
-                Ok(()) => UpstreamFuture::send(self.inner.clone(), attempt, request),
+                Ok(()) => UpstreamFuture::call(self.inner.call(request), attempt),
                 Err(response) => UpstreamFuture::refused(*response),
             },
         }
@@ -120,12 +137,16 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn dialect(&self) -> Dialect {
-        self.dialect
+    fn upstream(&self) -> &str {
+        &self.shared.name
     }
 
-    pub(super) fn upstream(&self) -> &str {
-        &self.shared.name
+    /// What the caller is told when the client failed.
+    pub(super) fn unreachable(&self, error: TransportError) -> Response<ResponseBody> {
+        error.into_response(
+            &format!("the upstream \"{}\"", self.upstream()),
+            self.dialect,
+        )
     }
 
     /// Sets the credential's header, or says why there is none.
@@ -154,7 +175,7 @@ impl Attempt {
     }
 
     /// The upstream's answer as the layers above get to see it.
-    pub(super) fn finish(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+    pub(super) fn finish(&self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let mut response = match response.status() {
             StatusCode::UNAUTHORIZED if !self.shared.credential.is_callers() => self.key_rejected(),
             StatusCode::SWITCHING_PROTOCOLS => {
@@ -172,7 +193,7 @@ impl Attempt {
         hygiene::clean_response(response.headers_mut());
         // An HTTP/1.0 upstream must not cost the caller their connection, and hyper's server writes no HTTP/3.
         *response.version_mut() = Version::HTTP_11;
-        response.extensions_mut().insert(self.served);
+        response.extensions_mut().insert(self.served.clone());
         response
     }
 
@@ -200,6 +221,14 @@ impl Attempt {
 }
 
 impl Shared {
+    fn attempt(self: &Arc<Self>, dialect: Dialect, body: &RequestBody) -> Attempt {
+        Attempt {
+            shared: Arc::clone(self),
+            dialect,
+            served: self.served(body),
+        }
+    }
+
     /// Who will answer. The model is named where the request has been read already: finding it out is not worth parsing
     /// a body that no layer needed to read.
     fn served(&self, body: &RequestBody) -> Served {

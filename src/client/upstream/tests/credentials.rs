@@ -87,8 +87,8 @@ async fn a_caller_without_a_key_is_told_so() {
 
 #[tokio::test]
 async fn a_key_of_each_request_may_depend_on_it() {
-    let credential = Credential::per_request(|parts| {
-        let tenant = parts.headers["x-tenant"].to_str().unwrap().to_owned();
+    let credential = Credential::per_request(|request| {
+        let tenant = request.headers()["x-tenant"].to_str().unwrap().to_owned();
         async move {
             tokio::task::yield_now().await;
             Ok(format!("sk-{tenant}"))

@@ -37,6 +37,7 @@ async fn what_the_caller_says_of_themselves_and_their_connection_stays_here() {
         "x-goog-api-key",
         "openai-organization",
         "openai-project",
+        "anthropic-organization-id",
     ] {
         request = request.header(name, "of-the-caller");
     }
