@@ -62,12 +62,14 @@ pub enum CredentialError {
 
 pub(super) type KeyFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
 
+type KeyOf = dyn Fn(&Request<RequestBody>) -> KeyFuture + Send + Sync;
+
 #[derive(Clone)]
 pub(super) enum Source {
     None,
     Static(HeaderValue),
     Caller,
-    PerRequest(Arc<dyn Fn(&Request<RequestBody>) -> KeyFuture + Send + Sync>),
+    PerRequest(Arc<KeyOf>),
     Swapped(Arc<ArcSwap<Key>>),
 }
 
