@@ -157,6 +157,17 @@ impl Credential {
         self.name.as_ref()
     }
 
+    /// Whether a key can be sent in this credential's style.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match HeaderValue::from_str(self.style.prefix()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ConfigError::new(
+                "credential",
+                "the style's prefix has characters that cannot stand in a header",
+            )),
+        }
+    }
+
     /// Whether the key is the caller's own, so that a rejection of it is the caller's business.
     pub(super) fn is_callers(&self) -> bool {
         matches!(self.source, Source::Caller)
@@ -221,7 +232,7 @@ impl Style {
 
     fn header(&self, key: &Key) -> (HeaderName, HeaderValue) {
         let text = [self.prefix(), &key.0].concat();
-        // A key is checked when it is parsed; a prefix that cannot stand in a header yields an empty value.
+        // A key is checked when it is parsed, a prefix when the layer is built.
         let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
         value.set_sensitive(true);
         (self.name(), value)

@@ -1,6 +1,12 @@
 //! A key in a file that is read again when it changes.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::task::spawn_blocking;
@@ -89,11 +95,13 @@ impl CredentialFile {
     }
 }
 
-/// A key is short: a file that is not is some other file.
-fn read_bounded(path: &std::path::Path) -> io::Result<String> {
+/// A key is short: a file that is not is some other file, and may have no end.
+fn read_bounded(path: &Path) -> io::Result<String> {
     const MAX: u64 = 64 * 1024;
-    if fs::metadata(path)?.len() > MAX {
+    let mut text = String::new();
+    let length = fs::File::open(path)?.take(MAX + 1).read_to_string(&mut text)?;
+    if length as u64 > MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "too long for a key"));
     }
-    fs::read_to_string(path)
+    Ok(text)
 }

@@ -101,3 +101,6 @@ impl std::fmt::Debug for ReqwestFuture {
         f.debug_struct("ReqwestFuture").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,3 +105,6 @@ impl std::fmt::Debug for ModelRouteFuture {
         f.debug_struct("ModelRouteFuture").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,6 +159,7 @@ impl Upstreams {
 
 impl UpstreamsBuilder {
     /// Adds a target, less preferred than those before it.
+    #[expect(clippy::should_implement_trait, reason = "a set of targets is no sum")]
     pub fn add(mut self, target: Target) -> Self {
         self.targets.push(target);
         self

@@ -55,7 +55,7 @@ impl BoxedBody {
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     BodyError, BoxError, Endpoint, HeldBytes, Prompt,
     boxed::{BoxedBody, unwrap_same},
 };
-use crate::wire::json::{Edit, Index, JsonError, Members};
+use crate::wire::json::{Edit, Index, JsonError, Members, Value};
 
 /// The body of a request on its way to an upstream.
 ///
@@ -153,7 +153,7 @@ impl RequestBody {
     /// The end user whom the caller names: `safety_identifier`, or `user`, its older name.
     pub fn user(&self) -> Option<Cow<'_, str>> {
         let members = self.members().ok()??;
-        members.get("safety_identifier").and_then(|value| value.as_str()).or_else(|| members.get("user")?.as_str())
+        members.get("safety_identifier").and_then(Value::as_str).or_else(|| members.get("user")?.as_str())
     }
 
     /// What the conversation holds, counted in a second pass over it, once; `None` where there is none to read.
@@ -169,7 +169,7 @@ impl RequestBody {
 
     fn flag(&self, name: &str) -> bool {
         let value = self.members().ok().flatten().and_then(|members| members.get(name));
-        value.and_then(|value| value.as_bool()) == Some(true)
+        value.and_then(Value::as_bool) == Some(true)
     }
 }
 
@@ -198,6 +198,12 @@ impl RequestBody {
 ///
 /// When the body is not one JSON object, or names a member twice; the request is then as it was.
 pub fn edit(request: &mut Request<RequestBody>, change: impl FnOnce(&mut Edit<'_>)) -> Result<(), JsonError> {
+    const STALE: [HeaderName; 3] = [
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("digest"),
+        HeaderName::from_static("content-digest"),
+    ];
+
     let Kind::Json(json) = &request.body().0 else { return Ok(()) };
     let mut edit = json.edit()?;
     change(&mut edit);
@@ -214,11 +220,6 @@ pub fn edit(request: &mut Request<RequestBody>, change: impl FnOnce(&mut Edit<'_
     };
     *request.body_mut() = RequestBody(Kind::Json(Arc::new(edited)));
 
-    const STALE: [HeaderName; 3] = [
-        HeaderName::from_static("content-md5"),
-        HeaderName::from_static("digest"),
-        HeaderName::from_static("content-digest"),
-    ];
     let headers = request.headers_mut();
     for name in STALE {
         headers.remove(name);

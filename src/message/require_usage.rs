@@ -115,7 +115,7 @@ mod tests {
             (r#"{"stream":true,"stream_options":{"include_usage":true}}"#, None),
             (r#"{"stream":true,"stream_options":7}"#, None),
             (r#"{"stream":false}"#, None),
-            (r#"{}"#, None),
+            ("{}", None),
         ] {
             let (hides, got) = asked(body);
             assert_eq!((hides, &*got), (sent.is_some(), sent.unwrap_or(body)), "{body}");

@@ -81,7 +81,6 @@ impl Shared {
             Decision::Missing => return Err(ApiError::missing_model()),
         };
         let asked = self.restore_name.then(|| asked.map(|asked| Box::from(&*asked))).flatten();
-        let target = target.into_owned();
         message::edit(request, |edit| {
             edit.set("model", &*target);
         })?;

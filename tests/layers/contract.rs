@@ -320,7 +320,7 @@ pub(crate) fn passes_a_broken_body<L: Layer<Probe, Service: Stack>>(layer: L) {
 
 /// Whether the probe's error is this one or among its causes.
 fn is_foreign(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Foreign>())
+    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<Foreign>)
 }
 
 pub(crate) fn passes_errors<L>(layer: L)

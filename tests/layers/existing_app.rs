@@ -62,18 +62,14 @@ fn application() -> Router {
         .route("/echo", post(|request: Request<Body>| async move { request.into_body() }))
 }
 
-fn layers() -> (EdgeLayer, ModelRewriteLayer, AdaptLayer<fn(tower_relay::message::RequestBody) -> Body>) {
+fn app() -> Router {
     let rewrite = ModelRewriteLayer::builder()
         .aliases(Aliases::new([("fast", "real")]).unwrap())
         .unknown(Unknown::Reject)
         .restore_name(true)
         .build()
         .unwrap();
-    (EdgeLayer::default(), rewrite, AdaptLayer::new(Body::new))
-}
-
-fn app() -> Router {
-    application().layer(layers())
+    application().layer((EdgeLayer::default(), rewrite, AdaptLayer::new(Body::new)))
 }
 
 async fn serve(app: Router) -> std::net::SocketAddr {

@@ -1,4 +1,5 @@
 //! What every layer of this crate promises, held against each of them.
+#![cfg(test)]
 
 #[macro_use]
 mod contract;

@@ -53,13 +53,20 @@ fn is_upstreams(name: &str) -> bool {
 }
 
 /// Whether the request asks to speak another protocol on its connection.
+///
+/// An offer of HTTP/2 (`h2c`), which some clients make with every request in clear text, does not ask for it: it may be
+/// ignored (RFC 7540, section 3.2).
 pub(super) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
+    let is = |expected: &'static str| move |token: &str| token.eq_ignore_ascii_case(expected);
     *method == Method::CONNECT
-        || (headers.contains_key(header::UPGRADE)
-            && headers.get_all(header::CONNECTION).iter().any(|value| {
-                let value = value.to_str().unwrap_or_default();
-                value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-            }))
+        || (tokens(headers, &header::CONNECTION).any(is("upgrade"))
+            && tokens(headers, &header::UPGRADE).any(|protocol| !is("h2c")(protocol)))
+}
+
+/// The members of a list that may be spread over several headers of one name.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }
 
 /// Removes what must not reach the upstream.
@@ -92,13 +99,10 @@ fn remove(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
     }
 }
 
-fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    tokens(headers, &header::CONNECTION)
+        .filter_map(|name| name.parse().ok())
         // Naming a header here is how a caller could have a needed one removed.
         .filter(|name| *name != header::CONTENT_TYPE)
+        .collect()
 }

@@ -82,24 +82,23 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> UpstreamFuture<S> {
-        let attempt = Attempt {
-            shared: Arc::clone(&self.shared),
-            dialect: Endpoint::of(&request).dialect(),
-            served: self.shared.served(request.body()),
-        };
-        if let Some(error) = self.failed.take() {
-            return UpstreamFuture::refused(attempt.finish(attempt.unreachable(error)));
-        }
+        let dialect = Endpoint::of(&request).dialect();
         if hygiene::is_upgrade(request.method(), request.headers()) {
-            return UpstreamFuture::refused(refuse_upgrade(attempt.dialect));
+            return UpstreamFuture::refused(refuse_upgrade(dialect));
         }
         let uri = match self.shared.location.uri(&request) {
             Ok(uri) => uri,
             Err(error) => {
                 let rejection = Rejection::new("upstream", Reason::InvalidRequest);
-                return UpstreamFuture::refused(rejection.into_response(&error, attempt.dialect));
+                return UpstreamFuture::refused(rejection.into_response(&error, dialect));
             }
         };
+        // After the address, which may have had to read the model.
+        let served = self.shared.served(request.body());
+        let attempt = Attempt { shared: Arc::clone(&self.shared), dialect, served };
+        if let Some(error) = self.failed.take() {
+            return UpstreamFuture::refused(attempt.finish(attempt.unreachable(error)));
+        }
 
         let credential = &self.shared.credential;
         let find = credential.find(&request);
@@ -179,6 +178,8 @@ impl Attempt {
             _ => response,
         };
         hygiene::clean_response(response.headers_mut());
+        // An HTTP/1.0 upstream must not cost the caller their connection, and hyper's server writes no HTTP/3.
+        *response.version_mut() = Version::HTTP_11;
         response.extensions_mut().insert(self.served.clone());
         response
     }

@@ -133,7 +133,7 @@ where
             Poll::Ready(response) => response,
             Poll::Pending => {
                 ready!(guard.timer().poll(cx));
-                guard.late(*this.endpoint)
+                Guard::late(*this.endpoint)
             }
         };
         Poll::Ready(Ok(guard.finish(response)))
@@ -146,7 +146,7 @@ impl Guard {
         self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut()
     }
 
-    fn late(&self, endpoint: Endpoint) -> Response<ResponseBody> {
+    fn late(endpoint: Endpoint) -> Response<ResponseBody> {
         let message = "the request's deadline passed before an answer came";
         let error =
             ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", message).with_code("deadline_exceeded");
@@ -155,7 +155,6 @@ impl Guard {
 
     fn finish(&mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
         response.headers_mut().insert(X_RELAY_REQUEST_ID, self.id.to_header());
-        response.extensions_mut().insert(self.id.clone());
         let (deadline, timer) = (self.deadline, self.timer.take());
         response.map(|body| body.expire(deadline, timer))
     }

@@ -235,7 +235,8 @@ impl From<Edit<'_>> for NewValue<'_> {
 
 impl From<&str> for NewValue<'_> {
     fn from(text: &str) -> Self {
-        serde_json::Value::from(text).into()
+        // Text always serializes.
+        Self::serialize(text).unwrap_or(Self { raw: Cow::Borrowed(b"null") })
     }
 }
 

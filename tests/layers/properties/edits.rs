@@ -100,7 +100,9 @@ proptest! {
                     }
                 }
             }).unwrap();
-            changes.iter().for_each(|change| apply(&mut model, change));
+            for change in changes {
+                apply(&mut model, change);
+            }
         }
 
         let edited = request.body().as_bytes().unwrap();

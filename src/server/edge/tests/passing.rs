@@ -8,12 +8,12 @@ use crate::{
 };
 
 /// Which kind of body came, in the answer.
-fn kind(request: Request<RequestBody>) -> Response<ResponseBody> {
+fn kind(request: &Request<RequestBody>) -> Response<ResponseBody> {
     Response::new(ResponseBody::from(format!("{:?}", request.body())))
 }
 
 async fn kind_of(request: Request<String>) -> String {
-    read(send(&EdgeLayer::default(), answering(kind), request).await).await.1
+    read(send(&EdgeLayer::default(), answering(|request| kind(&request)), request).await).await.1
 }
 
 #[tokio::test]
