@@ -1,6 +1,6 @@
 //! How an answer ended.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use tokio::time::Instant;
 
 use super::{ApiError, usage::Usage};
@@ -81,29 +81,52 @@ pub enum Media {
 impl Media {
     /// The media of an answer with these headers.
     pub fn of(headers: &HeaderMap) -> Self {
-        let encoded = headers
+        if headers
             .get(header::CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding != "identity");
-        let essence = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map_or("", |value| {
-                value.split(';').next().unwrap_or_default().trim()
-            });
-        if encoded {
-            Self::Opaque
-        } else if essence.eq_ignore_ascii_case("text/event-stream") {
-            Self::EventStream
-        } else if is_json(essence) {
-            Self::Json
-        } else {
-            Self::Opaque
+            .is_some_and(|encoding| encoding != "identity")
+        {
+            return Self::Opaque;
+        }
+        match headers.get(header::CONTENT_TYPE) {
+            Some(value) if value == "application/json" => Self::Json,
+            Some(value) => {
+                let essence = essence(value);
+                if essence.eq_ignore_ascii_case("text/event-stream") {
+                    Self::EventStream
+                } else if is_json(essence) {
+                    Self::Json
+                } else {
+                    Self::Opaque
+                }
+            }
+            None => Self::Opaque,
         }
     }
 }
 
+/// A content type without its parameters.
+fn essence(value: &HeaderValue) -> &str {
+    value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+}
+
+/// Whether a body with these headers is JSON as it stands: of that type, or of none, and not compressed.
+pub(crate) fn is_readable_json(headers: &HeaderMap) -> bool {
+    let json = headers
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|value| value == "application/json" || is_json(essence(value)));
+    json && headers
+        .get(header::CONTENT_ENCODING)
+        .is_none_or(|encoding| encoding == "identity")
+}
+
 /// Whether a content type, without its parameters, is JSON: `application/json`, or any `+json`.
-pub(crate) fn is_json(essence: &str) -> bool {
+fn is_json(essence: &str) -> bool {
     let suffix = essence.rsplit_once('+').map_or("", |(_, suffix)| suffix);
     essence.eq_ignore_ascii_case("application/json") || suffix.eq_ignore_ascii_case("json")
 }

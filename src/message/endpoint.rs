@@ -74,6 +74,10 @@ impl Endpoint {
     /// (`/openai/deployments/{name}/embeddings`, Azure's) or `openai` (`/v1beta/openai/embeddings`, Gemini's)
     /// before them.
     pub fn from_path(method: &Method, path: &str) -> Self {
+        // What nearly every request calls, told by one comparison.
+        if path == "/v1/chat/completions" && *method == Method::POST {
+            return Self::ChatCompletions;
+        }
         let path = path.strip_suffix('/').unwrap_or(path);
         let Some((head, last)) = path.rsplit_once('/') else {
             return Self::Other;

@@ -53,7 +53,7 @@ pub use self::{
     transport::TransportError,
 };
 pub(crate) use self::{
-    completion::is_json,
+    completion::is_readable_json,
     gather::Gather,
     held::{HeldBytes, HeldCap},
 };

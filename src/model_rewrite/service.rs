@@ -88,7 +88,6 @@ impl Shared {
             .restore_name
             .then(|| asked.map(|asked| Box::from(&*asked)))
             .flatten();
-        let target = target.into_owned();
         message::edit(request, |edit| {
             edit.set("model", &*target);
         })?;

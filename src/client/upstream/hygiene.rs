@@ -116,9 +116,10 @@ fn remove(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
     }
 }
 
-fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     tokens(headers, &header::CONNECTION)
         .filter_map(|name| name.parse().ok())
         // Naming a header here is how a caller could have a needed one removed.
         .filter(|name| *name != header::CONTENT_TYPE)
+        .collect()
 }

@@ -87,10 +87,6 @@ where
 
     fn call(&mut self, mut request: Request<RequestBody>) -> UpstreamFuture<S> {
         let dialect = Endpoint::of(&request).dialect();
-        if let Some(error) = self.failed.take() {
-            let attempt = self.shared.attempt(dialect, request.body());
-            return UpstreamFuture::refused(attempt.finish(attempt.unreachable(error)));
-        }
         if hygiene::is_upgrade(request.method(), request.headers()) {
             return UpstreamFuture::refused(refuse_upgrade(dialect));
         }
@@ -102,7 +98,15 @@ where
             }
         };
         // After the address, which may have had to read the model.
-        let attempt = self.shared.attempt(dialect, request.body());
+        let served = self.shared.served(request.body());
+        let attempt = Attempt {
+            shared: Arc::clone(&self.shared),
+            dialect,
+            served,
+        };
+        if let Some(error) = self.failed.take() {
+            return UpstreamFuture::refused(attempt.finish(attempt.unreachable(error)));
+        }
 
         let credential = &self.shared.credential;
         let find = credential.find(&request);
@@ -221,14 +225,6 @@ impl Attempt {
 }
 
 impl Shared {
-    fn attempt(self: &Arc<Self>, dialect: Dialect, body: &RequestBody) -> Attempt {
-        Attempt {
-            shared: Arc::clone(self),
-            dialect,
-            served: self.served(body),
-        }
-    }
-
     /// Who will answer. The model is named where the request has been read already: finding it out is not worth parsing
     /// a body that no layer needed to read.
     fn served(&self, body: &RequestBody) -> Served {

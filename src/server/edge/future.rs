@@ -196,7 +196,6 @@ impl Guard {
         response
             .headers_mut()
             .insert(X_RELAY_REQUEST_ID, self.id.to_header());
-        response.extensions_mut().insert(self.id.clone());
         let (deadline, timer) = (self.deadline, self.timer.take());
         response.map(|body| body.expire(deadline, timer))
     }

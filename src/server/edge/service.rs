@@ -5,12 +5,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{EdgeFuture, collect::Collect, layer::Shared};
-use crate::message::{BoxError, Deadline, Endpoint, RequestBody, RequestId, ResponseBody, is_json};
+use crate::message::{
+    BoxError, Deadline, Endpoint, RequestBody, RequestId, ResponseBody, is_readable_json,
+};
 
 /// The service of [`EdgeLayer`](super::EdgeLayer).
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ impl<S> Edge<S> {
         request.extensions_mut().insert(id.clone());
         request.extensions_mut().insert(deadline);
 
-        if endpoint.reads_json() && is_readable(request.headers()) {
+        if endpoint.reads_json() && is_readable_json(request.headers()) {
             let (parts, body) = request.into_parts();
             let collect = Collect::new(
                 body,
@@ -106,20 +108,4 @@ where
     fn call(&mut self, request: Request<B>) -> EdgeFuture<S, B> {
         self.handle(request)
     }
-}
-
-/// Whether a body with these headers is JSON as it stands: of that type, or of none, and not compressed.
-fn is_readable(headers: &HeaderMap) -> bool {
-    let json = headers.get(header::CONTENT_TYPE).is_none_or(|value| {
-        let essence = value
-            .to_str()
-            .unwrap_or_default()
-            .split(';')
-            .next()
-            .unwrap_or_default();
-        is_json(essence.trim())
-    });
-    json && headers
-        .get(header::CONTENT_ENCODING)
-        .is_none_or(|encoding| encoding == "identity")
 }
