@@ -1,5 +1,5 @@
 //! What the layers note on an answer is what `classify` finds.
-#![cfg(feature = "upstream")]
+#![cfg(all(test, feature = "upstream"))]
 
 use std::convert::Infallible;
 
