@@ -1,5 +1,6 @@
 //! What the layers note on an answer is what `classify` finds.
-#![cfg(all(test, feature = "upstream"))]
+#![cfg(feature = "upstream")]
+#![allow(clippy::unwrap_used, reason = "in a test")]
 
 use std::convert::Infallible;
 

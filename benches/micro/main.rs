@@ -4,7 +4,8 @@
 
 mod json;
 mod sse;
+mod stack;
 mod usage;
 
-criterion::criterion_main!(json::benches, sse::benches, usages);
+criterion::criterion_main!(json::benches, sse::benches, stack::benches, usages);
 criterion::criterion_group!(usages, usage::benches);

@@ -3,11 +3,11 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 
 use crate::{
     key::presented_api_key,
-    message::{BoxError, ConfigError},
+    message::{BoxError, ConfigError, RequestBody},
 };
 
 /// What an [`UpstreamLayer`](super::UpstreamLayer) authenticates with, and in which header.
@@ -60,14 +60,14 @@ pub enum CredentialError {
     Unavailable(BoxError),
 }
 
-type KeyFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
+pub(super) type KeyFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
 
 #[derive(Clone)]
 pub(super) enum Source {
     None,
     Static(HeaderValue),
     Caller,
-    PerRequest(Arc<dyn Fn(&Parts) -> KeyFuture + Send + Sync>),
+    PerRequest(Arc<dyn Fn(&Request<RequestBody>) -> KeyFuture + Send + Sync>),
     Swapped(Arc<ArcSwap<Key>>),
 }
 
@@ -115,16 +115,16 @@ impl Credential {
     /// # let vault = std::sync::Arc::new(Vault);
     /// let credential = Credential::per_request(move |request| {
     ///     let vault = vault.clone();
-    ///     let tenant = request.headers.get("x-tenant").map(|value| value.as_bytes().to_vec());
+    ///     let tenant = request.headers().get("x-tenant").map(|value| value.as_bytes().to_vec());
     ///     async move { Ok(vault.key_of(&String::from_utf8(tenant.unwrap_or_default())?).await?) }
     /// });
     /// ```
     pub fn per_request<F, R>(key_of: F) -> Self
     where
-        F: Fn(&Parts) -> R + Send + Sync + 'static,
+        F: Fn(&Request<RequestBody>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<String, BoxError>> + Send + 'static,
     {
-        Self::from_source(Source::PerRequest(Arc::new(move |parts| Box::pin(key_of(parts)))))
+        Self::from_source(Source::PerRequest(Arc::new(move |request| Box::pin(key_of(request)))))
     }
 
     pub(super) fn swapped(key: Arc<ArcSwap<Key>>) -> Self {
@@ -162,10 +162,15 @@ impl Credential {
         matches!(self.source, Source::Caller)
     }
 
-    /// The future that finds this request's key, where finding it takes one.
-    pub(super) fn find(&self, parts: &Parts) -> Option<KeyFuture> {
+    /// Whether finding a request's key may take a while.
+    pub(super) fn takes_time(&self) -> bool {
+        matches!(self.source, Source::PerRequest(_))
+    }
+
+    /// The future that finds this request's key, where finding it may take a while.
+    pub(super) fn find(&self, request: &Request<RequestBody>) -> Option<KeyFuture> {
         match &self.source {
-            Source::PerRequest(key_of) => Some(key_of(parts)),
+            Source::PerRequest(key_of) => Some(key_of(request)),
             _ => None,
         }
     }

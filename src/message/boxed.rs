@@ -49,7 +49,7 @@ impl BoxedBody {
         polled
     }
 
-    /// Whether nothing more will come: the body says so, or its declared length was reached.
+    /// Whether nothing more will come, as far as the body knows.
     pub(super) fn is_end_stream(&self) -> bool {
         self.ended
     }

@@ -3,6 +3,8 @@
 use http::{HeaderMap, header};
 use tokio::time::Instant;
 
+use super::{ApiError, usage::Usage};
+
 /// What was seen of an answer by the time it ended; given to every callback of
 /// [`ResponseBody::on_end`](super::ResponseBody::on_end).
 #[non_exhaustive]
@@ -10,8 +12,23 @@ use tokio::time::Instant;
 pub struct Completion {
     /// How it ended.
     pub end: End,
+    /// The tokens that it used, as far as it said; `None` where it said nothing. Zeros that were stated are `Some`.
+    pub usage: Option<Usage>,
+    /// Whether `usage` is the last word: the answer is whole. A stream that broke or was left may have stated part of it.
+    pub usage_is_final: bool,
+    /// Why the model stopped, in the provider's own word.
+    pub finish_reason: Option<Box<str>>,
+    /// The model that the answer names.
+    pub model: Option<Box<str>>,
+    /// The service tier that the answer names.
+    pub service_tier: Option<Box<str>>,
+    /// The error that stands in an answer whose status is a success.
+    pub error: Option<ApiError>,
     /// When the first byte of the body came from the upstream; `None` for a body without bytes.
     pub first_byte_at: Option<Instant>,
+    /// When the first output came (text, reasoning, a tool call), rather than what opens a stream; for a JSON body, when it
+    /// was whole.
+    pub first_token_at: Option<Instant>,
     /// When it ended.
     pub ended_at: Instant,
     /// Bytes of the body as the upstream sent it, before any layer changed it.
@@ -43,6 +60,8 @@ pub enum Failure {
     FrameTooLong,
     /// A stream ended without its terminal event.
     Truncated,
+    /// The answer states an error, whatever its status: [`Completion::error`].
+    Stated,
     /// A layer that was to change the answer could not go on.
     Transform,
 }

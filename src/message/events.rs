@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Response;
 
-use super::{BoxError, Media, Output, ResponseBody, Transform, transform};
+use super::{BoxError, Gather, Media, Output, ResponseBody, Transform, transform};
 use crate::wire::sse::{Frame, Framer};
 
 /// The most of a JSON answer that is held to be edited; a longer one passes unchanged.
@@ -32,7 +32,7 @@ where
 {
     match response.body().media() {
         Media::EventStream => transform(response, EventEditor { framer: Framer::default(), edit }),
-        Media::Json => transform(response, BodyEditor { held: BytesMut::new(), first: Bytes::new(), edit: Some(edit) }),
+        Media::Json => transform(response, BodyEditor { text: Gather::default(), edit: Some(edit) }),
         Media::Opaque => response,
     }
 }
@@ -46,7 +46,15 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
     fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
         let mut kept = Kept { chunk: &chunk, range: 0..0 };
         let mut frames = self.framer.push(&chunk);
-        while let Some(frame) = frames.next()? {
+        loop {
+            let frame = match frames.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    kept.flush(output)?;
+                    return Err(error.into());
+                }
+            };
             match edited(&frame, &mut self.edit) {
                 Edited::Keep => kept.push(&frame, output)?,
                 Edited::Drop => kept.flush(output)?,
@@ -120,9 +128,7 @@ impl Kept<'_> {
 }
 
 struct BodyEditor<F> {
-    /// A body that comes whole is not copied.
-    first: Bytes,
-    held: BytesMut,
+    text: Gather,
     /// Gone once the body has proved too long to be held.
     edit: Option<F>,
 }
@@ -132,23 +138,16 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for BodyEditor<F> {
         if self.edit.is_none() {
             return output.push(chunk);
         }
-        if self.first.is_empty() && self.held.is_empty() {
-            self.first = chunk;
-            return Ok(());
-        }
-        if self.held.is_empty() {
-            self.held.extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        self.held.extend_from_slice(&chunk);
-        if self.held.len() > MAX_JSON {
+        self.text.push(chunk, 0);
+        if self.text.len() > MAX_JSON {
             self.edit = None;
-            return output.push(self.held.split().freeze());
+            return output.push(self.text.take());
         }
         Ok(())
     }
 
     fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let text = self.take();
+        let text = self.text.take();
         match self.edit.as_mut().map(|edit| edit(&text)) {
             Some(Edited::Replace(edited)) => output.push(edited),
             _ => output.push(text),
@@ -156,13 +155,8 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for BodyEditor<F> {
     }
 
     fn fail(&mut self, error: BoxError, output: &mut Output<'_>) -> BoxError {
-        let _ = output.push(self.take());
+        // It breaks all the same, whether or not this can be pushed.
+        let _ = output.push(self.text.take());
         error
-    }
-}
-
-impl<F> BodyEditor<F> {
-    fn take(&mut self) -> Bytes {
-        if self.held.is_empty() { std::mem::take(&mut self.first) } else { self.held.split().freeze() }
     }
 }

@@ -14,6 +14,7 @@ mod config_error;
 mod deadline;
 mod endpoint;
 mod events;
+mod gather;
 mod held;
 mod model_pattern;
 mod or_refused;
@@ -22,9 +23,10 @@ mod prompt;
 mod rejection;
 mod request;
 mod request_id;
+mod require_usage;
 mod response;
+mod scan;
 mod served;
-mod terminal;
 mod transform;
 mod transport;
 pub mod usage;
@@ -46,12 +48,17 @@ pub use self::{
     rejection::{Phase, Reason, Rejection},
     request::{RequestBody, edit, members},
     request_id::{RequestId, X_RELAY_REQUEST_ID},
+    require_usage::{HideUsage, require_usage},
     response::ResponseBody,
     served::Served,
     transform::{Output, Transform, transform},
     transport::TransportError,
 };
-pub(crate) use self::{completion::is_json, held::{HeldBytes, HeldCap}};
+pub(crate) use self::{
+    completion::is_json,
+    gather::Gather,
+    held::{HeldBytes, HeldCap},
+};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -32,9 +32,13 @@ impl RequestId {
 
         // Uniqueness is all that is asked of the counter: no other memory hangs on it.
         let sequence = scramble(NEXT.fetch_add(1, Ordering::Relaxed) ^ *MIX);
-        let text = format!("{:016x}{sequence:016x}", *PROCESS);
+        let whole = (u128::from(*PROCESS) << 64) | u128::from(sequence);
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(whole.to_be_bytes()) {
+            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+        }
         // Hexadecimal digits are always a valid header value.
-        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("invalid")))
+        Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("invalid")))
     }
 
     /// The id that the caller sent, where it is one: at most 128 visible ASCII characters.
@@ -54,6 +58,10 @@ impl RequestId {
     pub fn to_header(&self) -> HeaderValue {
         self.0.clone()
     }
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
 /// The finalizer of SplitMix64: a bijection, so distinct counters stay distinct.

@@ -114,7 +114,7 @@ impl ResponseBody {
             }
             watch
         });
-        if declared && !broken && self.pipeline.is_none() {
+        if declared && !broken {
             watch.source_ended();
         }
         watch.register(callback);
@@ -131,9 +131,10 @@ impl ResponseBody {
     }
 
     /// Breaks the answer off at `deadline`, unless it has ended by then. `timer` is one for the same moment, where
-    /// somebody had to wait already.
+    /// somebody had to wait already. Of several deadlines the earliest counts.
     pub(crate) fn expire(mut self, deadline: Deadline, timer: Option<Pin<Box<Sleep>>>) -> Self {
-        if !self.is_end_stream() {
+        let is_earliest = self.deadline.as_ref().is_none_or(|expiry| deadline < expiry.deadline);
+        if is_earliest && !self.is_end_stream() {
             self.deadline = Some(Expiry { deadline, timer });
         }
         self
@@ -180,19 +181,26 @@ impl ResponseBody {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
             }
-            Source::Stream(body) => match body.poll_frame(cx) {
-                Poll::Ready(frame) => frame,
-                Poll::Pending => {
-                    let Some(expiry) = &mut self.deadline else { return Poll::Pending };
-                    ready!(expiry.timer().poll(cx));
-                    let error = "the request's deadline passed before its answer was whole";
-                    return Poll::Ready(Some(Err(Broken { failure: Failure::Deadline, error: error.into() })));
+            Source::Stream(body) => {
+                // A caller who reads slowly finds data at every poll, so the deadline cannot wait for there to be none.
+                let is_late = self.deadline.as_ref().is_some_and(Expiry::has_fired);
+                match if is_late { Poll::Pending } else { body.poll_frame(cx) } {
+                    Poll::Ready(frame) => frame,
+                    Poll::Pending => {
+                        let Some(expiry) = &mut self.deadline else { return Poll::Pending };
+                        ready!(expiry.timer().poll(cx));
+                        let error = "the request's deadline passed before its answer was whole";
+                        return Poll::Ready(Some(Err(Broken { failure: Failure::Deadline, error: error.into() })));
+                    }
                 }
-            },
+            }
         };
-        let ended = match (&frame, &self.source) {
-            (Some(Ok(_)), Source::Stream(body)) => body.is_end_stream() || body.size_hint().exact() == Some(0),
-            _ => true,
+        // Where the declared length was reached trailers may still follow.
+        let (whole, ended) = match (&frame, &self.source) {
+            (Some(Ok(_)), Source::Stream(body)) => {
+                (body.size_hint().exact() == Some(0) || body.is_end_stream(), body.is_end_stream())
+            }
+            _ => (true, true),
         };
         if ended {
             self.source = Source::Ended;
@@ -207,7 +215,7 @@ impl ResponseBody {
                 let broken = Broken { failure: Failure::FrameTooLong, error: error.into() };
                 return Poll::Ready(Some(Err(broken)));
             }
-            if ended {
+            if whole {
                 watch.source_ended();
             }
         }
@@ -242,6 +250,11 @@ impl Expiry {
     fn timer(&mut self) -> Pin<&mut Sleep> {
         let at = self.deadline.instant();
         self.timer.get_or_insert_with(|| Box::pin(sleep_until(at))).as_mut()
+    }
+
+    /// Whether the moment is known to have passed; reads no clock.
+    fn has_fired(&self) -> bool {
+        self.timer.as_ref().is_some_and(|timer| timer.is_elapsed())
     }
 }
 
@@ -301,7 +314,7 @@ impl Body for ResponseBody {
         let hint = self.source.size_hint();
         let ahead = self.ahead.iter().flatten().filter_map(Frame::data_ref);
         let held = ahead.map(|data| data.len() as u64).sum::<u64>()
-            + self.pipeline.as_ref().map_or(0, |pipeline| pipeline.queued());
+            + self.pipeline.as_ref().map_or(0, |pipeline| pipeline.owed());
         let mut sum = SizeHint::new();
         sum.set_lower(hint.lower().saturating_add(held));
         // An exact length would let a server stop asking before it learns that the answer is broken.
@@ -350,3 +363,6 @@ macro_rules! full_from {
     )*};
 }
 full_from!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
+
+#[cfg(test)]
+mod tests;

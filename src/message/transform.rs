@@ -40,8 +40,9 @@ pub trait Transform: Send {
         error
     }
 
-    /// Asked whenever the upstream has nothing to hand on, for a transform that acts by time. One that returns
-    /// `Pending` must have its waker registered, or never need to act.
+    /// Asked whenever the upstream has nothing to hand on, for a transform that acts by time: `Ready` once it has acted,
+    /// whatever it pushed, and then it is asked again. One that returns `Pending` must have its waker registered, or never
+    /// need to act.
     ///
     /// # Errors
     ///
@@ -125,6 +126,8 @@ pub(super) struct Pipeline {
     error: Option<Broken>,
     finished: bool,
     changes_length: bool,
+    /// Bytes taken in and not yet handed out, where no stage changes how many there are.
+    owed: u64,
 }
 
 impl Pipeline {
@@ -137,6 +140,7 @@ impl Pipeline {
     pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, Broken>) {
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => {
+                self.owed = self.owed.saturating_add(data.len() as u64);
                 let pushed = Output { stages: &mut self.stages, queue: &mut self.queue }.push(data);
                 self.stop_on(pushed);
             }
@@ -162,18 +166,24 @@ impl Pipeline {
         !self.is_finished()
     }
 
-    /// Lets every transform act by time; ready when one did.
+    /// Lets every transform act by time; ready when one did, and is to be asked again: its next waker is not
+    /// registered yet.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut polled = Poll::Pending;
         self.for_each(|stage, output| match stage.poll(cx, output) {
-            Poll::Ready(acted) => acted,
+            Poll::Ready(acted) => {
+                polled = Poll::Ready(());
+                acted
+            }
             Poll::Pending => Ok(()),
         });
-        if self.queue.is_empty() && self.error.is_none() { Poll::Pending } else { Poll::Ready(()) }
+        polled
     }
 
     /// What the caller gets next.
     pub(super) fn pop(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
         if let Some(data) = self.queue.pop_front() {
+            self.owed = self.owed.saturating_sub(data.len() as u64);
             return Some(Ok(Frame::data(data)));
         }
         if let Some(error) = self.error.take() {
@@ -191,9 +201,10 @@ impl Pipeline {
         !self.changes_length
     }
 
-    /// Bytes pushed and not yet taken.
-    pub(super) fn queued(&self) -> u64 {
-        self.queue.iter().map(|data| data.len() as u64).sum()
+    /// Bytes that will still come of those taken in, if the [length is kept](Self::keeps_length): what is queued, and
+    /// what the stages hold back.
+    pub(super) fn owed(&self) -> u64 {
+        self.owed
     }
 
     /// Runs `act` on each transform with the ones after it as its output, until one fails.

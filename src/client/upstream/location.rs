@@ -1,6 +1,6 @@
 use http::{
     Request, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{self, Authority, PathAndQuery, Scheme},
 };
 
 use crate::message::{ApiError, ConfigError, RequestBody};
@@ -97,15 +97,11 @@ impl Location {
                 PathAndQuery::try_from(text)
             }
         };
-        path_and_query
-            .and_then(|path_and_query| {
-                Uri::builder()
-                    .scheme(self.scheme.clone())
-                    .authority(self.authority.clone())
-                    .path_and_query(path_and_query)
-                    .build()
-                    .or_else(|_| Ok(Uri::default()))
-            })
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = path_and_query.ok();
+        Uri::from_parts(parts)
             .map_err(|_| ApiError::invalid_request("the path cannot be sent to the upstream").with_code("invalid_path"))
     }
 }
@@ -184,6 +180,9 @@ fn without_version(path: &str) -> &str {
 
 /// A base URL's prefix must hold: an upstream might resolve what looks like a way out of it.
 fn has_dot_segment(path: &str) -> bool {
+    if memchr::memchr2(b'.', b'%', path.as_bytes()).is_none() {
+        return false;
+    }
     path.split('/').any(|segment| {
         let mut rest = segment;
         let mut dots = 0;

@@ -22,9 +22,9 @@ impl ApiError {
     /// job that was asked after.
     ///
     /// The error's status is the one the body states (`"code":502`), or the one that its type, code or message implies; otherwise 502.
-    /// An answer without the word `error` costs one search for it.
+    /// An answer without these words costs a search for them.
     pub fn in_answer(json: &[u8]) -> Option<Self> {
-        memmem::find(json, b"error")?;
+        memmem::find(json, b"error").or_else(|| memmem::find(json, b"response.failed"))?;
         let mut found = None;
         let mut json = serde_json::Deserializer::from_slice(json);
         // Text that is not JSON, or not to its end, is for others to complain about.

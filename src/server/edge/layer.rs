@@ -114,6 +114,12 @@ impl EdgeBuilder {
                 return Err(ConfigError::new(field, "must be at least one byte"));
             }
         }
+        for (endpoint, size) in &self.max_body_by_endpoint {
+            if size.0 == 0 {
+                let error = ConfigError::new(endpoint.as_str(), "must be at least one byte");
+                return Err(error.within("max_body_by_endpoint"));
+            }
+        }
         if largest > Some(self.max_held) {
             return Err(ConfigError::new("max_held", "is smaller than the largest single body that is allowed"));
         }

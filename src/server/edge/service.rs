@@ -40,26 +40,15 @@ impl<S> Edge<S> {
     }
 }
 
-impl<S, B, C> Service<Request<B>> for Edge<S>
-where
-    S: Service<Request<RequestBody>, Response = Response<C>> + Clone,
-    S::Error: Into<BoxError>,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-    C: Body<Data = Bytes> + Send + 'static,
-    C::Error: Into<BoxError>,
-{
-    type Response = Response<ResponseBody>;
-    type Error = Infallible;
-    type Future = EdgeFuture<S, B>;
-
-    /// Always ready: the inner service is asked once the body is there, so that a slow caller keeps nothing of it
-    /// waiting.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> EdgeFuture<S, B> {
+impl<S> Edge<S> {
+    /// Answers `request`, as [`Service::call`] does: an edge is always ready, so a shared one is enough. A server that calls its service
+    /// by reference needs no clone of the stack for it.
+    pub fn handle<B>(&self, mut request: Request<B>) -> EdgeFuture<S, B>
+    where
+        S: Service<Request<RequestBody>> + Clone,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let endpoint = Endpoint::of(&request);
         let inner = self.inner.clone();
         if !self.shared.guards(endpoint) {
@@ -80,6 +69,30 @@ where
         } else {
             EdgeFuture::guard(inner, endpoint, id, deadline, request.map(RequestBody::new))
         }
+    }
+}
+
+impl<S, B, C> Service<Request<B>> for Edge<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<C>> + Clone,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    C: Body<Data = Bytes> + Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = EdgeFuture<S, B>;
+
+    /// Always ready: the inner service is asked once the body is there, so that a slow caller keeps nothing of it
+    /// waiting.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> EdgeFuture<S, B> {
+        self.handle(request)
     }
 }
 

@@ -18,8 +18,8 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::message::{
-    ApiError, BoxError, End, Outcome, Output, Reason, Rejection, ResponseBody, Transform, classify,
-    classify_with,
+    ApiError, BoxError, End, Failure, Outcome, Output, Reason, Rejection, ResponseBody, Transform,
+    classify, classify_with,
 };
 
 /// Sends its pieces, each after its wait; `None` breaks the body off.
@@ -181,10 +181,7 @@ async fn a_body_that_breaks_is_still_broken_for_the_caller() {
     assert!(!body.is_end_stream());
     assert!(body.frame().await.unwrap().is_err());
     assert!(body.frame().await.is_none());
-    assert_eq!(
-        end.recv().unwrap(),
-        End::Failed(crate::message::Failure::Body)
-    );
+    assert_eq!(end.recv().unwrap(), End::Failed(Failure::Body));
 }
 
 #[tokio::test]
@@ -200,7 +197,7 @@ async fn a_body_read_ahead_is_counted_once_and_settled_when_it_is_handed_on() {
     let body =
         body.on_end(move |completion| outer.send((completion.end, completion.bytes)).unwrap());
     body.collect().await.unwrap();
-    let whole = (End::Complete, QUOTA.len() as u64);
+    let whole = (End::Failed(Failure::Stated), QUOTA.len() as u64);
     assert_eq!(
         (inner_ends.recv().unwrap(), outer_ends.recv().unwrap()),
         (whole, whole)
@@ -215,7 +212,10 @@ async fn a_watch_that_comes_after_the_reading_counts_what_was_read() {
         .into_body()
         .on_end(move |completion| ends.send((completion.end, completion.bytes)).unwrap());
     body.collect().await.unwrap();
-    assert_eq!(end.recv().unwrap(), (End::Complete, QUOTA.len() as u64));
+    assert_eq!(
+        end.recv().unwrap(),
+        (End::Failed(Failure::Stated), QUOTA.len() as u64)
+    );
 }
 
 #[tokio::test]
