@@ -3,7 +3,7 @@
 //! One currency: every layer is a service from [`http::Request`]`<`[`RequestBody`]`>` to
 //! [`http::Response`]`<`[`ResponseBody`]`>`. What layers tell each other about a request stands in its extensions
 //! ([`Endpoint`], [`RequestId`], [`Deadline`]), and what they tell about an answer in the answer's ([`Served`],
-//! [`Rejection`], [`TransportError`]) and in its [`Completion`].
+//! [`Rejection`], [`TransportError`], [`Outcome`]) and in its [`Completion`].
 
 mod api_error;
 mod body_error;
@@ -18,6 +18,7 @@ mod gather;
 mod held;
 mod model_pattern;
 mod or_refused;
+mod outcome;
 mod prompt;
 mod rejection;
 mod request;
@@ -42,6 +43,7 @@ pub use self::{
     events::{Edited, edit_answer},
     model_pattern::ModelPattern,
     or_refused::OrRefused,
+    outcome::{Classify, FallBack, Outcome, Refusal, Retry, Verdict, classify, classify_error, classify_with},
     prompt::Prompt,
     rejection::{Phase, Reason, Rejection},
     request::{RequestBody, edit, members},

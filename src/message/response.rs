@@ -1,6 +1,7 @@
 //! The answer's body: forwarded as it comes, watched to its end.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::Future,
     pin::Pin,
@@ -28,11 +29,15 @@ use super::{
 /// It is an [`http_body::Body`], `Unpin`, `Send` and `Sync`; `is_end_stream` and `size_hint` stay truthful.
 pub struct ResponseBody {
     source: Source,
+    /// What was read of the source before the caller asked for it.
+    ahead: VecDeque<SourceFrame>,
     media: Media,
     pipeline: Option<Box<Pipeline>>,
     watch: Option<Box<Watch>>,
     deadline: Option<Expiry>,
 }
+
+type SourceFrame = Result<Frame<Bytes>, Broken>;
 
 /// When the answer must be whole.
 struct Expiry {
@@ -84,13 +89,7 @@ impl ResponseBody {
     }
 
     fn of(source: Source) -> Self {
-        Self {
-            source,
-            media: Media::Opaque,
-            pipeline: None,
-            watch: None,
-            deadline: None,
-        }
+        Self { source, ahead: VecDeque::new(), media: Media::Opaque, pipeline: None, watch: None, deadline: None }
     }
 
     /// States what the bytes are, for a body made by hand.
@@ -111,12 +110,18 @@ impl ResponseBody {
     /// the [`Completion`]. They run inside `poll_frame` or `drop`: they must not block.
     pub fn on_end(mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) -> Self {
         let media = self.media;
-        let declared =
-            matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
-        let watch = self
-            .watch
-            .get_or_insert_with(|| Box::new(Watch::new(media)));
-        if declared {
+        let declared = matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
+        let ahead = &self.ahead;
+        let broken = self.is_broken_ahead();
+        let watch = self.watch.get_or_insert_with(|| {
+            let mut watch = Box::new(Watch::new(media));
+            for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
+                // A frame that is too long for this watch fails the answer no more: it was read already.
+                let _ = watch.data(data);
+            }
+            watch
+        });
+        if declared && !broken {
             watch.source_ended();
         }
         watch.register(callback);
@@ -145,8 +150,41 @@ impl ResponseBody {
         self
     }
 
-    /// The source's next frame; an error for a frame that is too long to look at, or when the deadline has passed.
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    /// Reads the upstream's next bytes ahead of the caller, who gets them all the same, and in the same pieces: for a layer
+    /// that must look at an answer before it hands it on. They are seen as they came, before any transform.
+    ///
+    /// Empty for a frame without data. `None` when there is no more to be read ahead: the answer has ended, or is broken,
+    /// which the caller will learn in turn.
+    ///
+    /// What is read ahead is held until the caller takes it. The bound is for whoever calls this to set.
+    pub fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if matches!(self.source, Source::Ended) {
+            return Poll::Ready(None);
+        }
+        let Some(frame) = ready!(self.poll_upstream(cx)) else { return Poll::Ready(None) };
+        let data = frame.as_ref().map(|frame| frame.data_ref().cloned().unwrap_or_default()).ok();
+        if data.is_none() {
+            self.source = Source::Ended;
+        }
+        self.ahead.push_back(frame);
+        Poll::Ready(data)
+    }
+
+    /// Whether what was read ahead ends in an error.
+    fn is_broken_ahead(&self) -> bool {
+        self.ahead.back().is_some_and(Result::is_err)
+    }
+
+    /// The source's next frame.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceFrame>> {
+        match self.ahead.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => self.poll_upstream(cx),
+        }
+    }
+
+    /// The upstream's next frame; an error for a frame that is too long to look at, or when the deadline has passed.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceFrame>> {
         let frame = match &mut self.source {
             Source::Ended => None,
             Source::Full(bytes) => {
@@ -217,15 +255,13 @@ impl ResponseBody {
     }
 
     /// Hands `frame` on, or the end, settling what there is to settle once nothing more can come.
-    fn hand_on(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, Broken>>,
-    ) -> Option<Result<Frame<Bytes>, BodyError>> {
+    fn hand_on(&mut self, frame: Option<SourceFrame>) -> Option<Result<Frame<Bytes>, BodyError>> {
         if let (Some(Err(broken)), Some(watch)) = (&frame, &mut self.watch) {
             watch.failed(broken.failure);
         }
         if matches!(frame, None | Some(Err(_))) {
             self.source = Source::Ended;
+            self.ahead.clear();
             self.pipeline = None;
         }
         if self.is_end_stream() {
@@ -272,7 +308,7 @@ impl Body for ResponseBody {
             if let Some(frame) = pipeline.pop() {
                 break Some(frame);
             }
-            if matches!(this.source, Source::Ended) {
+            if matches!(this.source, Source::Ended) && this.ahead.is_empty() {
                 if !pipeline.finish() {
                     break None;
                 }
@@ -291,7 +327,7 @@ impl Body for ResponseBody {
                 }
             }
             // The last frame of a body is known as such where possible: whoever asks `is_end_stream` may never poll again.
-            if matches!(this.source, Source::Ended) {
+            if matches!(this.source, Source::Ended) && this.ahead.is_empty() {
                 pipeline.finish();
             }
         };
@@ -304,27 +340,24 @@ impl Body for ResponseBody {
             Source::Full(bytes) => bytes.is_empty(),
             Source::Stream(body) => body.is_end_stream(),
         };
-        source_ended
-            && self
-                .pipeline
-                .as_ref()
-                .is_none_or(|pipeline| pipeline.is_finished())
+        source_ended && self.ahead.is_empty() && self.pipeline.as_ref().is_none_or(|pipeline| pipeline.is_finished())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.pipeline {
-            Some(pipeline) if !pipeline.keeps_length() => SizeHint::default(),
-            Some(pipeline) => {
-                let (hint, owed) = (self.source.size_hint(), pipeline.owed());
-                let mut sum = SizeHint::new();
-                sum.set_lower(hint.lower().saturating_add(owed));
-                if let Some(upper) = hint.upper() {
-                    sum.set_upper(upper.saturating_add(owed));
-                }
-                sum
-            }
-            None => self.source.size_hint(),
+        if self.pipeline.as_ref().is_some_and(|pipeline| !pipeline.keeps_length()) {
+            return SizeHint::default();
         }
+        let hint = self.source.size_hint();
+        let ahead = self.ahead.iter().flatten().filter_map(Frame::data_ref);
+        let held = ahead.map(|data| data.len() as u64).sum::<u64>()
+            + self.pipeline.as_ref().map_or(0, |pipeline| pipeline.owed());
+        let mut sum = SizeHint::new();
+        sum.set_lower(hint.lower().saturating_add(held));
+        // An exact length would let a server stop asking before it learns that the answer is broken.
+        if let Some(upper) = hint.upper().filter(|_| !self.is_broken_ahead()) {
+            sum.set_upper(upper.saturating_add(held));
+        }
+        sum
     }
 }
 

@@ -10,9 +10,10 @@
 //! ```
 #![cfg(test)]
 
+mod errors;
 mod usage;
 
-use std::{env, fs, path::PathBuf};
+use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,6 +32,7 @@ struct Record {
 
 #[derive(Deserialize)]
 struct Answer {
+    headers: BTreeMap<String, String>,
     /// Absent where the body is binary; what was decoded from it is in `decoded_events`.
     #[serde(default)]
     body: Option<String>,

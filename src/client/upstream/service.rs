@@ -16,8 +16,8 @@ use crate::{
         credential::{Key, caller_key},
     },
     message::{
-        ApiError, BoxError, Dialect, Endpoint, Reason, Rejection, RequestBody, ResponseBody,
-        Served, TransportError,
+        ApiError, BoxError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody, ResponseBody, Served,
+        TransportError,
     },
 };
 
@@ -169,9 +169,7 @@ impl Attempt {
                 CredentialError::Unavailable(cause) => {
                     tracing::error!(upstream = self.upstream(), error = %cause, "no credential");
                     let message = format!("the relay has no key for the upstream \"{}\" at present", self.upstream());
-                    let error = ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
-                        .with_code("upstream_auth");
-                    error.to_response(self.dialect)
+                    self.without_key(message)
                 }
             };
             Box::new(response)
@@ -203,17 +201,16 @@ impl Attempt {
 
     /// A 401 would look as if the caller's key were wrong.
     fn key_rejected(&self) -> Response<ResponseBody> {
-        tracing::error!(
-            upstream = self.upstream(),
-            "the upstream rejected the relay's key"
-        );
-        let message = format!(
-            "the upstream \"{}\" rejected the relay's own key",
-            self.upstream()
-        );
-        ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
-            .with_code("upstream_auth")
-            .to_response(self.dialect)
+        tracing::error!(upstream = self.upstream(), "the upstream rejected the relay's key");
+        let message = format!("the upstream \"{}\" rejected the relay's own key", self.upstream());
+        self.without_key(message)
+    }
+
+    fn without_key(&self, message: String) -> Response<ResponseBody> {
+        let error = ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message).with_code("upstream_auth");
+        let mut response = error.to_response(self.dialect);
+        response.extensions_mut().insert(Outcome::UpstreamAuth);
+        response
     }
 
     fn bad_answer(&self, what: &str) -> Response<ResponseBody> {

@@ -1,15 +1,19 @@
 //! Errors as the callers of an LLM API know them.
 
+mod in_answer;
+mod members;
+mod read;
+mod shape;
+mod text;
+mod write;
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
+use http::StatusCode;
 
-use super::ResponseBody;
-use crate::wire::{
-    json::{JsonError, JsonErrorKind},
-    retry_after,
-};
+use crate::wire::json::{JsonError, JsonErrorKind};
 
 /// An error in the terms of OpenAI's API, written in the dialect that the caller's endpoint speaks.
 ///
@@ -29,11 +33,17 @@ use crate::wire::{
 pub struct ApiError {
     status: StatusCode,
     message: Cow<'static, str>,
-    kind: Cow<'static, str>,
+    /// As it was stated.
+    kind: Option<Cow<'static, str>>,
     code: Option<Cow<'static, str>>,
-    param: Option<Cow<'static, str>>,
+    param: Option<Box<str>>,
     retry_after: Option<Duration>,
+    details: Option<Box<Details>>,
 }
+
+/// Further codes and messages of a body that was read. Boxed, as most errors have none and many functions return errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Details(Vec<String>);
 
 /// The shape in which an endpoint's callers expect errors.
 #[non_exhaustive]
@@ -55,14 +65,7 @@ impl ApiError {
         kind: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            kind: kind.into(),
-            code: None,
-            param: None,
-            retry_after: None,
-        }
+        Self { status, message: message.into(), kind: Some(kind.into()), code: None, param: None, retry_after: None, details: None }
     }
 
     /// A 400 of type `invalid_request_error`.
@@ -92,7 +95,7 @@ impl ApiError {
 
     /// Adds the name of the request's member that is at fault.
     pub fn with_param(mut self, param: impl Into<Cow<'static, str>>) -> Self {
-        self.param = Some(param.into());
+        self.param = Some(param.into().into());
         self
     }
 
@@ -100,10 +103,6 @@ impl ApiError {
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
-    }
-
-    pub(crate) fn in_answer(_: &[u8]) -> Option<Self> {
-        None
     }
 
     /// The HTTP status.
@@ -116,9 +115,21 @@ impl ApiError {
         &self.message
     }
 
-    /// OpenAI's `type`.
+    /// OpenAI's `type`; where a body that was read states none, the one that goes with the status.
     pub fn kind(&self) -> &str {
-        &self.kind
+        self.stated_kind().unwrap_or(match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            402 => "insufficient_quota",
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        })
+    }
+
+    /// The `type` that was stated.
+    pub(super) fn stated_kind(&self) -> Option<&str> {
+        self.kind.as_deref()
     }
 
     /// OpenAI's `code`.
@@ -131,77 +142,22 @@ impl ApiError {
         self.param.as_deref()
     }
 
+    /// What else a body that was read says of the reason: codes and messages from where providers nest them, such as
+    /// the ids of Gemini's quotas, Azure's `innererror` and the error of the upstream that OpenRouter passes on. At most 16,
+    /// each of at most 1 KiB.
+    pub fn details(&self) -> impl Iterator<Item = &str> {
+        self.details.iter().flat_map(|details| &details.0).map(String::as_str)
+    }
+
     /// The wait after which the same request may succeed.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
-    }
-
-    /// The error as a JSON body.
-    pub fn to_json(&self, dialect: Dialect) -> String {
-        let json = match dialect {
-            Dialect::OpenAi | Dialect::Responses => serde_json::to_string(&OpenAiBody {
-                error: OpenAiError {
-                    message: &self.message,
-                    r#type: &self.kind,
-                    param: self.param.as_deref(),
-                    code: self.code.as_deref(),
-                },
-            }),
-            Dialect::Anthropic => serde_json::to_string(&AnthropicBody {
-                r#type: "error",
-                error: AnthropicError {
-                    r#type: self.anthropic_kind(),
-                    message: &self.message,
-                },
-            }),
-        };
-        // Strings always serialize.
-        json.unwrap_or_default()
-    }
-
-    /// The error as a response.
-    pub fn to_response(&self, dialect: Dialect) -> Response<ResponseBody> {
-        let mut response = Response::new(ResponseBody::from(self.to_json(dialect)));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        if let Some(wait) = self.retry_after {
-            retry_after::write(headers, wait);
-        }
-        response
-    }
-
-    /// Anthropic's error types follow the status
-    /// (<https://platform.claude.com/docs/en/api/errors>, read 2026-11).
-    fn anthropic_kind(&self) -> &'static str {
-        match self.status.as_u16() {
-            401 => "authentication_error",
-            402 => "billing_error",
-            403 => "permission_error",
-            404 => "not_found_error",
-            409 => "conflict_error",
-            413 => "request_too_large",
-            429 => "rate_limit_error",
-            408 | 504 => "timeout_error",
-            503 | 529 => "overloaded_error",
-            400..=499 => "invalid_request_error",
-            _ => "api_error",
-        }
     }
 }
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} {}: {}",
-            self.status.as_u16(),
-            self.kind,
-            self.message
-        )
+        write!(f, "{} {}: {}", self.status.as_u16(), self.kind(), self.message)
     }
 }
 
@@ -222,61 +178,5 @@ impl From<&JsonError> for ApiError {
             JsonErrorKind::DuplicateMember { name } => refused.with_param(name.clone()),
             _ => refused,
         }
-    }
-}
-
-#[derive(Serialize)]
-struct OpenAiBody<'a> {
-    error: OpenAiError<'a>,
-}
-
-#[derive(Serialize)]
-struct OpenAiError<'a> {
-    message: &'a str,
-    r#type: &'a str,
-    param: Option<&'a str>,
-    code: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct AnthropicBody<'a> {
-    r#type: &'static str,
-    error: AnthropicError<'a>,
-}
-
-#[derive(Serialize)]
-struct AnthropicError<'a> {
-    r#type: &'static str,
-    message: &'a str,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn anthropic_callers_get_anthropics_shape() {
-        let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "requests", "slow \"down\"");
-        assert_eq!(
-            error.to_json(Dialect::Anthropic),
-            r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow \"down\""}}"#,
-        );
-    }
-
-    #[test]
-    fn all_four_members_are_there_even_when_empty() {
-        assert_eq!(
-            ApiError::invalid_request("x").to_json(Dialect::OpenAi),
-            r#"{"error":{"message":"x","type":"invalid_request_error","param":null,"code":null}}"#,
-        );
-    }
-
-    #[test]
-    fn a_wait_becomes_both_headers_rounded_up() {
-        let error = ApiError::invalid_request("x").with_retry_after(Duration::from_millis(1500));
-        let response = error.to_response(Dialect::OpenAi);
-        assert_eq!(response.headers()["retry-after"], "2");
-        assert_eq!(response.headers()["retry-after-ms"], "1500");
-        assert_eq!(response.headers()["content-type"], "application/json");
     }
 }

@@ -1,0 +1,101 @@
+//! Deciding on an answer as it passes.
+
+use std::{future::poll_fn, time::Duration};
+
+use bytes::BytesMut;
+use http::{HeaderMap, Response, StatusCode};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Outcome, classify_error};
+use crate::message::{ApiError, ResponseBody};
+
+/// As much of an error's body is read, in bytes.
+const MAX_BODY: usize = 64 << 10;
+/// An error's body is waited for so long.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// What a piece of a body counts for at least, in bytes: empty ones must come to an end too.
+const MIN_PIECE: usize = 64;
+
+/// A way of one's own to tell what an upstream's error means: for a provider that this crate does not know, or a different opinion.
+///
+/// Any function of the same arguments is one. `None` leaves the decision to [`classify_error`].
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use tower_relay::message::{ApiError, Classify, Outcome};
+///
+/// let ours = |_: StatusCode, _: &HeaderMap, error: &ApiError| {
+///     (error.code() == Some("gpu_on_fire")).then_some(Outcome::Overloaded { retry_after: None })
+/// };
+/// # fn layer(_: impl Classify) {}
+/// # layer(ours);
+/// ```
+pub trait Classify: Send + Sync {
+    /// The outcome of an answer of this status (400 or above), these headers, and what was read of its body.
+    fn classify(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        error: &ApiError,
+    ) -> Option<Outcome>;
+}
+
+impl<F> Classify for F
+where
+    F: Fn(StatusCode, &HeaderMap, &ApiError) -> Option<Outcome> + Send + Sync,
+{
+    fn classify(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        error: &ApiError,
+    ) -> Option<Outcome> {
+        self(status, headers, error)
+    }
+}
+
+/// Decides what `response` means, and notes it in the response's extensions as an [`Outcome`].
+///
+/// Decided by what is there already: an `Outcome`, a [`Rejection`](crate::message::Rejection), a
+/// [`TransportError`](crate::message::TransportError); then by a status below 400, which is a success as far as the head
+/// goes. Only then is the body read: at most 64 KiB of it, for at most a second. What was read is handed on as it came, and the
+/// rest as it comes.
+///
+/// Cancel safe in so far as dropping the future drops the response.
+pub async fn classify(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    classify_with(response, &|_: StatusCode, _: &HeaderMap, _: &ApiError| None).await
+}
+
+/// As [`classify`], asking `ours` first what the upstream's error means.
+pub async fn classify_with<C>(
+    mut response: Response<ResponseBody>,
+    ours: &C,
+) -> Response<ResponseBody>
+where
+    C: Classify + ?Sized,
+{
+    let outcome = if let Some(outcome) = Outcome::of_head(&response) {
+        outcome
+    } else {
+        let body = read_ahead(response.body_mut()).await;
+        let (status, headers) = (response.status(), response.headers());
+        let error = ApiError::read(status, headers, &body);
+        let outcome = ours.classify(status, headers, &error);
+        outcome.unwrap_or_else(|| classify_error(status, headers, &error))
+    };
+    response.extensions_mut().insert(outcome);
+    response
+}
+
+async fn read_ahead(body: &mut ResponseBody) -> BytesMut {
+    let until = Instant::now() + MAX_WAIT;
+    let mut read = BytesMut::new();
+    let mut counted = 0;
+    while counted < MAX_BODY {
+        let next = timeout_at(until, poll_fn(|cx| body.poll_ahead(cx))).await;
+        let Ok(Some(data)) = next else { break };
+        counted += data.len().max(MIN_PIECE);
+        read.extend_from_slice(data.get(..MAX_BODY - read.len()).unwrap_or(&data));
+    }
+    read
+}
