@@ -30,16 +30,28 @@ fn application() -> Router {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let models = ModelRewriteLayer::builder()
-        .aliases(Aliases::new([("gpt-4", "llama-4-maverick"), ("llama-*", "llama-*")])?)
+        .aliases(Aliases::new([
+            ("gpt-4", "llama-4-maverick"),
+            ("llama-*", "llama-*"),
+        ])?)
         .unknown(Unknown::Reject)
         .restore_name(true)
         .build()?;
     let app = application().layer((EdgeLayer::default(), models, AdaptLayer::new(Body::new)));
 
     for (path, body) in [
-        ("/v1/chat/completions", r#"{"model": "gpt-4", "messages": []}"#),
-        ("/v1/chat/completions", r#"{"model": "gpt-9", "messages": []}"#),
-        ("/v1/chat/completions", r#"{"model": "gpt-4", "model": "gpt-9"}"#),
+        (
+            "/v1/chat/completions",
+            r#"{"model": "gpt-4", "messages": []}"#,
+        ),
+        (
+            "/v1/chat/completions",
+            r#"{"model": "gpt-9", "messages": []}"#,
+        ),
+        (
+            "/v1/chat/completions",
+            r#"{"model": "gpt-4", "model": "gpt-9"}"#,
+        ),
         ("/about", ""),
     ] {
         let method = if body.is_empty() { "GET" } else { "POST" };
@@ -51,7 +63,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let response = app.clone().oneshot(request).await?;
         let status = response.status();
         let text = response.into_body().collect().await?.to_bytes();
-        println!("{method} {path} {body}\n  -> {status} {}", String::from_utf8_lossy(&text));
+        println!(
+            "{method} {path} {body}\n  -> {status} {}",
+            String::from_utf8_lossy(&text)
+        );
     }
     Ok(())
 }

@@ -14,12 +14,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match argument.as_str() {
             "--deviant" => demo = Demo::deviant(),
             "--listen" => listen = arguments.next().ok_or("--listen needs an address")?,
-            other => return Err(format!("unknown option {other}: there are --listen ADDRESS and --deviant").into()),
+            other => {
+                return Err(format!(
+                    "unknown option {other}: there are --listen ADDRESS and --deviant"
+                )
+                .into());
+            }
         }
     }
     let listener = tokio::net::TcpListener::bind(&listen).await?;
     let models: Vec<_> = demo.models().iter().map(|model| model.id).collect();
-    println!("listening on {} with the models {}", listener.local_addr()?, models.join(", "));
+    println!(
+        "listening on {} with the models {}",
+        listener.local_addr()?,
+        models.join(", ")
+    );
     demo.serve(listener, std::future::pending::<()>()).await;
     Ok(())
 }

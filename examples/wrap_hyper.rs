@@ -49,7 +49,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     while let Some(frame) = body.frame().await {
         let frame = frame?;
-        print!("{}", String::from_utf8_lossy(frame.data_ref().map_or(b"", |data| data)));
+        print!(
+            "{}",
+            String::from_utf8_lossy(frame.data_ref().map_or(b"", |data| data))
+        );
     }
     Ok(())
 }

@@ -50,14 +50,20 @@ enum Name {
 
 impl Key {
     /// The key of everyone together.
-    pub const GLOBAL: Self = Self { kind: "global", name: Name::None };
+    pub const GLOBAL: Self = Self {
+        kind: "global",
+        name: Name::None,
+    };
 
     /// A key of `kind` with a name that is no secret.
     pub fn named(kind: &'static str, name: &str) -> Self {
         if name.len() > MAX_NAME {
             return Self::secret(kind, name.as_bytes());
         }
-        Self { kind, name: Name::Text(name.into()) }
+        Self {
+            kind,
+            name: Name::Text(name.into()),
+        }
     }
 
     /// A key of `kind` that keeps only half of the SHA-256 of `secret`: the same in every replica and after a restart.
@@ -67,7 +73,10 @@ impl Key {
         for (to, from) in half.iter_mut().zip(digest) {
             *to = from;
         }
-        Self { kind, name: Name::Digest(half) }
+        Self {
+            kind,
+            name: Name::Digest(half),
+        }
     }
 
     /// What kind of key it is: `global`, `api_key`, `header`, `model`, `upstream`, or one's own.
@@ -166,12 +175,17 @@ impl KeyBy {
     }
 
     /// Anything else.
-    pub fn custom(key_of: impl Fn(&Request<RequestBody>) -> Option<Key> + Send + Sync + 'static) -> Self {
+    pub fn custom(
+        key_of: impl Fn(&Request<RequestBody>) -> Option<Key> + Send + Sync + 'static,
+    ) -> Self {
         Self::from_source(Source::Custom(Arc::new(key_of)))
     }
 
     fn from_source(source: Source) -> Self {
-        Self { source, missing: Missing::default() }
+        Self {
+            source,
+            missing: Missing::default(),
+        }
     }
 
     /// What a request without this identity means: [`Missing::Shared`] by default.
@@ -190,16 +204,22 @@ impl KeyBy {
         let extensions = request.extensions();
         let key = match &self.source {
             Source::Global => Some(Key::GLOBAL),
-            Source::ApiKey => presented_api_key(headers).map(|key| Key::secret("api_key", key.as_bytes())),
+            Source::ApiKey => {
+                presented_api_key(headers).map(|key| Key::secret("api_key", key.as_bytes()))
+            }
             Source::Header(name) => headers.get(name).map(|value| match value.to_str() {
                 Ok(text) if !value.is_sensitive() => Key::named("header", text),
                 _ => Key::secret("header", value.as_bytes()),
             }),
             Source::Model(known) => request.body().model().map(|model| match known {
-                Some(known) if !known.iter().any(|pattern| pattern.matches(&model)) => Key::named("model", "other"),
+                Some(known) if !known.iter().any(|pattern| pattern.matches(&model)) => {
+                    Key::named("model", "other")
+                }
                 _ => Key::named("model", &model),
             }),
-            Source::Upstream => extensions.get::<Chosen>().map(|chosen| Key::named("upstream", chosen.as_str())),
+            Source::Upstream => extensions
+                .get::<Chosen>()
+                .map(|chosen| Key::named("upstream", chosen.as_str())),
             Source::Extension(_, read) => read(extensions),
             Source::Custom(read) => read(request),
         };
@@ -228,12 +248,16 @@ impl Source {
     fn missing(&self) -> ApiError {
         match self {
             Self::ApiKey => ApiError::missing_api_key(),
-            Self::Header(name) => ApiError::invalid_request(format!("the header {name} is missing")),
-            Self::Model(_) => ApiError::missing_model(),
-            Self::Global | Self::Upstream | Self::Extension(..) | Self::Custom(_) => {
-                ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "the request cannot be attributed")
-                    .with_code("missing_identity")
+            Self::Header(name) => {
+                ApiError::invalid_request(format!("the header {name} is missing"))
             }
+            Self::Model(_) => ApiError::missing_model(),
+            Self::Global | Self::Upstream | Self::Extension(..) | Self::Custom(_) => ApiError::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_request_error",
+                "the request cannot be attributed",
+            )
+            .with_code("missing_identity"),
         }
     }
 }
@@ -241,11 +265,18 @@ impl Source {
 /// The API key that a caller presents: `authorization: Bearer`, Anthropic's `x-api-key`, or Azure's `api-key`.
 pub(crate) fn presented_api_key(headers: &HeaderMap) -> Option<&str> {
     let bearer = || {
-        let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        let (scheme, key) = headers
+            .get(header::AUTHORIZATION)?
+            .to_str()
+            .ok()?
+            .split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key)
     };
     let plain = |name: &str| headers.get(name)?.to_str().ok();
-    let key = bearer().or_else(|| plain("x-api-key")).or_else(|| plain("api-key"))?.trim();
+    let key = bearer()
+        .or_else(|| plain("x-api-key"))
+        .or_else(|| plain("api-key"))?
+        .trim();
     (!key.is_empty()).then_some(key)
 }
 
@@ -268,7 +299,9 @@ mod tests {
     use super::*;
 
     fn request(body: &'static str) -> Request<RequestBody> {
-        Request::post("/v1/chat/completions").body(RequestBody::json(body)).unwrap()
+        Request::post("/v1/chat/completions")
+            .body(RequestBody::json(body))
+            .unwrap()
     }
 
     fn key(by: &KeyBy, request: &Request<RequestBody>) -> String {
@@ -278,7 +311,11 @@ mod tests {
     #[test]
     fn an_api_key_is_one_key_in_whichever_header_and_never_shown() {
         let mut keys = Vec::new();
-        for (name, value) in [("authorization", "bearer  sk-1"), ("x-api-key", "sk-1"), ("api-key", " sk-1 ")] {
+        for (name, value) in [
+            ("authorization", "bearer  sk-1"),
+            ("x-api-key", "sk-1"),
+            ("api-key", " sk-1 "),
+        ] {
             let mut request = request("{}");
             request.headers_mut().insert(name, value.parse().unwrap());
             let key = KeyBy::api_key().key_of(&request).unwrap().unwrap();
@@ -291,8 +328,14 @@ mod tests {
     #[test]
     fn models_outside_the_list_are_counted_together() {
         let by = KeyBy::model_among(["gpt-*".parse().unwrap()]);
-        assert_eq!(key(&by, &request(r#"{"model":"gpt-4.1"}"#)), "model:gpt-4.1");
-        assert_eq!(key(&by, &request(r#"{"model":"whatever-7"}"#)), "model:other");
+        assert_eq!(
+            key(&by, &request(r#"{"model":"gpt-4.1"}"#)),
+            "model:gpt-4.1"
+        );
+        assert_eq!(
+            key(&by, &request(r#"{"model":"whatever-7"}"#)),
+            "model:other"
+        );
         assert_eq!(key(&by, &request("{}")), "model:missing");
     }
 
@@ -307,9 +350,21 @@ mod tests {
     fn a_missing_identity_follows_the_policy() {
         let by = KeyBy::header(HeaderName::from_static("x-team"));
         assert_eq!(key(&by, &request("{}")), "header:missing");
-        assert_eq!(by.clone().when_missing(Missing::Exempt).key_of(&request("{}")).unwrap(), None);
-        let refused = by.when_missing(Missing::Refuse).key_of(&request("{}")).unwrap_err();
-        assert_eq!((refused.status().as_u16(), refused.message()), (400, "the header x-team is missing"));
+        assert_eq!(
+            by.clone()
+                .when_missing(Missing::Exempt)
+                .key_of(&request("{}"))
+                .unwrap(),
+            None
+        );
+        let refused = by
+            .when_missing(Missing::Refuse)
+            .key_of(&request("{}"))
+            .unwrap_err();
+        assert_eq!(
+            (refused.status().as_u16(), refused.message()),
+            (400, "the header x-team is missing")
+        );
     }
 
     #[test]

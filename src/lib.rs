@@ -54,13 +54,22 @@
 //!
 //! | layer | what it does |
 //! |---|---|
-#![cfg_attr(feature = "edge", doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |")]
+#![cfg_attr(
+    feature = "edge",
+    doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |"
+)]
 #![cfg_attr(
     feature = "model-rewrite",
     doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
 )]
-#![cfg_attr(feature = "upstream", doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |")]
-#![cfg_attr(feature = "upstream", doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |")]
+#![cfg_attr(
+    feature = "upstream",
+    doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
+)]
+#![cfg_attr(
+    feature = "upstream",
+    doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
+)]
 //!
 //! # Features
 //!
@@ -74,7 +83,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "edge", feature = "upstream", feature = "model-rewrite")),
-    allow(dead_code, unused_imports, reason = "the rooms that layers share hold what a layer left out would use")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the rooms that layers share hold what a layer left out would use"
+    )
 )]
 
 #[cfg(feature = "upstream")]

@@ -1,6 +1,10 @@
 //! What the crate's building blocks cost by themselves: `cargo bench --bench micro`.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail as a test may")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a bench may fail as a test may"
+)]
 
 mod json;
 mod sse;

@@ -38,7 +38,10 @@ impl<B> Service<Request<B>> for Answers {
     fn call(&mut self, request: Request<B>) -> Self::Future {
         drop(black_box(request));
         let mut response = Response::new(ResponseBody::from(Bytes::from_static(&[b' '; 700])));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         ready(Ok(response))
     }
 }
@@ -63,7 +66,9 @@ where
     let mut cx = Context::from_waker(Waker::noop());
     let _ = service.poll_ready(&mut cx);
     let mut future = pin!(service.call(request));
-    let Poll::Ready(Ok(response)) = future.as_mut().poll(&mut cx) else { panic!("an answer at once") };
+    let Poll::Ready(Ok(response)) = future.as_mut().poll(&mut cx) else {
+        panic!("an answer at once")
+    };
     let mut body = pin!(response.into_body().collect());
     assert!(body.as_mut().poll(&mut cx).is_ready());
 }
@@ -86,7 +91,10 @@ where
 }
 
 fn layers(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let _entered = runtime.enter();
     let models = ModelRewriteLayer::new([("gpt-4*", "llama-4-maverick")]).unwrap();
     let upstream = UpstreamLayer::builder("mock")
@@ -100,13 +108,25 @@ fn layers(criterion: &mut Criterion) {
     layered(criterion, "stack/upstream", upstream.clone());
 
     let mut edge = EdgeLayer::default().layer(Answers);
-    let mut stack = ServiceBuilder::new().layer(EdgeLayer::default()).layer(models).layer(upstream).service(Answers);
+    let mut stack = ServiceBuilder::new()
+        .layer(EdgeLayer::default())
+        .layer(models)
+        .layer(upstream)
+        .service(Answers);
     let full = || request(Full::new(Bytes::from_static(BODY.as_bytes())));
     criterion.bench_function("stack/edge", |bencher| {
-        bencher.iter_batched(full, |request| call(&mut edge, request), criterion::BatchSize::SmallInput);
+        bencher.iter_batched(
+            full,
+            |request| call(&mut edge, request),
+            criterion::BatchSize::SmallInput,
+        );
     });
     criterion.bench_function("stack/all", |bencher| {
-        bencher.iter_batched(full, |request| call(&mut stack, request), criterion::BatchSize::SmallInput);
+        bencher.iter_batched(
+            full,
+            |request| call(&mut stack, request),
+            criterion::BatchSize::SmallInput,
+        );
     });
 }
 

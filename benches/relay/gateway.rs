@@ -23,7 +23,8 @@ pub(crate) fn stack(
 + Clone
 + Send
 + 'static {
-    let models = ModelRewriteLayer::new([("gpt-4*", "llama-4-maverick")]).expect("a table of aliases");
+    let models =
+        ModelRewriteLayer::new([("gpt-4*", "llama-4-maverick")]).expect("a table of aliases");
     let upstream = UpstreamLayer::builder("mock")
         .base_url(&format!("http://{upstream}"))
         .credential(Credential::key("sk-bench").expect("a key"))

@@ -43,7 +43,10 @@ pub use self::{
     events::{Edited, edit_answer},
     model_pattern::ModelPattern,
     or_refused::OrRefused,
-    outcome::{Classify, FallBack, Outcome, Refusal, Retry, Verdict, classify, classify_error, classify_with},
+    outcome::{
+        Classify, FallBack, Outcome, Refusal, Retry, Verdict, classify, classify_error,
+        classify_with,
+    },
     prompt::Prompt,
     rejection::{Phase, Reason, Rejection},
     request::{RequestBody, edit, members},

@@ -89,7 +89,14 @@ impl ResponseBody {
     }
 
     fn of(source: Source) -> Self {
-        Self { source, ahead: VecDeque::new(), media: Media::Opaque, pipeline: None, watch: None, deadline: None }
+        Self {
+            source,
+            ahead: VecDeque::new(),
+            media: Media::Opaque,
+            pipeline: None,
+            watch: None,
+            deadline: None,
+        }
     }
 
     /// States what the bytes are, for a body made by hand.
@@ -110,7 +117,8 @@ impl ResponseBody {
     /// the [`Completion`]. They run inside `poll_frame` or `drop`: they must not block.
     pub fn on_end(mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) -> Self {
         let media = self.media;
-        let declared = matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
+        let declared =
+            matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
         let ahead = &self.ahead;
         let broken = self.is_broken_ahead();
         let watch = self.watch.get_or_insert_with(|| {
@@ -161,8 +169,13 @@ impl ResponseBody {
         if matches!(self.source, Source::Ended) {
             return Poll::Ready(None);
         }
-        let Some(frame) = ready!(self.poll_upstream(cx)) else { return Poll::Ready(None) };
-        let data = frame.as_ref().map(|frame| frame.data_ref().cloned().unwrap_or_default()).ok();
+        let Some(frame) = ready!(self.poll_upstream(cx)) else {
+            return Poll::Ready(None);
+        };
+        let data = frame
+            .as_ref()
+            .map(|frame| frame.data_ref().cloned().unwrap_or_default())
+            .ok();
         if data.is_none() {
             self.source = Source::Ended;
         }
@@ -340,11 +353,20 @@ impl Body for ResponseBody {
             Source::Full(bytes) => bytes.is_empty(),
             Source::Stream(body) => body.is_end_stream(),
         };
-        source_ended && self.ahead.is_empty() && self.pipeline.as_ref().is_none_or(|pipeline| pipeline.is_finished())
+        source_ended
+            && self.ahead.is_empty()
+            && self
+                .pipeline
+                .as_ref()
+                .is_none_or(|pipeline| pipeline.is_finished())
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.pipeline.as_ref().is_some_and(|pipeline| !pipeline.keeps_length()) {
+        if self
+            .pipeline
+            .as_ref()
+            .is_some_and(|pipeline| !pipeline.keeps_length())
+        {
             return SizeHint::default();
         }
         let hint = self.source.size_hint();

@@ -20,7 +20,8 @@ pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-            super::duration::parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            super::duration::parse(text)
+                .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
         }
     }
     deserializer.deserialize_str(Visitor)
@@ -45,7 +46,8 @@ pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error
         }
 
         fn visit_i64<E: de::Error>(self, number: i64) -> Result<u64, E> {
-            u64::try_from(number).map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+            u64::try_from(number)
+                .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
@@ -71,7 +73,9 @@ fn parse_bytes(text: &str) -> Option<u64> {
 }
 
 fn number(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, rest) = text.split_at_checked(end)?;
     Some((digits.parse().ok()?, rest))
 }
@@ -82,7 +86,13 @@ mod tests {
 
     #[test]
     fn sizes_are_decimal_or_binary_by_their_unit() {
-        for (text, bytes) in [("10", 10), ("10B", 10), ("64kB", 64_000), ("16MiB", 16 << 20), ("2 GiB", 2 << 30)] {
+        for (text, bytes) in [
+            ("10", 10),
+            ("10B", 10),
+            ("64kB", 64_000),
+            ("16MiB", 16 << 20),
+            ("2 GiB", 2 << 30),
+        ] {
             assert_eq!(parse_bytes(text), Some(bytes), "{text}");
         }
         for text in ["", "MiB", "16mb", "-1", "1.5MB", "99999999999GiB"] {

@@ -16,8 +16,8 @@ use crate::{
         credential::{Key, caller_key},
     },
     message::{
-        ApiError, BoxError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody, ResponseBody, Served,
-        TransportError,
+        ApiError, BoxError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody,
+        ResponseBody, Served, TransportError,
     },
 };
 
@@ -201,13 +201,20 @@ impl Attempt {
 
     /// A 401 would look as if the caller's key were wrong.
     fn key_rejected(&self) -> Response<ResponseBody> {
-        tracing::error!(upstream = self.upstream(), "the upstream rejected the relay's key");
-        let message = format!("the upstream \"{}\" rejected the relay's own key", self.upstream());
+        tracing::error!(
+            upstream = self.upstream(),
+            "the upstream rejected the relay's key"
+        );
+        let message = format!(
+            "the upstream \"{}\" rejected the relay's own key",
+            self.upstream()
+        );
         self.without_key(message)
     }
 
     fn without_key(&self, message: String) -> Response<ResponseBody> {
-        let error = ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message).with_code("upstream_auth");
+        let error = ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
+            .with_code("upstream_auth");
         let mut response = error.to_response(self.dialect);
         response.extensions_mut().insert(Outcome::UpstreamAuth);
         response

@@ -4,10 +4,10 @@ mod in_answer;
 mod members;
 mod read;
 mod shape;
-mod text;
-mod write;
 #[cfg(test)]
 mod tests;
+mod text;
+mod write;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -65,7 +65,15 @@ impl ApiError {
         kind: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, message: message.into(), kind: Some(kind.into()), code: None, param: None, retry_after: None, details: None }
+        Self {
+            status,
+            message: message.into(),
+            kind: Some(kind.into()),
+            code: None,
+            param: None,
+            retry_after: None,
+            details: None,
+        }
     }
 
     /// A 400 of type `invalid_request_error`.
@@ -146,7 +154,10 @@ impl ApiError {
     /// the ids of Gemini's quotas, Azure's `innererror` and the error of the upstream that OpenRouter passes on. At most 16,
     /// each of at most 1 KiB.
     pub fn details(&self) -> impl Iterator<Item = &str> {
-        self.details.iter().flat_map(|details| &details.0).map(String::as_str)
+        self.details
+            .iter()
+            .flat_map(|details| &details.0)
+            .map(String::as_str)
     }
 
     /// The wait after which the same request may succeed.
@@ -157,7 +168,13 @@ impl ApiError {
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.status.as_u16(), self.kind(), self.message)
+        write!(
+            f,
+            "{} {}: {}",
+            self.status.as_u16(),
+            self.kind(),
+            self.message
+        )
     }
 }
 

@@ -236,7 +236,9 @@ impl From<Edit<'_>> for NewValue<'_> {
 impl From<&str> for NewValue<'_> {
     fn from(text: &str) -> Self {
         // Text always serializes.
-        Self::serialize(text).unwrap_or(Self { raw: Cow::Borrowed(b"null") })
+        Self::serialize(text).unwrap_or(Self {
+            raw: Cow::Borrowed(b"null"),
+        })
     }
 }
 

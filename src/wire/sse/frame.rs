@@ -118,7 +118,8 @@ impl fmt::Debug for Frame<'_> {
 }
 
 fn is_field(line: &[u8], name: &[u8]) -> bool {
-    line.strip_prefix(name).is_some_and(|rest| matches!(rest.first(), None | Some(b':')))
+    line.strip_prefix(name)
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b':')))
 }
 
 /// Lines without their ends. What follows the last line end is a line only if it is not empty.
