@@ -9,7 +9,8 @@ SRC = pathlib.Path(__file__).resolve().parent.parent / "src"
 # The shared rooms, and what each may use of the others. `gateway` and `lib.rs` may use everything.
 SHARED = {
     "wire": set(),
-    "message": {"wire"},
+    "timer": set(),
+    "message": {"wire", "timer"},
     "stats": {"wire", "message"},
     "key": {"wire", "message"},
     "worker": set(),

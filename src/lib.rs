@@ -101,6 +101,7 @@ pub mod server;
 pub mod stats;
 #[cfg(test)]
 mod testing;
+mod timer;
 pub mod wire;
 pub mod worker;
 

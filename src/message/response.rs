@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -11,7 +10,8 @@ use std::{
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep_until};
+
+use crate::timer::Timer;
 
 use super::{
     BodyError, BoxError, Completion, Deadline, Failure, Media,
@@ -43,7 +43,7 @@ type SourceFrame = Result<Frame<Bytes>, Broken>;
 struct Expiry {
     deadline: Deadline,
     /// Made when first waited for, unless one that was waited for already was handed on.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
 }
 
 enum Source {
@@ -147,7 +147,7 @@ impl ResponseBody {
 
     /// Breaks the answer off at `deadline`, unless it has ended by then. `timer` is one for the same moment, where
     /// somebody had to wait already. Of several deadlines the earliest counts.
-    pub(crate) fn expire(mut self, deadline: Deadline, timer: Option<Pin<Box<Sleep>>>) -> Self {
+    pub(crate) fn expire(mut self, deadline: Deadline, timer: Option<Timer>) -> Self {
         let is_earliest = self
             .deadline
             .as_ref()
@@ -292,16 +292,14 @@ pub(super) struct Broken {
 }
 
 impl Expiry {
-    fn timer(&mut self) -> Pin<&mut Sleep> {
+    fn timer(&mut self) -> &mut Timer {
         let at = self.deadline.instant();
-        self.timer
-            .get_or_insert_with(|| Box::pin(sleep_until(at)))
-            .as_mut()
+        self.timer.get_or_insert_with(|| Timer::until(at))
     }
 
     /// Whether the moment is known to have passed; reads no clock.
     fn has_fired(&self) -> bool {
-        self.timer.as_ref().is_some_and(|timer| timer.is_elapsed())
+        self.timer.as_ref().is_some_and(|timer| timer.has_fired())
     }
 }
 

@@ -9,6 +9,8 @@ use http_body_util::{BodyExt, channel::Channel};
 use tokio::time::{advance, sleep};
 use tokio_test::{assert_pending, assert_ready, task};
 
+use tokio::time::Sleep;
+
 use super::*;
 use crate::message::{Edited, End, Output, edit_answer};
 

@@ -10,9 +10,13 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
 
-use crate::message::{ApiError, BoxError, Gather, HeldBytes, HeldCap, Phase, Reason, RequestBody};
+use crate::{
+    message::{
+        ApiError, BoxError, Deadline, Gather, HeldBytes, HeldCap, Phase, Reason, RequestBody,
+    },
+    timer::Timer,
+};
 
 /// The most that is reserved for a body before its bytes have come: a declared length is only a claim.
 const MAX_RESERVED: u64 = 1 << 20;
@@ -26,7 +30,7 @@ pin_project! {
         max: u64,
         held: Option<HeldBytes>,
         within: Duration,
-        timer: Option<Pin<Box<Sleep>>>,
+        timer: Option<Timer>,
     }
 }
 
@@ -63,10 +67,11 @@ where
         }
         loop {
             let Poll::Ready(frame) = this.body.as_mut().poll_frame(cx) else {
+                let within = *this.within;
                 let timer = this
                     .timer
-                    .get_or_insert_with(|| Box::pin(sleep(*this.within)));
-                ready!(timer.as_mut().poll(cx));
+                    .get_or_insert_with(|| Timer::until(Deadline::after(within).instant()));
+                ready!(timer.poll(cx));
                 return Poll::Ready(Err(too_slow(*this.within)));
             };
             let data = match frame {

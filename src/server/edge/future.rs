@@ -10,13 +10,15 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep_until};
 use tower_service::Service;
 
 use super::collect::Collect;
-use crate::message::{
-    ApiError, BoxError, Deadline, Endpoint, Phase, Reason, Rejection, RequestBody, RequestId,
-    ResponseBody, TransportError, X_RELAY_REQUEST_ID,
+use crate::{
+    message::{
+        ApiError, BoxError, Deadline, Endpoint, Phase, Reason, Rejection, RequestBody, RequestId,
+        ResponseBody, TransportError, X_RELAY_REQUEST_ID,
+    },
+    timer::Timer,
 };
 
 pin_project! {
@@ -47,7 +49,7 @@ struct Guard {
     id: RequestId,
     deadline: Deadline,
     /// Made when first waited for, then handed on to the body.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
 }
 
 impl<S, B> EdgeFuture<S, B>
@@ -177,11 +179,9 @@ where
 }
 
 impl Guard {
-    fn timer(&mut self) -> Pin<&mut Sleep> {
+    fn timer(&mut self) -> &mut Timer {
         let deadline = self.deadline.instant();
-        self.timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)))
-            .as_mut()
+        self.timer.get_or_insert_with(|| Timer::until(deadline))
     }
 
     fn late(endpoint: Endpoint) -> Response<ResponseBody> {
