@@ -4,9 +4,11 @@
 //! layers  →  UpstreamLayer  →  any client
 //! ```
 //!
-//! hyper-util's client takes a stack's requests as they are; [`AdaptLayer`] fits any other in one line.
+//! hyper-util's client takes a stack's requests as they are; [`AdaptLayer`] and [`AdaptBytesLayer`] fit any other in
+//! one line.
 
 mod adapt;
+mod adapt_bytes;
 mod credential;
 mod credential_file;
 #[cfg(feature = "reqwest")]
@@ -20,6 +22,7 @@ mod upstreams;
 pub use self::reqwest_client::{ReqwestClient, ReqwestFuture};
 pub use self::{
     adapt::{Adapt, AdaptFuture, AdaptLayer},
+    adapt_bytes::{AdaptBytes, AdaptBytesFuture, AdaptBytesLayer},
     credential::{Credential, CredentialError, Style},
     credential_file::CredentialFile,
     route::{ModelRoute, ModelRouteFuture},

@@ -56,8 +56,6 @@ pub enum Failure {
     Body,
     /// The request's [`Deadline`](super::Deadline) passed.
     Deadline,
-    /// An event was longer than is ever held.
-    FrameTooLong,
     /// A stream ended without its terminal event.
     Truncated,
     /// The answer states an error, whatever its status: [`Completion::error`].

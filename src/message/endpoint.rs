@@ -114,6 +114,19 @@ impl Endpoint {
         !matches!(self, Self::Models | Self::Other)
     }
 
+    /// Whether every request must name its model. OpenAI's moderations and Responses (with a stored prompt) have one of their own.
+    pub fn needs_model(self) -> bool {
+        matches!(
+            self,
+            Self::ChatCompletions
+                | Self::Completions
+                | Self::Embeddings
+                | Self::Messages
+                | Self::CountTokens
+                | Self::Rerank
+        )
+    }
+
     /// The dialect in which this endpoint's callers expect errors.
     pub fn dialect(self) -> Dialect {
         match self {

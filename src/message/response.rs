@@ -124,8 +124,7 @@ impl ResponseBody {
         let watch = self.watch.get_or_insert_with(|| {
             let mut watch = Box::new(Watch::new(media));
             for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
-                // A frame that is too long for this watch fails the answer no more: it was read already.
-                let _ = watch.data(data);
+                watch.data(data);
             }
             watch
         });
@@ -249,16 +248,8 @@ impl ResponseBody {
             None => None,
         };
         if let Some(watch) = &mut self.watch {
-            if let Some(Err(error)) = frame
-                .as_ref()
-                .and_then(Frame::data_ref)
-                .map(|data| watch.data(data))
-            {
-                let broken = Broken {
-                    failure: Failure::FrameTooLong,
-                    error: error.into(),
-                };
-                return Poll::Ready(Some(Err(broken)));
+            if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
+                watch.data(data);
             }
             if whole {
                 watch.source_ended();

@@ -7,7 +7,6 @@ use sync_wrapper::SyncWrapper;
 use tokio::time::Instant;
 
 use super::{Completion, End, Failure, Media, scan::AnswerScan};
-use crate::wire::sse::FrameError;
 
 type Callback = SyncWrapper<Box<dyn FnOnce(&mut Completion) + Send>>;
 
@@ -38,21 +37,16 @@ impl Watch {
     }
 
     /// Looks at the next bytes.
-    ///
-    /// # Errors
-    ///
-    /// When an event is longer than is ever held.
-    pub(super) fn data(&mut self, data: &Bytes) -> Result<(), FrameError> {
+    pub(super) fn data(&mut self, data: &Bytes) {
         if !data.is_empty() {
             self.first_byte_at.get_or_insert_with(Instant::now);
         }
         self.bytes += data.len() as u64;
-        self.scan.push(data)?;
+        self.scan.push(data);
         self.note_output();
         if self.scan.facts().terminal {
             self.decide(End::Complete);
         }
-        Ok(())
     }
 
     /// Nothing more comes, and nothing went wrong on the way.

@@ -7,7 +7,7 @@ use std::{
 use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
-use super::{Aliases, ModelRewriteFuture, layer::Shared, state::Decision};
+use super::{Aliases, ModelRewriteFuture, Unknown, layer::Shared, state::Decision};
 use crate::{
     message::{self, ApiError, Endpoint, Reason, Rejection, RequestBody, ResponseBody},
     wire::json::Value,
@@ -73,8 +73,11 @@ where
 impl Shared {
     /// Puts the right model into `request`; the name that was asked for, where the answer is to show it again.
     fn rewrite(&self, request: &mut Request<RequestBody>) -> Result<Option<Box<str>>, ApiError> {
+        let endpoint = Endpoint::of(request);
         let Some(members) = message::members(request).map_err(ApiError::from)? else {
-            return Ok(None);
+            // What cannot be read cannot be let past a list of what is known.
+            let unread = endpoint.reads_json() && self.unknown == Unknown::Reject;
+            return if unread { Err(unreadable()) } else { Ok(None) };
         };
         let asked = members.get("model").and_then(Value::as_str);
         let aliases = self.aliases.load();
@@ -82,7 +85,8 @@ impl Shared {
             Decision::Pass => return Ok(None),
             Decision::Rename(target) => target,
             Decision::NotFound => return Err(not_found(&asked.unwrap_or_default(), &aliases)),
-            Decision::Missing => return Err(ApiError::missing_model()),
+            Decision::Missing if endpoint.needs_model() => return Err(ApiError::missing_model()),
+            Decision::Missing => return Ok(None),
         };
         let asked = self
             .restore_name
@@ -115,4 +119,15 @@ fn not_found(asked: &str, aliases: &Aliases) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
         .with_param("model")
         .with_code("model_not_found")
+}
+
+fn unreadable() -> ApiError {
+    let message =
+        "the request's body must be JSON (\"content-type: application/json\"), not compressed";
+    ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "invalid_request_error",
+        message,
+    )
+    .with_code("unsupported_media_type")
 }

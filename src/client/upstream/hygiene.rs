@@ -34,13 +34,13 @@ fn is_callers(name: &str) -> bool {
             | "x-api-key"
             | "api-key"
             | "x-goog-api-key"
-            | "x-forwarded-for"
-            | "x-forwarded-host"
-            | "x-forwarded-proto"
             | "x-real-ip"
             | "http2-settings"
-    )
+    ) || BY_PROXIES.iter().any(|prefix| name.starts_with(prefix))
 }
+
+/// What proxies and their sign-on before the relay say of the caller.
+const BY_PROXIES: [&str; 3] = ["x-forwarded-", "x-auth-request-", "cf-"];
 
 /// Which account of the provider to use: it belongs to the key.
 fn is_account(name: &str) -> bool {

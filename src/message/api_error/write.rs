@@ -5,7 +5,10 @@ use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
 use super::{ApiError, Dialect};
-use crate::{message::ResponseBody, wire::retry_after};
+use crate::{
+    message::{Media, ResponseBody},
+    wire::retry_after,
+};
 
 impl ApiError {
     /// The error as a JSON body.
@@ -59,7 +62,8 @@ impl ApiError {
 
     /// The error as a response.
     pub fn to_response(&self, dialect: Dialect) -> Response<ResponseBody> {
-        let mut response = Response::new(ResponseBody::from(self.to_json(dialect)));
+        let mut response =
+            Response::new(ResponseBody::from(self.to_json(dialect)).with_media(Media::Json));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(

@@ -10,7 +10,7 @@ use memchr::memmem;
 
 use self::body::BodyScan;
 use super::{ApiError, Media, usage::UsageScan};
-use crate::wire::sse::{Frame, FrameError, Framer};
+use crate::wire::sse::{Frame, Framer};
 
 pub(crate) use output::has_output;
 
@@ -55,22 +55,28 @@ impl AnswerScan {
     }
 
     /// Takes the next bytes.
-    ///
-    /// # Errors
-    ///
-    /// When an event is longer than is ever held.
-    pub(super) fn push(&mut self, data: &Bytes) -> Result<(), FrameError> {
+    pub(super) fn push(&mut self, data: &Bytes) {
         match &mut self.form {
             Form::Events(framer) => {
                 let mut frames = framer.push(data);
-                while let Some(frame) = frames.next()? {
-                    self.facts.look_at(&frame);
+                loop {
+                    match frames.next() {
+                        Ok(Some(frame)) => self.facts.look_at(&frame),
+                        Ok(None) => break,
+                        // An event longer than is ever held, such as an image: whoever only looks does not break the
+                        // caller's stream for it, and reads no more.
+                        Err(error) => {
+                            tracing::debug!(%error, "the rest of a stream is not read");
+                            drop(frames);
+                            self.form = Form::Opaque;
+                            break;
+                        }
+                    }
                 }
             }
             Form::Json(body) => body.push(data),
             Form::Opaque => {}
         }
-        Ok(())
     }
 
     /// The bytes have ended, without an error; whether the answer is whole.

@@ -6,7 +6,7 @@ use crate::message::Media;
 fn scan(media: Media, text: &str, split: usize) -> (bool, AnswerScan) {
     let mut scan = AnswerScan::new(media);
     for chunk in text.as_bytes().chunks(split) {
-        scan.push(&Bytes::copy_from_slice(chunk)).unwrap();
+        scan.push(&Bytes::copy_from_slice(chunk));
     }
     let whole = scan.finish();
     (whole, scan)
@@ -141,5 +141,18 @@ fn only_what_a_model_made_is_output() {
         (r#"{"choices":7}"#, false),
     ] {
         assert_eq!(has_output(data.as_bytes()), output, "{data}");
+    }
+}
+
+#[test]
+fn an_event_too_long_to_hold_ends_the_reading_and_not_the_stream() {
+    let text = format!(
+        "data: {{\"image\":\"{}\"}}\n\ndata: [DONE]\n\n",
+        "x".repeat(2 << 20)
+    );
+    for split in [1000, usize::MAX] {
+        let (whole, scan) = scan(Media::EventStream, &text, split);
+        assert!(whole);
+        assert_eq!(scan.facts().usage.usage(), None);
     }
 }

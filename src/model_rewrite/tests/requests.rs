@@ -120,7 +120,10 @@ async fn what_is_not_renamed_is_not_touched() {
 
 #[tokio::test]
 async fn a_body_that_layers_do_not_read_passes_even_at_an_endpoint_that_they_do() {
-    let layer = aliases([]).unknown(Unknown::Reject).build().unwrap();
+    let layer = aliases([])
+        .unknown(Unknown::Default("real".to_owned()))
+        .build()
+        .unwrap();
     for body in [
         RequestBody::bytes("\u{1f}\u{8b}"),
         RequestBody::new("stream".to_owned()),
@@ -269,4 +272,36 @@ async fn anthropics_callers_get_anthropics_errors() {
         text.starts_with(r#"{"type":"error","error":{"type":"not_found_error""#),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_list_of_what_is_known_lets_nothing_past_unread() {
+    let layer = ModelRewriteLayer::builder()
+        .aliases(Aliases::new([("known", "model")]).unwrap())
+        .unknown(Unknown::Reject)
+        .build()
+        .unwrap();
+    for (path, body, status) in [
+        (
+            "/v1/chat/completions",
+            RequestBody::bytes("{\"model\":\"other\"}"),
+            415,
+        ),
+        ("/v1/chat/completions", RequestBody::json("{}"), 400),
+        ("/v1/moderations", RequestBody::json("{}"), 200),
+        (
+            "/v1/responses",
+            RequestBody::json("{\"prompt\":{\"id\":\"pmpt_1\"}}"),
+            200,
+        ),
+        ("/v1/files", RequestBody::bytes("anything"), 200),
+    ] {
+        let request = Request::post(path).body(body).unwrap();
+        let response = layer
+            .layer(answering(|_| Response::new(ResponseBody::empty())))
+            .oneshot(request)
+            .await
+            .unwrap();
+        assert_eq!(response.status(), status, "{path}");
+    }
 }
