@@ -1,1 +1,7 @@
-fn main() {}
+//! The gateway as a program: `tower-relay --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tower_relay::gateway::main()
+}

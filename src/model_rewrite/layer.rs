@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use tower_layer::Layer;
 
-use super::{Aliases, ModelRewrite, Unknown};
+use super::{Aliases, ModelRewrite, Unknown, state::Decision};
 use crate::message::ConfigError;
 
 /// Replaces the model that a request asks for by the one that it stands for.
@@ -114,6 +114,11 @@ impl ModelRewriteHandle {
     /// The table in force.
     pub fn aliases(&self) -> Arc<Aliases> {
         self.shared.aliases.load_full()
+    }
+
+    /// Whether a request for `model` goes on under that same name.
+    pub fn passes(&self, model: &str) -> bool {
+        self.shared.aliases.load().decide(&self.shared.unknown, Some(model)) == Decision::Pass
     }
 }
 

@@ -120,10 +120,16 @@ impl Aliases {
 
     /// The names and patterns of the table, sorted.
     pub fn names(&self) -> Vec<String> {
-        let patterns = self.patterns.iter().map(|(pattern, _)| pattern.to_string());
-        let mut names: Vec<_> = self.exact.keys().cloned().chain(patterns).collect();
-        names.sort_unstable();
-        names
+        self.entries().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The names and patterns of the table, each with its target, sorted.
+    pub fn entries(&self) -> Vec<(String, String)> {
+        let exact = self.exact.iter().map(|(name, target)| (name.clone(), target.clone()));
+        let patterns = self.patterns.iter().map(|(pattern, target)| (pattern.to_string(), target.to_string()));
+        let mut entries: Vec<_> = exact.chain(patterns).collect();
+        entries.sort_unstable();
+        entries
     }
 
     /// What becomes of a request for `asked`.

@@ -1,0 +1,9 @@
+//! The gateway as a program.
+
+mod demo;
+mod options;
+mod run;
+mod signals;
+mod tree;
+
+pub use self::run::main;

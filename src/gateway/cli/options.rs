@@ -1,0 +1,70 @@
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use lexopt::{Arg, Parser, ValueExt};
+
+pub(super) const HELP: &str = "\
+A relay for LLM APIs.
+
+Usage: tower-relay [OPTIONS]
+
+Without a configuration it runs before embedded demo upstreams: no key, no network.
+
+Options:
+      --config FILE   What to run, in TOML; examples/gateway.toml documents every option
+      --listen ADDR   Where to listen, in place of what the configuration says [default: 127.0.0.1:8080]
+      --check         Check the configuration, print the stack that it describes, and end
+  -h, --help          Print this
+  -V, --version       Print the version
+
+Environment:
+  RUST_LOG            How much to log to standard error: off, error, warn, info, debug or trace [default: info]
+
+Exit codes: 0 after a shutdown (SIGINT, SIGTERM), 2 for wrong options, a wrong configuration or an address in use.
+";
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) config: Option<PathBuf>,
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) action: Action,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Action {
+    #[default]
+    Serve,
+    Check,
+    Help,
+    Version,
+}
+
+impl Options {
+    pub(super) fn parse(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self, lexopt::Error> {
+        let mut options = Self::default();
+        let mut parser = Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Arg::Long("config") => options.config = Some(parser.value()?.into()),
+                Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
+                Arg::Long("check") => options.action = Action::Check,
+                Arg::Short('h') | Arg::Long("help") => {
+                    return Ok(Self {
+                        action: Action::Help,
+                        ..options
+                    });
+                }
+                Arg::Short('V') | Arg::Long("version") => {
+                    return Ok(Self {
+                        action: Action::Version,
+                        ..options
+                    });
+                }
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        Ok(options)
+    }
+}

@@ -1,0 +1,179 @@
+use std::{
+    convert::Infallible,
+    env,
+    ffi::OsString,
+    fmt::Display,
+    future,
+    io::{self, Write},
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+};
+
+use tokio::{net::TcpListener, runtime, sync::oneshot};
+use tracing::level_filters::LevelFilter;
+
+use super::{
+    demo::{self, Demos},
+    options::{Action, HELP, Options},
+    signals::Signals,
+    tree::Tree,
+};
+use crate::gateway::Config;
+
+/// Where a configuration finds what it names.
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Wrong options, a wrong configuration, an address in use.
+const UNUSABLE: u8 = 2;
+
+/// The gateway as a program: reads the command line, serves until SIGINT or SIGTERM, and says with what to exit.
+///
+/// `--help` prints its options.
+pub fn main() -> ExitCode {
+    match run(env::args_os().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            // Where standard error is closed there is nobody to tell.
+            let _ = writeln!(io::stderr(), "tower-relay: {problem}");
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    let options =
+        Options::parse(arguments).map_err(|error| format!("{error}; --help lists the options"))?;
+    match options.action {
+        Action::Help => print(HELP),
+        Action::Version => print(concat!("tower-relay ", env!("CARGO_PKG_VERSION"), "\n")),
+        Action::Check => check(&options).and_then(print),
+        Action::Serve => {
+            log();
+            let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+            runtime
+                .map_err(|error| format!("cannot start: {error}"))?
+                .block_on(start(&options))
+        }
+    }
+}
+
+fn check(options: &Options) -> Result<String, String> {
+    let Some(file) = &options.config else {
+        // The ports are chosen when the demo upstreams start.
+        let unknown = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = demo::config(unknown, unknown).map_err(text)?;
+        return describe(config, options, &demo::env);
+    };
+    describe(
+        Config::from_file(file).map_err(text)?,
+        options,
+        &environment,
+    )
+}
+
+fn describe(mut config: Config, options: &Options, env: Env<'_>) -> Result<String, String> {
+    config.listen = options.listen.unwrap_or(config.listen);
+    config.build_with_env(env).map_err(text)?;
+    Ok(Tree(&config).to_string())
+}
+
+async fn start(options: &Options) -> Result<(), String> {
+    let Some(file) = &options.config else {
+        let demos = Demos::bind().await;
+        let demos = demos.map_err(|error| format!("cannot start the demo upstreams: {error}"))?;
+        let config = demos.config().map_err(text)?;
+        let serving = async {
+            demos.serve().await;
+            future::pending().await
+        };
+        return serve(config, options, &demo::env, serving, TRY_IT).await;
+    };
+    let config = Config::from_file(file).map_err(text)?;
+    serve(config, options, &environment, future::pending(), "").await
+}
+
+const TRY_IT: &str = r#"
+No configuration, so these upstreams are demos: no key, no network. Try it:
+
+  curl -sN http://{listen}/v1/chat/completions \
+    -H 'content-type: application/json' \
+    -d '{"model": "gpt-4.1-mini", "stream": true, "messages": [{"role": "user", "content": "Hello!"}]}'
+
+"#;
+
+/// Serves what `config` says, beside `upstreams`, until a signal comes.
+async fn serve(
+    mut config: Config,
+    options: &Options,
+    env: Env<'_>,
+    upstreams: impl Future<Output = Infallible>,
+    hint: &str,
+) -> Result<(), String> {
+    config.listen = options.listen.unwrap_or(config.listen);
+    let gateway = config.build_with_env(env).map_err(text)?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!(
+                    "{} is in use by another program: choose an address with --listen ADDR",
+                    config.listen
+                )
+            }
+            _ => format!("cannot listen on {}: {error}", config.listen),
+        })?;
+    config.listen = listener.local_addr().map_err(text)?;
+
+    let mut signals =
+        Signals::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let listen = config.listen.to_string();
+    print(format!(
+        "tower-relay {} is listening on http://{listen}\n\n{}",
+        env!("CARGO_PKG_VERSION"),
+        Tree(&config)
+    ))?;
+    print(hint.replace("{listen}", &listen))?;
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = gateway.serve(listener, async { drop(stopped.await) });
+    let signalled = async {
+        signals.next().await;
+        tracing::info!("answers may end, then this does; a second signal ends both at once");
+        drop(stop);
+        signals.next().await;
+    };
+    tokio::select! {
+        () = serving => Ok(()),
+        () = signalled => Err("ended before all answers did, as a second signal asked".to_owned()),
+        never = upstreams => match never {},
+    }
+}
+
+/// Logs to standard error, as much as `RUST_LOG` says.
+fn log() {
+    let level = env::var("RUST_LOG")
+        .ok()
+        .and_then(|level| level.parse().ok())
+        .unwrap_or(LevelFilter::INFO);
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .finish();
+    // Whoever calls `main` may have set one up already.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn print(text: impl Display) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    write!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot write to standard output: {error}"))
+}
+
+fn environment(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}

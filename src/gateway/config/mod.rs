@@ -1,0 +1,131 @@
+//! What a configuration file says.
+
+mod credential;
+mod headers;
+mod invalid;
+mod place;
+mod server;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
+
+use serde::Deserialize;
+
+pub use self::{
+    credential::CredentialConfig,
+    headers::Headers,
+    invalid::InvalidConfig,
+    server::{CorsConfig, ServerConfig},
+    upstream::{StyleConfig, UpstreamConfig},
+};
+
+use self::place::Source;
+use crate::{message::ConfigError, model_rewrite::ModelRewriteBuilder, server::EdgeBuilder};
+
+/// A gateway's configuration: read from TOML, or put together in code.
+///
+/// `examples/gateway.toml` documents every option. What it says is built by [`build`](Self::build).
+///
+/// ```
+/// use tower_relay::gateway::Config;
+///
+/// let text = r#"
+///     [[upstreams]]
+///     name = "ollama"
+///     base_url = "http://127.0.0.1:11434/v1"
+/// "#;
+/// let mut config = Config::from_toml(text, "gateway.toml")?;
+/// config.server.max_connections = 100;
+/// let gateway = config.build()?;
+/// # Ok::<(), tower_relay::gateway::InvalidConfig>(())
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen: `127.0.0.1:8080` by default.
+    pub listen: SocketAddr,
+    /// How callers are served.
+    pub server: ServerConfig,
+    /// What is taken from callers. `guard_all` is always on: every route of a gateway leads to an upstream.
+    pub edge: EdgeBuilder,
+    /// The names of models; without it requests go on under the name that they ask for.
+    pub models: Option<ModelRewriteBuilder>,
+    /// Where requests go, in order of preference.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// The text, to say in which line of it a mistake is.
+    #[serde(skip)]
+    source: Option<Arc<Source>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            server: ServerConfig::default(),
+            edge: EdgeBuilder::default(),
+            models: None,
+            upstreams: Vec::new(),
+            source: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads TOML; `name` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// When it is not TOML, or has a field that is unknown or of another type. What a field says is looked at by
+    /// [`build`](Self::build).
+    pub fn from_toml(text: &str, name: &str) -> Result<Self, InvalidConfig> {
+        let source = Source::new(name, text);
+        match toml::from_str::<Self>(text) {
+            Ok(config) => Ok(Self {
+                source: Some(Arc::new(source)),
+                ..config
+            }),
+            Err(error) => Err(source.unreadable(&error)),
+        }
+    }
+
+    /// Reads a file of TOML, of at most 16 MiB.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read; and as [`from_toml`](Self::from_toml).
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, InvalidConfig> {
+        const MAX: u64 = 16 << 20;
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let read = match fs::metadata(path) {
+            Ok(about) if about.len() > MAX => {
+                return Err(InvalidConfig::unread(&name, "is larger than 16 MiB"));
+            }
+            Ok(_) => fs::read_to_string(path),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(text) => Self::from_toml(&text, &name),
+            Err(error) => Err(InvalidConfig::unread(
+                &name,
+                &format!("cannot be read: {error}"),
+            )),
+        }
+    }
+
+    /// `error`, with the place in the file where its field stands.
+    pub(super) fn locate(&self, error: &ConfigError) -> InvalidConfig {
+        match &self.source {
+            Some(source) => source.locate(error),
+            None => InvalidConfig::new(error),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use std::sync::Arc;
+
+use http::{HeaderName, Uri};
+use serde::{Deserialize, Deserializer, de::Error};
+
+use super::{CredentialConfig, Headers};
+use crate::{
+    client::{Style, UpstreamLayer},
+    gateway::client::ClientConfig,
+    message::{ConfigError, Endpoint, ModelPattern},
+    model_rewrite::Aliases,
+    worker::Worker,
+};
+
+/// One upstream: where it is, as whom it is called, what it serves.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UpstreamConfig {
+    /// Its name in logs, bills and errors.
+    pub name: String,
+    /// Its name for people.
+    pub label: Option<String>,
+    /// Its base URL, as [`UpstreamBuilder::base_url`](crate::client::UpstreamBuilder::base_url) takes it.
+    pub base_url: Option<String>,
+    /// Or a template of its URIs, as [`UpstreamBuilder::template`](crate::client::UpstreamBuilder::template) takes it.
+    pub template: Option<String>,
+    /// Where its key comes from.
+    pub credential: CredentialConfig,
+    /// What its key must begin with, so that no other provider's is sent to it.
+    pub required_prefix: String,
+    /// The header that its key is sent in.
+    pub style: StyleConfig,
+    /// More headers for every request, in place of the caller's.
+    pub headers: Headers,
+    /// The models that it serves, after the gateway's own aliases: names, or patterns with a `*`. All, unless it is said.
+    pub models: Option<Vec<ModelPattern>>,
+    /// The endpoints that it serves. All, unless it is said.
+    pub endpoints: Option<Vec<Endpoint>>,
+    /// The upstream's own names for the models.
+    pub aliases: Option<Aliases>,
+    /// How it is connected to.
+    pub client: ClientConfig,
+}
+
+/// The header that a key is sent in.
+///
+/// Deserializes from `"bearer"`, `"x-api-key"`, `"api-key"` or `{ header = "x-token", prefix = "Token " }`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StyleConfig(pub Style);
+
+impl UpstreamConfig {
+    /// The layer that sends to it, and what keeps its key current.
+    pub(crate) fn layer(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(UpstreamLayer, Option<Worker>), ConfigError> {
+        let mut builder = UpstreamLayer::builder(Arc::<str>::from(self.name.trim()));
+        builder = match (&self.base_url, &self.template) {
+            (Some(url), None) => builder.base_url(url),
+            (None, Some(template)) => builder.template(template),
+            (None, None) => {
+                return Err(ConfigError::new(
+                    "base_url",
+                    "is missing: where is the upstream?",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::new(
+                    "template",
+                    "stands beside a base_url: one of them is enough",
+                ));
+            }
+        };
+        // Checks the address first: a key is of no use without one.
+        builder.clone().build()?;
+        let (credential, worker) = self.credential.build(&self.required_prefix, env)?;
+        builder = builder.credential(credential.style(self.style.0.clone()));
+        for (name, value) in self.headers.get_ref() {
+            builder = builder.header(name.clone(), value.clone());
+        }
+        Ok((builder.build()?, worker))
+    }
+
+    /// Scheme and authority of its address.
+    pub(crate) fn origin(&self) -> Result<Uri, ConfigError> {
+        let (field, text) = match (&self.base_url, &self.template) {
+            (None, Some(template)) => ("template", template.trim()),
+            (url, _) => ("base_url", url.as_deref().unwrap_or_default().trim()),
+        };
+        let start = text.find("://").map_or(0, |at| at + 3);
+        let end = text
+            .get(start..)
+            .and_then(|rest| rest.find(['/', '?']))
+            .map_or(text.len(), |at| start + at);
+        let origin = text.get(..end).unwrap_or_default();
+        origin
+            .parse()
+            .map_err(|error| ConfigError::new(field, format!("{error}")))
+    }
+}
+
+impl<'de> Deserialize<'de> for StyleConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Custom {
+            header: String,
+            #[serde(default)]
+            prefix: String,
+        }
+
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "expected \"bearer\", \"x-api-key\", \"api-key\" or { header = \"NAME\", prefix = \"TEXT\" }"
+        )]
+        enum Either {
+            Known(Known),
+            Custom(Custom),
+        }
+
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Known {
+            Bearer,
+            XApiKey,
+            ApiKey,
+        }
+
+        Ok(Self(match Either::deserialize(deserializer)? {
+            Either::Known(Known::Bearer) => Style::Bearer,
+            Either::Known(Known::XApiKey) => Style::XApiKey,
+            Either::Known(Known::ApiKey) => Style::ApiKey,
+            Either::Custom(Custom { header, prefix }) => {
+                let name: HeaderName = header
+                    .parse()
+                    .map_err(|_| D::Error::custom("is not the name of a header"))?;
+                if http::HeaderValue::from_str(&prefix).is_err() {
+                    return Err(D::Error::custom("the prefix cannot stand in a header"));
+                }
+                Style::Header { name, prefix }
+            }
+        }))
+    }
+}

@@ -1,0 +1,200 @@
+//! Which part of a gateway answers a request.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_http::cors::{self, Cors, CorsLayer};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::Stack;
+use crate::{
+    message::{BoxError, RequestBody, ResponseBody},
+    server::{Edge, EdgeFuture, Health, Models},
+};
+
+/// All of a [`Gateway`](super::Gateway) but the listening: `/health`, `/v1/models`, and its stack for everything else.
+///
+/// Takes any request body, never fails, and goes into `axum::Router::route_service`, `nest_service` and
+/// `fallback_service`. Always ready.
+#[derive(Clone)]
+pub struct GatewayService<S> {
+    dispatch: Dispatch<S>,
+    cors: Option<CorsLayer>,
+}
+
+#[derive(Clone)]
+struct Dispatch<S> {
+    edge: Edge<S>,
+    models: Option<Models>,
+}
+
+impl<S> GatewayService<S> {
+    pub(super) fn new(edge: Edge<S>) -> Self {
+        Self {
+            dispatch: Dispatch { edge, models: None },
+            cors: None,
+        }
+    }
+
+    pub(super) fn set_models(&mut self, models: Models) {
+        self.dispatch.models = Some(models);
+    }
+
+    pub(super) fn set_cors(&mut self, cors: Option<CorsLayer>) {
+        self.cors = cors;
+    }
+}
+
+impl<S, B> Service<Request<B>> for GatewayService<S>
+where
+    S: Stack,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = GatewayFuture<S, B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> GatewayFuture<S, B> {
+        let state = match &self.cors {
+            None => State::Plain {
+                future: self.dispatch.call(request),
+            },
+            Some(cors) => {
+                let mut service: Cors<Dispatch<S>> = cors.layer(self.dispatch.clone());
+                State::Cors {
+                    future: service.call(request),
+                }
+            }
+        };
+        GatewayFuture { state }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Dispatch<S>
+where
+    S: Stack,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = DispatchFuture<S, B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> DispatchFuture<S, B> {
+        let path = request.uri().path();
+        if path == "/health" {
+            return DispatchFuture::Small {
+                future: Health::default().call(request),
+            };
+        }
+        if let Some(models) = &mut self.models
+            && path
+                .strip_prefix("/v1/models")
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        {
+            return DispatchFuture::Small {
+                future: models.call(request),
+            };
+        }
+        // `Edge` is always ready.
+        DispatchFuture::Stack {
+            future: self.edge.call(request),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`GatewayService`].
+    pub struct GatewayFuture<S, B>
+    where
+        S: Service<Request<RequestBody>>,
+    {
+        #[pin]
+        state: State<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B>
+    where
+        S: Service<Request<RequestBody>>,
+    {
+        Plain { #[pin] future: DispatchFuture<S, B> },
+        Cors { #[pin] future: cors::ResponseFuture<DispatchFuture<S, B>> },
+    }
+}
+
+pin_project! {
+    #[project = DispatchProjection]
+    enum DispatchFuture<S, B>
+    where
+        S: Service<Request<RequestBody>>,
+    {
+        Small { #[pin] future: std::future::Ready<Result<Response<ResponseBody>, Infallible>> },
+        Stack { #[pin] future: EdgeFuture<S, B> },
+    }
+}
+
+impl<S, B> Future for GatewayFuture<S, B>
+where
+    S: Stack,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Plain { future } => future.poll(cx),
+            StateProjection::Cors { future } => future.poll(cx),
+        }
+    }
+}
+
+impl<S, B> Future for DispatchFuture<S, B>
+where
+    S: Stack,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            DispatchProjection::Small { future } => future.poll(cx),
+            DispatchProjection::Stack { future } => future.poll(cx),
+        }
+    }
+}
+
+impl<S> fmt::Debug for GatewayService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayService")
+            .field("models", &self.dispatch.models)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, B> fmt::Debug for GatewayFuture<S, B>
+where
+    S: Service<Request<RequestBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,174 @@
+//! From a configuration to layers.
+
+use std::{convert::Infallible, env, fmt::Display};
+
+use http::{Request, Response};
+use tower::util::option_layer;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Config, Gateway, InvalidConfig, UpstreamConfig, models};
+use crate::{
+    client::{ModelRoute, Target, Upstreams},
+    message::{ConfigError, RequestBody, ResponseBody},
+    model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    worker::Worker,
+};
+
+/// What stands under a gateway's edge: any service over this crate's bodies that answers errors as responses.
+pub trait Stack:
+    Service<
+        Request<RequestBody>,
+        Response = Response<ResponseBody>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Stack for S where
+    S: Service<
+            Request<RequestBody>,
+            Response = Response<ResponseBody>,
+            Error = Infallible,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+impl Config {
+    /// The gateway that this configuration describes. Nothing is connected or spawned yet.
+    ///
+    /// # Errors
+    ///
+    /// Where a field's value cannot work: a URL that is none, an environment variable that is not set, a file that cannot
+    /// be read.
+    pub fn build(&self) -> Result<Gateway<impl Stack + use<>>, InvalidConfig> {
+        self.build_with_env(&|name| env::var(name).ok())
+    }
+
+    /// The same, with `env` in place of the environment's variables: a store of secrets, say.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn build_with_env(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Gateway<impl Stack + use<>>, InvalidConfig> {
+        self.gateway(env).map_err(|error| self.locate(&error))
+    }
+
+    /// The upstreams alone, to stand under layers of one's own, and what keeps their keys current.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn build_upstreams(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
+        self.upstreams(env).map_err(|error| self.locate(&error))
+    }
+
+    fn gateway(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Gateway<impl Stack + use<>>, ConfigError> {
+        let edge = self
+            .edge
+            .clone()
+            .guard_all(true)
+            .build()
+            .map_err(within("edge"))?;
+        let rewrite = rewrite(self.models.clone()).map_err(within("models"))?;
+        let (upstreams, workers) = self.upstreams(env)?;
+        let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
+        let models = models::offered(aliases.as_ref(), &upstreams, &self.upstreams);
+
+        // The layers that every request passes, outermost first.
+        let layers = (option_layer(rewrite),);
+        let stack = layers.layer(ModelRoute::new(upstreams));
+
+        let mut gateway = Gateway::new(&edge, stack)
+            .with_server(self.server.clone())
+            .map_err(within("server"))?;
+        if let Some(models) = models {
+            gateway = gateway.with_models(models);
+        }
+        Ok(workers.into_iter().fold(gateway, Gateway::with_worker))
+    }
+
+    fn upstreams(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
+        let mut upstreams = Upstreams::builder();
+        let mut workers = Vec::new();
+        for (index, config) in self.upstreams.iter().enumerate() {
+            let (target, worker) = target(config, env)
+                .map_err(within(index))
+                .map_err(within("upstreams"))?;
+            if self
+                .upstreams
+                .iter()
+                .take(index)
+                .any(|other| other.name == config.name)
+            {
+                let reason = format!("{:?} is there twice", config.name);
+                return Err(ConfigError::new("name", reason)
+                    .within(&index.to_string())
+                    .within("upstreams"));
+            }
+            upstreams = upstreams.add(target);
+            workers.extend(worker);
+        }
+        Ok((upstreams.build()?, workers))
+    }
+}
+
+/// The stack of one upstream, down to its client.
+fn target(
+    config: &UpstreamConfig,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Target, Option<Worker>), ConfigError> {
+    let (upstream, worker) = config.layer(env)?;
+    let client = config
+        .client
+        .build(&config.origin()?)
+        .map_err(within("client"))?;
+    let names = config
+        .aliases
+        .clone()
+        .map(|aliases| ModelRewriteLayer::builder().aliases(aliases));
+
+    // The layers of this upstream alone, outermost first.
+    let layers = (option_layer(rewrite(names)?), upstream);
+    let mut target = Target::new(config.name.as_str(), layers.layer(client));
+
+    if let Some(label) = &config.label {
+        target = target.label(label);
+    }
+    if let Some(endpoints) = &config.endpoints {
+        target = target.endpoints(endpoints.iter().copied());
+    }
+    if let Some(models) = &config.models {
+        target = target.models(models.iter().cloned());
+    }
+    Ok((target, worker))
+}
+
+fn rewrite(config: Option<ModelRewriteBuilder>) -> Result<Option<ModelRewriteLayer>, ConfigError> {
+    config.map(ModelRewriteBuilder::build).transpose()
+}
+
+/// Says in which table a field is.
+fn within(outer: impl Display) -> impl FnOnce(ConfigError) -> ConfigError {
+    move |error| error.within(&outer.to_string())
+}

@@ -1,0 +1,15 @@
+//! A whole gateway before embedded upstreams, driven by a real client over real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod answers;
+mod harness;
+mod keys;
+mod lifecycle;
+mod program;
+mod streams;

@@ -1,0 +1,163 @@
+//! The program: its options, its errors, its exit codes.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use crate::harness::{post, send};
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tower-relay"));
+    command
+        .args(arguments)
+        .env("HTTPS_PROXY", "http://user:secret@proxy.test:3128")
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("relay-program-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
+    let file = File::new(
+        "good.toml",
+        "listen = \"127.0.0.1:4000\"\n[models]\naliases = { \"fast\" = \"m\", \"gpt-*\" = \"*\" }\n\
+         [[upstreams]]\nname = \"far\"\nbase_url = \"https://far.test/v1\"\nmodels = [\"m\"]\n\
+         credential = { env = \"PATH\" }\nrequired_prefix = \"/\"\naliases = { \"m\" = \"m-1\" }\n\
+         [[upstreams]]\nname = \"near\"\nlabel = \"next door\"\nbase_url = \"http://127.0.0.1:1\"\n\
+         endpoints = [\"embeddings\"]\n",
+    );
+    let (code, out, err) = said(&run(&["--config", file.path(), "--check"]));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let expected = "\
+127.0.0.1:4000  HTTP/1.1 and HTTP/2, at most 10000 connections
+├─ GET /health
+├─ GET /v1/models
+└─ Edge
+   └─ ModelRewrite  fast → m, gpt-* → *
+      └─ ModelRoute
+         ├─ far  serves m
+         │  └─ ModelRewrite  m → m-1
+         │     └─ Upstream  https://far.test/v1, key from the environment's PATH
+         │        └─ client  HTTP auto, through the proxy http://proxy.test:3128/
+         └─ near (next door)  at embeddings
+            └─ Upstream  http://127.0.0.1:1, no key
+               └─ client  HTTP auto
+";
+    assert_eq!(out, expected);
+}
+
+#[test]
+fn what_it_cannot_run_it_says_in_one_line_and_exits_with_2() {
+    let broken = File::new(
+        "broken.toml",
+        "[[upstreams]]\nname = \"a\"\nbase_url = \"a.test\"\n",
+    );
+    let place = format!("{}:3: ", broken.path());
+    for (arguments, message) in [
+        (vec!["--config", broken.path()], format!("{place}upstreams.0.base_url: must begin with http:// or https:// and a host")),
+        (vec!["--config", broken.path(), "--check"], format!("{place}upstreams.0.base_url: must begin with http:// or https:// and a host")),
+        (vec!["--config", "/nowhere.toml"], "/nowhere.toml: cannot be read: No such file or directory (os error 2)".to_owned()),
+        (vec!["--nonsense"], "invalid option '--nonsense'; --help lists the options".to_owned()),
+        (vec!["--listen", "here"], "cannot parse argument \"here\": invalid socket address syntax; --help lists the options".to_owned()),
+    ] {
+        let (code, out, err) = said(&run(&arguments));
+        assert_eq!((code, out, err), (Some(2), String::new(), format!("tower-relay: {message}\n")), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_said_and_exits_with_2() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let (code, _, err) = said(&run(&["--listen", &taken]));
+    let message = format!(
+        "tower-relay: {taken} is in use by another program: choose an address with --listen ADDR\n"
+    );
+    assert_eq!((code, err), (Some(2), message));
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let (code, out, _) = said(&run(&["--help"]));
+    assert_eq!(code, Some(0));
+    for option in ["--config FILE", "--listen ADDR", "--check"] {
+        assert!(out.contains(option), "{out}");
+    }
+    assert_eq!(
+        said(&run(&["--version"])).1,
+        concat!("tower-relay ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn without_a_configuration_the_request_that_it_prints_works_and_sigterm_ends_it() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_tower-relay"))
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The last line of the request ends with its body.
+    let mut printed = String::new();
+    let mut out = BufReader::new(program.stdout.take().unwrap());
+    while !printed.ends_with("}'\n") {
+        assert_ne!(out.read_line(&mut printed).unwrap(), 0, "{printed}");
+    }
+    let after = |mark: &str| printed.rsplit_once(mark).unwrap().1;
+    let uri = after("curl -sN ")
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .to_owned();
+    let body = serde_json::from_str(after("-d '").trim_end().trim_end_matches('\'')).unwrap();
+    assert!(
+        printed.contains("is listening on http://127.0.0.1:"),
+        "{printed}"
+    );
+
+    let got = send(post(uri, &body)).await;
+    assert!(got.text.ends_with("data: [DONE]\n\n"), "{}", got.text);
+
+    let pid = program.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(program.wait().unwrap().code(), Some(0));
+}
