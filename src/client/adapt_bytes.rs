@@ -16,7 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::message::{
-    ApiError, BodyError, BoxError, Endpoint, Gather, Reason, Rejection, RequestBody, ResponseBody,
+    ApiError, BoxError, Endpoint, Gather, Reason, Rejection, RequestBody, ResponseBody,
 };
 
 /// Fits a client into a stack whose request body is made from [`Bytes`] and nothing else: one's own, a blocking one behind a
@@ -181,7 +181,7 @@ struct Collect {
 
 enum Refused {
     TooLarge,
-    Broken(BodyError),
+    Broken,
 }
 
 impl Collect {
@@ -193,7 +193,7 @@ impl Collect {
             return Poll::Ready(Ok(held.clone()));
         }
         while let Some(frame) = ready!(Pin::new(request.body_mut()).poll_frame(cx)) {
-            let Ok(data) = frame.map_err(Refused::Broken)?.into_data() else {
+            let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else {
                 continue;
             };
             if self.gathered.len() + data.len() > self.max {
@@ -219,7 +219,7 @@ impl Refused {
                 )
                 .with_code("request_too_large"),
             ),
-            Self::Broken(_) => (
+            Self::Broken => (
                 Reason::InvalidRequest,
                 ApiError::invalid_request("the request's body broke off before its end"),
             ),

@@ -118,7 +118,11 @@ impl ModelRewriteHandle {
 
     /// Whether a request for `model` goes on under that same name.
     pub fn passes(&self, model: &str) -> bool {
-        self.shared.aliases.load().decide(&self.shared.unknown, Some(model)) == Decision::Pass
+        self.shared
+            .aliases
+            .load()
+            .decide(&self.shared.unknown, Some(model))
+            == Decision::Pass
     }
 }
 

@@ -125,8 +125,14 @@ impl Aliases {
 
     /// The names and patterns of the table, each with its target, sorted.
     pub fn entries(&self) -> Vec<(String, String)> {
-        let exact = self.exact.iter().map(|(name, target)| (name.clone(), target.clone()));
-        let patterns = self.patterns.iter().map(|(pattern, target)| (pattern.to_string(), target.to_string()));
+        let exact = self
+            .exact
+            .iter()
+            .map(|(name, target)| (name.clone(), target.clone()));
+        let patterns = self
+            .patterns
+            .iter()
+            .map(|(pattern, target)| (pattern.to_string(), target.to_string()));
         let mut entries: Vec<_> = exact.chain(patterns).collect();
         entries.sort_unstable();
         entries
