@@ -1,6 +1,7 @@
 //! Layers put into an axum application that exists already, by one call of `Router::layer`: `cargo run --example axum_app`.
 //!
 //! The application serves a model itself and has routes of its own, which pass untouched. It runs without a network.
+#![allow(clippy::print_stdout, reason = "an example shows what came of it")]
 
 use axum::{
     Json, Router,

@@ -1,6 +1,7 @@
 //! Layers around a hyper-util client, which takes a stack's requests as they are: `cargo run --example wrap_hyper`.
 //!
 //! An upstream of the example's own stands in for a provider, so that it runs without a key and without a network.
+#![allow(clippy::print_stdout, reason = "an example shows what came of it")]
 
 use http::Request;
 use http_body_util::BodyExt;

@@ -290,7 +290,7 @@ impl Expiry {
 
     /// Whether the moment is known to have passed; reads no clock.
     fn has_fired(&self) -> bool {
-        self.timer.as_ref().is_some_and(|timer| timer.has_fired())
+        self.timer.as_ref().is_some_and(Timer::has_fired)
     }
 }
 

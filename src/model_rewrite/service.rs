@@ -82,11 +82,10 @@ impl Shared {
         let asked = members.get("model").and_then(Value::as_str);
         let aliases = self.aliases.load();
         let target = match aliases.decide(&self.unknown, asked.as_deref()) {
-            Decision::Pass => return Ok(None),
             Decision::Rename(target) => target,
             Decision::NotFound => return Err(not_found(&asked.unwrap_or_default(), &aliases)),
             Decision::Missing if endpoint.needs_model() => return Err(ApiError::missing_model()),
-            Decision::Missing => return Ok(None),
+            Decision::Missing | Decision::Pass => return Ok(None),
         };
         let asked = self
             .restore_name
