@@ -1,5 +1,6 @@
 //! What the crate's building blocks cost by themselves: `cargo bench --bench micro`.
 
+mod catalog;
 mod json;
 
-criterion::criterion_main!(json::benches);
+criterion::criterion_main!(catalog::benches, json::benches);

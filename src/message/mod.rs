@@ -7,6 +7,7 @@
 
 mod api_error;
 mod boxed;
+pub mod catalog;
 mod completion;
 mod config_error;
 mod deadline;
