@@ -2,5 +2,6 @@
 
 mod catalog;
 mod json;
+mod stats;
 
-criterion::criterion_main!(catalog::benches, json::benches);
+criterion::criterion_main!(catalog::benches, json::benches, stats::benches);

@@ -495,9 +495,9 @@ fn litellms_own_list_reads_and_agrees_with_what_is_built_in() {
                 .is_some_and(|(_, listed)| listed != price)
         });
         if differs {
-            other.push(&model.id)
+            other.push(&model.id);
         } else {
-            same += 1
+            same += 1;
         }
     }
     println!(
@@ -555,6 +555,9 @@ proptest! {
     }
 }
 
+/// In pico-USD.
+const CENT: u128 = 10_000_000_000;
+
 #[test]
 fn the_guides_month_costs_what_the_guide_says() {
     let table = ModelTable::from_toml(include_str!("../../../examples/guide-prices.toml")).unwrap();
@@ -562,7 +565,6 @@ fn the_guides_month_costs_what_the_guide_says() {
         let rates = table.get(name).unwrap().prices.as_ref().unwrap().base;
         rates.input.unwrap().times(24_000_000) + rates.output.unwrap().times(36_000_000)
     };
-    const CENT: u128 = 10_000_000_000;
     assert_eq!(month("gpt-4.1-mini"), 33_600 * CENT);
     assert_eq!(month("llama-4-maverick"), 1_752 * CENT);
     assert_eq!(
