@@ -1,14 +1,93 @@
 //! Independent [Tower](https://docs.rs/tower) layers that turn any HTTP client into a relay for LLM APIs.
+//!
+//! A program that calls LLM APIs is locked to one provider, surprised by the bill, rate limited at peak, and broken by a stream that dies half-way.
+//! Each of these is one layer here. They stack around any HTTP client, go into an existing axum application, or make a gateway of their own.
+//!
+//! # A stack
+//!
+//! ```
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_relay::{
+//!     client::{Credential, UpstreamLayer},
+//!     message::RequestBody,
+//!     model_rewrite::ModelRewriteLayer,
+//!     server::EdgeLayer,
+//! };
+//! # use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!
+//! let relay = ServiceBuilder::new()
+//!     .layer(EdgeLayer::default())
+//!     .layer(ModelRewriteLayer::new([("gpt-4.1-mini", "llama-4-maverick")])?)
+//!     .layer(
+//!         UpstreamLayer::builder("local")
+//!             .base_url("http://127.0.0.1:1/v1")
+//!             .credential(Credential::key("sk-local")?)
+//!             .build()?,
+//!     )
+//!     // hyper-util's client takes a stack's requests as they are; so does any other through an adapter.
+//!     .service(Client::builder(TokioExecutor::new()).build_http::<RequestBody>());
+//!
+//! let request = http::Request::post("/v1/chat/completions")
+//!     .header("content-type", "application/json")
+//!     .body(RequestBody::json(r#"{"model": "gpt-4.1-mini", "messages": []}"#))?;
+//! // Nobody listens there: what came of it is a response all the same.
+//! let response = relay.oneshot(request).await?;
+//! assert_eq!(response.status(), 502);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The ideas
+//!
+//! - **One currency.** Every layer is a service from `http::Request<`[`RequestBody`](message::RequestBody)`>` to
+//!   `http::Response<`[`ResponseBody`](message::ResponseBody)`>` and leaves the error type as it is.
+//! - **Parse once.** A JSON request is indexed at most once, when a layer first reads it; an edit splices bytes.
+//! - **Never buffer a stream.** Answers are forwarded as the bytes that came; layers look.
+//! - **Settle at the end.** What an answer used and how it ended is known when its body ends, fails or is dropped:
+//!   [`ResponseBody::on_end`](message::ResponseBody::on_end).
+//! - **A refusal is a response**, in the caller's dialect, with a [`Rejection`](message::Rejection) in its extensions.
+//! - **State belongs to the layer.** Services and clones of one layer share it.
+//!
+//! # The layers, outermost first
+//!
+//! | layer | what it does |
+//! |---|---|
+#![cfg_attr(feature = "edge", doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |")]
+#![cfg_attr(
+    feature = "model-rewrite",
+    doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
+)]
+#![cfg_attr(feature = "upstream", doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |")]
+#![cfg_attr(feature = "upstream", doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |")]
+//!
+//! # Features
+//!
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap) and
+//! `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
+//!
+//! # What is not there yet
+//!
+//! Limits, breakers, fallbacks, cost metering and the other layers that the introduction promises are being built in this order of need; the
+//! changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(all(feature = "edge", feature = "upstream", feature = "model-rewrite")),
+    allow(dead_code, unused_imports, reason = "the rooms that layers share hold what a layer left out would use")
+)]
 
 #[cfg(feature = "upstream")]
 pub mod client;
+pub mod key;
 pub mod message;
 #[cfg(feature = "model-rewrite")]
 pub mod model_rewrite;
 #[cfg(feature = "edge")]
 pub mod server;
 pub mod stats;
+#[cfg(test)]
+mod testing;
 pub mod wire;
 pub mod worker;
 

@@ -34,7 +34,10 @@ impl Worker {
         R: Future<Output = ()> + Send + 'static,
     {
         let (stop, stopped) = watch::channel(false);
-        Self { future: Box::pin(run(Shutdown(stopped))), stop }
+        Self {
+            future: Box::pin(run(Shutdown(stopped))),
+            stop,
+        }
     }
 
     /// What ends this worker.
@@ -69,5 +72,72 @@ impl Shutdown {
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_test::{assert_pending, assert_ready, task};
+
+    use super::*;
+
+    /// Counts its rounds into `rounds`, one a second, until it is stopped, and then flushes.
+    fn counting(rounds: &watch::Sender<u32>) -> Worker {
+        let rounds = rounds.clone();
+        Worker::new(|mut shutdown| async move {
+            while !shutdown.fired_within(Duration::from_secs(1)).await {
+                rounds.send_modify(|rounds| *rounds += 1);
+            }
+            rounds.send_modify(|rounds| *rounds += 100);
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_works_until_its_shutdown_fires_and_flushes() {
+        let (rounds, _) = watch::channel(0);
+        let worker = counting(&rounds);
+        let shutdown = worker.shutdown_handle();
+        let worker = tokio::spawn(worker);
+        tokio::time::sleep(Duration::from_millis(3500)).await;
+        assert_eq!(*rounds.borrow(), 3);
+        shutdown.clone().shutdown();
+        worker.await.unwrap();
+        assert_eq!(*rounds.borrow(), 103);
+        // Once more does no harm.
+        shutdown.shutdown();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_before_the_first_poll_is_not_missed() {
+        let (rounds, _) = watch::channel(0);
+        let worker = counting(&rounds);
+        worker.shutdown_handle().shutdown();
+        let mut worker = task::spawn(worker);
+        assert_ready!(worker.poll());
+        assert_eq!(*rounds.borrow(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_whose_handles_are_gone_works_on() {
+        let (rounds, _) = watch::channel(0);
+        let worker = counting(&rounds);
+        drop(worker.shutdown_handle());
+        let mut worker = task::spawn(worker);
+        assert_pending!(worker.poll());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_pending!(worker.poll());
+        assert_eq!(*rounds.borrow(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_wakes_a_waiting_worker() {
+        let (rounds, _) = watch::channel(0);
+        let worker = counting(&rounds);
+        let shutdown = worker.shutdown_handle();
+        let mut worker = task::spawn(worker);
+        assert_pending!(worker.poll());
+        shutdown.shutdown();
+        assert!(worker.is_woken());
+        assert_ready!(worker.poll());
     }
 }

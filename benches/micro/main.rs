@@ -1,7 +1,20 @@
 //! What the crate's building blocks cost by themselves: `cargo bench --bench micro`.
 
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail as a test may")]
+
 mod catalog;
 mod json;
+mod sse;
+mod stack;
 mod stats;
+mod usage;
 
-criterion::criterion_main!(catalog::benches, json::benches, stats::benches);
+criterion::criterion_main!(
+    catalog::benches,
+    json::benches,
+    sse::benches,
+    stack::benches,
+    stats::benches,
+    usages
+);
+criterion::criterion_group!(usages, usage::benches);

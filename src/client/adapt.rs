@@ -23,16 +23,13 @@ use crate::message::{BoxError, RequestBody, ResponseBody};
 ///
 /// ```
 /// use axum::{Router, body::Body, routing::post};
-/// use tower_relay::{client::AdaptLayer, message::RequestBody, server::EdgeLayer};
+/// use tower_relay::{client::AdaptLayer, server::EdgeLayer};
 ///
 /// // An application's own handlers get their `axum::body::Body` back.
 /// let app: Router = Router::new()
 ///     .route("/v1/chat/completions", post(|body: String| async { body }))
-///     .layer(AdaptLayer::new(Body::new as fn(RequestBody) -> Body))
-///     .layer(EdgeLayer::default());
+///     .layer((EdgeLayer::default(), AdaptLayer::new(Body::new)));
 /// ```
-///
-/// A client whose body is made from [`Bytes`] alone takes [`AdaptLayer::from_bytes`].
 #[derive(Clone, Copy)]
 pub struct AdaptLayer<F> {
     body: F,
@@ -60,7 +57,10 @@ impl<S, F: Clone> Layer<S> for AdaptLayer<F> {
     type Service = Adapt<S, F>;
 
     fn layer(&self, inner: S) -> Adapt<S, F> {
-        Adapt { inner, body: self.body.clone() }
+        Adapt {
+            inner,
+            body: self.body.clone(),
+        }
     }
 }
 
@@ -105,7 +105,9 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        AdaptFuture { future: self.inner.call(request.map(&self.body)) }
+        AdaptFuture {
+            future: self.inner.call(request.map(&self.body)),
+        }
     }
 }
 
@@ -139,6 +141,8 @@ impl<F> fmt::Debug for AdaptLayer<F> {
 
 impl<S: fmt::Debug, F> fmt::Debug for Adapt<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Adapt").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Adapt")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }

@@ -3,9 +3,12 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 
-use crate::message::{BoxError, ConfigError};
+use crate::{
+    key::presented_api_key,
+    message::{BoxError, ConfigError, RequestBody},
+};
 
 /// What an [`UpstreamLayer`](super::UpstreamLayer) authenticates with, and in which header.
 ///
@@ -57,14 +60,16 @@ pub enum CredentialError {
     Unavailable(BoxError),
 }
 
-type KeyFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
+pub(super) type KeyFuture = Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>;
+
+type KeyOf = dyn Fn(&Request<RequestBody>) -> KeyFuture + Send + Sync;
 
 #[derive(Clone)]
 pub(super) enum Source {
     None,
     Static(HeaderValue),
     Caller,
-    PerRequest(Arc<dyn Fn(&Parts) -> KeyFuture + Send + Sync>),
+    PerRequest(Arc<KeyOf>),
     Swapped(Arc<ArcSwap<Key>>),
 }
 
@@ -90,10 +95,15 @@ impl Credential {
     ///
     /// When it is empty, begins otherwise, or cannot stand in a header.
     pub fn key_with_prefix(key: &str, prefix: &str) -> Result<Self, ConfigError> {
-        let key = Key::parse(key, prefix).map_err(|reason| ConfigError::new("credential", reason))?;
+        let key =
+            Key::parse(key, prefix).map_err(|reason| ConfigError::new("credential", reason))?;
         let style = Style::default();
         let value = style.header(&key).1;
-        Ok(Self { name: None, source: Source::Static(value), style })
+        Ok(Self {
+            name: None,
+            source: Source::Static(value),
+            style,
+        })
     }
 
     /// The caller's own key, taken from their `authorization: Bearer`, `x-api-key` or `api-key` and passed on in this
@@ -112,16 +122,18 @@ impl Credential {
     /// # let vault = std::sync::Arc::new(Vault);
     /// let credential = Credential::per_request(move |request| {
     ///     let vault = vault.clone();
-    ///     let tenant = request.headers.get("x-tenant").map(|value| value.as_bytes().to_vec());
+    ///     let tenant = request.headers().get("x-tenant").map(|value| value.as_bytes().to_vec());
     ///     async move { Ok(vault.key_of(&String::from_utf8(tenant.unwrap_or_default())?).await?) }
     /// });
     /// ```
     pub fn per_request<F, R>(key_of: F) -> Self
     where
-        F: Fn(&Parts) -> R + Send + Sync + 'static,
+        F: Fn(&Request<RequestBody>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<String, BoxError>> + Send + 'static,
     {
-        Self::from_source(Source::PerRequest(Arc::new(move |parts| Box::pin(key_of(parts)))))
+        Self::from_source(Source::PerRequest(Arc::new(move |request| {
+            Box::pin(key_of(request))
+        })))
     }
 
     pub(super) fn swapped(key: Arc<ArcSwap<Key>>) -> Self {
@@ -129,7 +141,11 @@ impl Credential {
     }
 
     fn from_source(source: Source) -> Self {
-        Self { name: None, source, style: Style::default() }
+        Self {
+            name: None,
+            source,
+            style: Style::default(),
+        }
     }
 
     /// Sends the key in another header than `authorization`.
@@ -154,15 +170,28 @@ impl Credential {
         self.name.as_ref()
     }
 
+    /// Whether a key can be sent in this credential's style.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let reason = "the style's prefix has characters that cannot stand in a header";
+        HeaderValue::from_str(self.style.prefix())
+            .map(drop)
+            .map_err(|_| ConfigError::new("credential", reason))
+    }
+
     /// Whether the key is the caller's own, so that a rejection of it is the caller's business.
     pub(super) fn is_callers(&self) -> bool {
         matches!(self.source, Source::Caller)
     }
 
-    /// The future that finds this request's key, where finding it takes one.
-    pub(super) fn find(&self, parts: &Parts) -> Option<KeyFuture> {
+    /// Whether finding a request's key may take a while.
+    pub(super) fn takes_time(&self) -> bool {
+        matches!(self.source, Source::PerRequest(_))
+    }
+
+    /// The future that finds this request's key, where finding it may take a while.
+    pub(super) fn find(&self, request: &Request<RequestBody>) -> Option<KeyFuture> {
         match &self.source {
-            Source::PerRequest(key_of) => Some(key_of(parts)),
+            Source::PerRequest(key_of) => Some(key_of(request)),
             _ => None,
         }
     }
@@ -181,9 +210,12 @@ impl Credential {
             (Source::Caller, _) => self.style.header(&caller.ok_or(CredentialError::Missing)?),
             (Source::Swapped(key), _) => self.style.header(&key.load()),
             (Source::PerRequest(_), Some(Ok(key))) => self.style.header(
-                &Key::parse(&key, "").map_err(|reason| CredentialError::Unavailable(reason.into()))?,
+                &Key::parse(&key, "")
+                    .map_err(|reason| CredentialError::Unavailable(reason.into()))?,
             ),
-            (Source::PerRequest(_), Some(Err(error))) => return Err(CredentialError::Unavailable(error)),
+            (Source::PerRequest(_), Some(Err(error))) => {
+                return Err(CredentialError::Unavailable(error));
+            }
             (Source::PerRequest(_), None) => {
                 return Err(CredentialError::Unavailable("no key was asked for".into()));
             }
@@ -213,14 +245,18 @@ impl Style {
 
     fn header(&self, key: &Key) -> (HeaderName, HeaderValue) {
         let text = [self.prefix(), &key.0].concat();
-        // A key is checked when it is parsed; a prefix that cannot stand in a header yields an empty value.
+        // A key is checked when it is parsed, a prefix when the layer is built.
         let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
         value.set_sensitive(true);
         (self.name(), value)
     }
 
     fn key_in(&self, value: &HeaderValue) -> Option<Key> {
-        value.to_str().ok()?.strip_prefix(self.prefix()).map(|key| Key(key.to_owned()))
+        value
+            .to_str()
+            .ok()?
+            .strip_prefix(self.prefix())
+            .map(|key| Key(key.to_owned()))
     }
 }
 
@@ -236,7 +272,10 @@ impl Key {
             Err("the key is empty".to_owned())
         } else if !key.starts_with(prefix) {
             Err(format!("the key does not begin with {prefix:?}"))
-        } else if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        } else if !key
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        {
             Err("the key has characters that cannot stand in a header".to_owned())
         } else {
             Ok(Self(key.to_owned()))
@@ -244,16 +283,9 @@ impl Key {
     }
 }
 
-/// The key that a caller sent, in whichever header.
+/// The key that a caller presents, in whichever header.
 pub(super) fn caller_key(headers: &HeaderMap) -> Option<Key> {
-    let bearer = || {
-        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key)
-    };
-    let plain = |name: &str| headers.get(name)?.to_str().ok();
-    let key = bearer().or_else(|| plain("x-api-key")).or_else(|| plain("api-key"))?;
-    Key::parse(key, "").ok()
+    presented_api_key(headers).and_then(|key| Key::parse(key, "").ok())
 }
 
 impl fmt::Debug for Credential {

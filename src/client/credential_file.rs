@@ -1,6 +1,12 @@
 //! A key in a file that is read again when it changes.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::task::spawn_blocking;
@@ -29,7 +35,11 @@ pub struct CredentialFile {
 impl CredentialFile {
     /// The key in the file at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), prefix: String::new(), every: Duration::from_secs(1) }
+        Self {
+            path: path.into(),
+            prefix: String::new(),
+            every: Duration::from_secs(1),
+        }
     }
 
     /// Requires the key to begin with `prefix`.
@@ -54,7 +64,9 @@ impl CredentialFile {
         if self.every.is_zero() {
             return Err(ConfigError::new("check_every", "must be longer than zero"));
         }
-        let key = self.read().map_err(|reason| ConfigError::new("credential", reason))?;
+        let key = self
+            .read()
+            .map_err(|reason| ConfigError::new("credential", reason))?;
         let current = Arc::new(ArcSwap::from_pointee(key));
         let credential = Credential::swapped(Arc::clone(&current));
         let worker = Worker::new(move |mut shutdown| async move {
@@ -84,16 +96,24 @@ impl CredentialFile {
     }
 
     fn read(&self) -> Result<Key, String> {
-        let text = read_bounded(&self.path).map_err(|error| format!("{}: {error}", self.path.display()))?;
+        let text = read_bounded(&self.path)
+            .map_err(|error| format!("{}: {error}", self.path.display()))?;
         Key::parse(&text, &self.prefix)
     }
 }
 
-/// A key is short: a file that is not is some other file.
-fn read_bounded(path: &std::path::Path) -> io::Result<String> {
+/// A key is short: a file that is not is some other file, and may have no end.
+fn read_bounded(path: &Path) -> io::Result<String> {
     const MAX: u64 = 64 * 1024;
-    if fs::metadata(path)?.len() > MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "too long for a key"));
+    let mut text = String::new();
+    let length = fs::File::open(path)?
+        .take(MAX + 1)
+        .read_to_string(&mut text)?;
+    if length as u64 > MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "too long for a key",
+        ));
     }
-    fs::read_to_string(path)
+    Ok(text)
 }

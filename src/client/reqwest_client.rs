@@ -89,9 +89,13 @@ impl Future for ReqwestFuture {
         match &mut self.0 {
             State::Sending(future) => {
                 let answer = ready!(future.as_mut().poll(cx));
-                Poll::Ready(answer.map(|response| ResponseBody::wrap(Response::<Body>::from(response))))
+                Poll::Ready(
+                    answer.map(|response| ResponseBody::wrap(Response::<Body>::from(response))),
+                )
             }
-            State::Failed(error) => error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
+            State::Failed(error) => error
+                .take()
+                .map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
         }
     }
 }
@@ -101,3 +105,6 @@ impl std::fmt::Debug for ReqwestFuture {
         f.debug_struct("ReqwestFuture").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

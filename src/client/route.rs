@@ -32,14 +32,24 @@ impl ModelRoute {
 
     fn choose(&self, request: &Request<RequestBody>) -> Option<&Target> {
         let endpoint = Endpoint::of(request);
-        let serving = || self.upstreams.iter().filter(move |target| target.serves_endpoint(endpoint));
-        let model = if endpoint.reads_json() { request.body().model() } else { None };
+        let serving = || {
+            self.upstreams
+                .iter()
+                .filter(move |target| target.serves_endpoint(endpoint))
+        };
+        let model = if endpoint.reads_json() {
+            request.body().model()
+        } else {
+            None
+        };
         let named = model.and_then(|model| {
             serving()
                 .find(|target| target.names_models() && target.serves_model(&model))
                 .or_else(|| serving().find(|target| !target.names_models()))
         });
-        named.or_else(|| serving().next()).or_else(|| self.upstreams.iter().next())
+        named
+            .or_else(|| serving().next())
+            .or_else(|| self.upstreams.iter().next())
     }
 }
 
@@ -55,7 +65,10 @@ impl Service<Request<RequestBody>> for ModelRoute {
 
     fn call(&mut self, request: Request<RequestBody>) -> ModelRouteFuture {
         let state = match self.choose(&request).cloned() {
-            Some(target) => State::Ready { target, request: Some(request) },
+            Some(target) => State::Ready {
+                target,
+                request: Some(request),
+            },
             None => State::Empty,
         };
         ModelRouteFuture { state }
@@ -90,7 +103,9 @@ impl Future for ModelRouteFuture {
                 StateProjection::Empty => return Poll::Pending,
                 StateProjection::Ready { target, request } => {
                     let Ok(()) = ready!(target.poll_ready(cx));
-                    let Some(request) = request.take() else { return Poll::Pending };
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
                     let future = target.call(request);
                     this.state.set(State::Call { future });
                 }
@@ -105,3 +120,6 @@ impl std::fmt::Debug for ModelRouteFuture {
         f.debug_struct("ModelRouteFuture").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
-use crate::message::{ConfigError, Endpoint, ModelPattern, RequestBody, ResponseBody};
+use crate::message::{Chosen, ConfigError, Endpoint, ModelPattern, RequestBody, ResponseBody};
 
 /// One member of [`Upstreams`]: a complete stack, boxed once, with its name and what it can do.
 ///
@@ -44,8 +44,16 @@ impl Target {
             + 'static,
         S::Future: Send + 'static,
     {
-        let about = About { name: name.into(), label: None, endpoints: None, models: None };
-        Self { about: Arc::new(about), stack: BoxCloneSyncService::new(stack) }
+        let about = About {
+            name: name.into(),
+            label: None,
+            endpoints: None,
+            models: None,
+        };
+        Self {
+            about: Arc::new(about),
+            stack: BoxCloneSyncService::new(stack),
+        }
     }
 
     /// A name for people.
@@ -80,12 +88,18 @@ impl Target {
 
     /// Whether it serves `endpoint`.
     pub fn serves_endpoint(&self, endpoint: Endpoint) -> bool {
-        self.about.endpoints.as_ref().is_none_or(|served| served.contains(&endpoint))
+        self.about
+            .endpoints
+            .as_ref()
+            .is_none_or(|served| served.contains(&endpoint))
     }
 
     /// Whether it serves `model`; every model, where it does not say which.
     pub fn serves_model(&self, model: &str) -> bool {
-        self.about.models.as_ref().is_none_or(|served| served.iter().any(|pattern| pattern.matches(model)))
+        self.about
+            .models
+            .as_ref()
+            .is_none_or(|served| served.iter().any(|pattern| pattern.matches(model)))
     }
 
     /// Whether it names the models that it serves.
@@ -103,14 +117,19 @@ impl Service<Request<RequestBody>> for Target {
         self.stack.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> TargetFuture {
+    fn call(&mut self, mut request: Request<RequestBody>) -> TargetFuture {
+        request
+            .extensions_mut()
+            .insert(Chosen(Arc::clone(&self.about.name)));
         TargetFuture(self.stack.call(request))
     }
 }
 
 /// The future of [`Target`].
 #[must_use = "futures do nothing unless polled"]
-pub struct TargetFuture(Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>);
+pub struct TargetFuture(
+    Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>,
+);
 
 impl Future for TargetFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
@@ -158,6 +177,7 @@ impl Upstreams {
 
 impl UpstreamsBuilder {
     /// Adds a target, less preferred than those before it.
+    #[expect(clippy::should_implement_trait, reason = "a set of targets is no sum")]
     pub fn add(mut self, target: Target) -> Self {
         self.targets.push(target);
         self
@@ -175,13 +195,18 @@ impl UpstreamsBuilder {
                 return Err(ConfigError::new("upstreams", "a target has an empty name"));
             }
             if !names.insert(target.name()) {
-                return Err(ConfigError::new("upstreams", format!("{:?} is there twice", target.name())));
+                return Err(ConfigError::new(
+                    "upstreams",
+                    format!("{:?} is there twice", target.name()),
+                ));
             }
         }
         if self.targets.is_empty() {
             return Err(ConfigError::new("upstreams", "there must be at least one"));
         }
-        Ok(Upstreams { targets: self.targets.into() })
+        Ok(Upstreams {
+            targets: self.targets.into(),
+        })
     }
 }
 

@@ -55,12 +55,33 @@ impl ApiError {
         kind: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, message: message.into(), kind: kind.into(), code: None, param: None, retry_after: None }
+        Self {
+            status,
+            message: message.into(),
+            kind: kind.into(),
+            code: None,
+            param: None,
+            retry_after: None,
+        }
     }
 
     /// A 400 of type `invalid_request_error`.
     pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// The 401 for a caller who presents no API key.
+    pub(crate) fn missing_api_key() -> Self {
+        let message = "you did not provide an API key: send it as \"authorization: Bearer KEY\"";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
+            .with_code("missing_api_key")
+    }
+
+    /// The 400 for a request that names no model where one is needed.
+    pub(crate) fn missing_model() -> Self {
+        Self::invalid_request("you must provide a model parameter")
+            .with_param("model")
+            .with_code("missing_required_parameter")
     }
 
     /// Adds the `code` that programs match on.
@@ -79,6 +100,10 @@ impl ApiError {
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    pub(crate) fn in_answer(_: &[u8]) -> Option<Self> {
+        None
     }
 
     /// The HTTP status.
@@ -124,7 +149,10 @@ impl ApiError {
             }),
             Dialect::Anthropic => serde_json::to_string(&AnthropicBody {
                 r#type: "error",
-                error: AnthropicError { r#type: self.anthropic_kind(), message: &self.message },
+                error: AnthropicError {
+                    r#type: self.anthropic_kind(),
+                    message: &self.message,
+                },
             }),
         };
         // Strings always serialize.
@@ -136,7 +164,10 @@ impl ApiError {
         let mut response = Response::new(ResponseBody::from(self.to_json(dialect)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         if let Some(wait) = self.retry_after {
             retry_after::write(headers, wait);
         }
@@ -164,7 +195,13 @@ impl ApiError {
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: {}", self.status.as_u16(), self.kind, self.message)
+        write!(
+            f,
+            "{} {}: {}",
+            self.status.as_u16(),
+            self.kind,
+            self.message
+        )
     }
 }
 
@@ -179,7 +216,8 @@ impl From<JsonError> for ApiError {
 
 impl From<&JsonError> for ApiError {
     fn from(error: &JsonError) -> Self {
-        let refused = Self::invalid_request(format!("the request's body cannot be read: {error}")).with_code("invalid_json");
+        let refused = Self::invalid_request(format!("the request's body cannot be read: {error}"))
+            .with_code("invalid_json");
         match error.kind() {
             JsonErrorKind::DuplicateMember { name } => refused.with_param(name.clone()),
             _ => refused,

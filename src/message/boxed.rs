@@ -29,10 +29,17 @@ impl BoxedBody {
         B::Error: Into<BoxError>,
     {
         let (hint, ended) = (body.size_hint(), body.is_end_stream());
-        Self { body: SyncWrapper::new(Box::pin(body.map_err(Into::into))), hint, ended }
+        Self {
+            body: SyncWrapper::new(Box::pin(body.map_err(Into::into))),
+            hint,
+            ended,
+        }
     }
 
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let body = self.body.get_mut();
         let polled = body.as_mut().poll_frame(cx);
         match &polled {
@@ -49,20 +56,22 @@ impl BoxedBody {
         polled
     }
 
-    /// Whether nothing more will come: the body says so, or its declared length was reached.
+    /// Whether nothing more will come, as far as the body knows.
     pub(super) fn is_end_stream(&self) -> bool {
         self.ended
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 
 /// `body` itself where it is an `Own` already, so that wrapping twice costs no second box.
 pub(super) fn unwrap_same<Own: 'static, B: 'static>(body: B) -> Result<Own, B> {
     let mut slot = Some(body);
-    let same = (&mut slot as &mut dyn Any).downcast_mut::<Option<Own>>().and_then(Option::take);
+    let same = (&mut slot as &mut dyn Any)
+        .downcast_mut::<Option<Own>>()
+        .and_then(Option::take);
     match (same, slot) {
         (Some(own), _) => Ok(own),
         (None, Some(body)) => Err(body),

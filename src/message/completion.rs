@@ -1,7 +1,9 @@
 //! How an answer ended.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use tokio::time::Instant;
+
+use super::{ApiError, usage::Usage};
 
 /// What was seen of an answer by the time it ended; given to every callback of
 /// [`ResponseBody::on_end`](super::ResponseBody::on_end).
@@ -10,8 +12,23 @@ use tokio::time::Instant;
 pub struct Completion {
     /// How it ended.
     pub end: End,
+    /// The tokens that it used, as far as it said; `None` where it said nothing. Zeros that were stated are `Some`.
+    pub usage: Option<Usage>,
+    /// Whether `usage` is the last word: the answer is whole. A stream that broke or was left may have stated part of it.
+    pub usage_is_final: bool,
+    /// Why the model stopped, in the provider's own word.
+    pub finish_reason: Option<Box<str>>,
+    /// The model that the answer names.
+    pub model: Option<Box<str>>,
+    /// The service tier that the answer names.
+    pub service_tier: Option<Box<str>>,
+    /// The error that stands in an answer whose status is a success.
+    pub error: Option<ApiError>,
     /// When the first byte of the body came from the upstream; `None` for a body without bytes.
     pub first_byte_at: Option<Instant>,
+    /// When the first output came (text, reasoning, a tool call), rather than what opens a stream; for a JSON body, when it
+    /// was whole.
+    pub first_token_at: Option<Instant>,
     /// When it ended.
     pub ended_at: Instant,
     /// Bytes of the body as the upstream sent it, before any layer changed it.
@@ -43,6 +60,8 @@ pub enum Failure {
     FrameTooLong,
     /// A stream ended without its terminal event.
     Truncated,
+    /// The answer states an error, whatever its status: [`Completion::error`].
+    Stated,
     /// A layer that was to change the answer could not go on.
     Transform,
 }
@@ -62,25 +81,52 @@ pub enum Media {
 impl Media {
     /// The media of an answer with these headers.
     pub fn of(headers: &HeaderMap) -> Self {
-        let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
-        let essence = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map_or("", |value| value.split(';').next().unwrap_or_default().trim());
-        if encoded {
-            Self::Opaque
-        } else if essence.eq_ignore_ascii_case("text/event-stream") {
-            Self::EventStream
-        } else if is_json(essence) {
-            Self::Json
-        } else {
-            Self::Opaque
+        if headers
+            .get(header::CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding != "identity")
+        {
+            return Self::Opaque;
+        }
+        match headers.get(header::CONTENT_TYPE) {
+            Some(value) if value == "application/json" => Self::Json,
+            Some(value) => {
+                let essence = essence(value);
+                if essence.eq_ignore_ascii_case("text/event-stream") {
+                    Self::EventStream
+                } else if is_json(essence) {
+                    Self::Json
+                } else {
+                    Self::Opaque
+                }
+            }
+            None => Self::Opaque,
         }
     }
 }
 
+/// A content type without its parameters.
+fn essence(value: &HeaderValue) -> &str {
+    value
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+}
+
+/// Whether a body with these headers is JSON as it stands: of that type, or of none, and not compressed.
+pub(crate) fn is_readable_json(headers: &HeaderMap) -> bool {
+    let json = headers
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|value| value == "application/json" || is_json(essence(value)));
+    json && headers
+        .get(header::CONTENT_ENCODING)
+        .is_none_or(|encoding| encoding == "identity")
+}
+
 /// Whether a content type, without its parameters, is JSON: `application/json`, or any `+json`.
-pub(crate) fn is_json(essence: &str) -> bool {
+fn is_json(essence: &str) -> bool {
     let suffix = essence.rsplit_once('+').map_or("", |(_, suffix)| suffix);
     essence.eq_ignore_ascii_case("application/json") || suffix.eq_ignore_ascii_case("json")
 }

@@ -13,7 +13,10 @@ pub struct ConfigError {
 impl ConfigError {
     /// `field` is wrong for `reason`.
     pub fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: field.into(), reason: reason.into() }
+        Self {
+            field: field.into(),
+            reason: reason.into(),
+        }
     }
 
     /// The field, as a path: `upstreams.openai.base_url`.
@@ -29,6 +32,9 @@ impl ConfigError {
     /// The same error, seen from one level further out.
     #[must_use]
     pub fn within(self, outer: &str) -> Self {
-        Self { field: format!("{outer}.{}", self.field).into(), ..self }
+        Self {
+            field: format!("{outer}.{}", self.field).into(),
+            ..self
+        }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// The moment by which a request must have been answered in full, all attempts together.
 ///
-/// Stands in a request's extensions. [`EdgeLayer`](crate::edge::EdgeLayer) sets and enforces it; layers that wait or try
+/// Stands in a request's extensions. [`EdgeLayer`](crate::server::EdgeLayer) sets and enforces it; layers that wait or try
 /// again stay within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Response;
 
-use super::{BoxError, Media, Output, ResponseBody, Transform, transform};
+use super::{BoxError, Gather, Media, Output, ResponseBody, Transform, transform};
 use crate::wire::sse::{Frame, Framer};
 
 /// The most of a JSON answer that is held to be edited; a longer one passes unchanged.
@@ -31,8 +31,20 @@ where
     F: FnMut(&[u8]) -> Edited + Send + 'static,
 {
     match response.body().media() {
-        Media::EventStream => transform(response, EventEditor { framer: Framer::default(), edit }),
-        Media::Json => transform(response, BodyEditor { held: BytesMut::new(), first: Bytes::new(), edit: Some(edit) }),
+        Media::EventStream => transform(
+            response,
+            EventEditor {
+                framer: Framer::default(),
+                edit,
+            },
+        ),
+        Media::Json => transform(
+            response,
+            BodyEditor {
+                text: Gather::default(),
+                edit: Some(edit),
+            },
+        ),
         Media::Opaque => response,
     }
 }
@@ -44,9 +56,20 @@ struct EventEditor<F> {
 
 impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
     fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let mut kept = Kept { chunk: &chunk, range: 0..0 };
+        let mut kept = Kept {
+            chunk: &chunk,
+            range: 0..0,
+        };
         let mut frames = self.framer.push(&chunk);
-        while let Some(frame) = frames.next()? {
+        loop {
+            let frame = match frames.next() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    kept.flush(output)?;
+                    return Err(error.into());
+                }
+            };
             match edited(&frame, &mut self.edit) {
                 Edited::Keep => kept.push(&frame, output)?,
                 Edited::Drop => kept.flush(output)?,
@@ -60,7 +83,9 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
     }
 
     fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let Some(frame) = self.framer.finish()? else { return Ok(()) };
+        let Some(frame) = self.framer.finish()? else {
+            return Ok(());
+        };
         match edited(&frame, &mut self.edit) {
             Edited::Keep => output.push(frame.to_bytes()),
             Edited::Drop => Ok(()),
@@ -79,7 +104,9 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
 
 /// The frame as it goes on: its raw bytes with the edited data in place.
 fn edited(frame: &Frame<'_>, edit: &mut impl FnMut(&[u8]) -> Edited) -> Edited {
-    let Some(data) = frame.data() else { return Edited::Keep };
+    let Some(data) = frame.data() else {
+        return Edited::Keep;
+    };
     if !data.trim_ascii_start().starts_with(b"{") {
         return Edited::Keep;
     }
@@ -100,7 +127,9 @@ impl Kept<'_> {
         let raw = frame.to_bytes();
         let start = (raw.as_ptr() as usize).checked_sub(self.chunk.as_ptr() as usize);
         match start.filter(|start| start + raw.len() <= self.chunk.len()) {
-            Some(start) if start == self.range.end && !self.range.is_empty() => self.range.end += raw.len(),
+            Some(start) if start == self.range.end && !self.range.is_empty() => {
+                self.range.end += raw.len();
+            }
             Some(start) => {
                 self.flush(output)?;
                 self.range = start..start + raw.len();
@@ -115,14 +144,16 @@ impl Kept<'_> {
 
     fn flush(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
         let range = std::mem::replace(&mut self.range, 0..0);
-        if range.is_empty() { Ok(()) } else { output.push(self.chunk.slice(range)) }
+        if range.is_empty() {
+            Ok(())
+        } else {
+            output.push(self.chunk.slice(range))
+        }
     }
 }
 
 struct BodyEditor<F> {
-    /// A body that comes whole is not copied.
-    first: Bytes,
-    held: BytesMut,
+    text: Gather,
     /// Gone once the body has proved too long to be held.
     edit: Option<F>,
 }
@@ -132,23 +163,16 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for BodyEditor<F> {
         if self.edit.is_none() {
             return output.push(chunk);
         }
-        if self.first.is_empty() && self.held.is_empty() {
-            self.first = chunk;
-            return Ok(());
-        }
-        if self.held.is_empty() {
-            self.held.extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        self.held.extend_from_slice(&chunk);
-        if self.held.len() > MAX_JSON {
+        self.text.push(chunk, 0);
+        if self.text.len() > MAX_JSON {
             self.edit = None;
-            return output.push(self.held.split().freeze());
+            return output.push(self.text.take());
         }
         Ok(())
     }
 
     fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let text = self.take();
+        let text = self.text.take();
         match self.edit.as_mut().map(|edit| edit(&text)) {
             Some(Edited::Replace(edited)) => output.push(edited),
             _ => output.push(text),
@@ -156,13 +180,8 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for BodyEditor<F> {
     }
 
     fn fail(&mut self, error: BoxError, output: &mut Output<'_>) -> BoxError {
-        let _ = output.push(self.take());
+        // It breaks all the same, whether or not this can be pushed.
+        let _ = output.push(self.text.take());
         error
-    }
-}
-
-impl<F> BodyEditor<F> {
-    fn take(&mut self) -> Bytes {
-        if self.held.is_empty() { std::mem::take(&mut self.first) } else { self.held.split().freeze() }
     }
 }

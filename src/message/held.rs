@@ -21,12 +21,18 @@ pub(crate) struct HeldBytes {
 
 impl HeldCap {
     pub(crate) fn new(cap: u64) -> Arc<Self> {
-        Arc::new(Self { held: AtomicU64::new(0), cap })
+        Arc::new(Self {
+            held: AtomicU64::new(0),
+            cap,
+        })
     }
 
     /// A holder of nothing yet.
     pub(crate) fn hold(self: &Arc<Self>) -> HeldBytes {
-        HeldBytes { cap: Arc::clone(self), bytes: 0 }
+        HeldBytes {
+            cap: Arc::clone(self),
+            bytes: 0,
+        }
     }
 
     #[cfg(test)]
@@ -39,9 +45,12 @@ impl HeldBytes {
     /// Holds `more` bytes on top; `false`, and nothing changes, when that would exceed the cap.
     pub(crate) fn grow(&mut self, more: u64) -> bool {
         // The counter guards no other memory, so no ordering is needed between its users.
-        let grown = self.cap.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
-            held.checked_add(more).filter(|sum| *sum <= self.cap.cap)
-        });
+        let grown = self
+            .cap
+            .held
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+                held.checked_add(more).filter(|sum| *sum <= self.cap.cap)
+            });
         if grown.is_ok() {
             self.bytes += more;
         }

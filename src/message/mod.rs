@@ -6,13 +6,16 @@
 //! [`Rejection`], [`TransportError`]) and in its [`Completion`].
 
 mod api_error;
+mod body_error;
 mod boxed;
 pub mod catalog;
+mod chosen;
 mod completion;
 mod config_error;
 mod deadline;
 mod endpoint;
 mod events;
+mod gather;
 mod held;
 mod model_pattern;
 mod or_refused;
@@ -20,9 +23,10 @@ mod prompt;
 mod rejection;
 mod request;
 mod request_id;
+mod require_usage;
 mod response;
+mod scan;
 mod served;
-mod terminal;
 mod transform;
 mod transport;
 pub mod usage;
@@ -30,6 +34,8 @@ mod watch;
 
 pub use self::{
     api_error::{ApiError, Dialect},
+    body_error::BodyError,
+    chosen::Chosen,
     completion::{Completion, End, Failure, Media},
     config_error::ConfigError,
     deadline::Deadline,
@@ -41,12 +47,17 @@ pub use self::{
     rejection::{Phase, Reason, Rejection},
     request::{RequestBody, edit, members},
     request_id::{RequestId, X_RELAY_REQUEST_ID},
+    require_usage::{HideUsage, require_usage},
     response::ResponseBody,
     served::Served,
     transform::{Output, Transform, transform},
     transport::TransportError,
 };
-pub(crate) use self::{completion::is_json, held::{HeldBytes, HeldCap}};
+pub(crate) use self::{
+    completion::is_readable_json,
+    gather::Gather,
+    held::{HeldBytes, HeldCap},
+};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

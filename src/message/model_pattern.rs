@@ -46,7 +46,10 @@ impl ModelPattern {
 
     /// The literal text before the `*`, and after it: of two patterns that match, the one with more is the closer.
     pub fn literal_len(&self) -> (usize, usize) {
-        (self.prefix.len(), self.suffix.as_ref().map_or(0, String::len))
+        (
+            self.prefix.len(),
+            self.suffix.as_ref().map_or(0, String::len),
+        )
     }
 
     /// The name that this pattern stands for when `captured` takes the place of the `*`.
@@ -68,8 +71,14 @@ impl FromStr for ModelPattern {
         }
         match text.split_once('*') {
             Some((_, suffix)) if suffix.contains('*') => fail("has more than one \"*\""),
-            Some((prefix, suffix)) => Ok(Self { prefix: prefix.to_owned(), suffix: Some(suffix.to_owned()) }),
-            None => Ok(Self { prefix: text.to_owned(), suffix: None }),
+            Some((prefix, suffix)) => Ok(Self {
+                prefix: prefix.to_owned(),
+                suffix: Some(suffix.to_owned()),
+            }),
+            None => Ok(Self {
+                prefix: text.to_owned(),
+                suffix: None,
+            }),
         }
     }
 }
@@ -86,7 +95,8 @@ impl fmt::Display for ModelPattern {
 impl<'de> Deserialize<'de> for ModelPattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(|error: ConfigError| D::Error::custom(error.reason()))
+        text.parse()
+            .map_err(|error: ConfigError| D::Error::custom(error.reason()))
     }
 }
 

@@ -34,12 +34,18 @@ pin_project! {
 impl<F> OrRefused<F> {
     /// The request was passed on.
     pub fn inner(future: F) -> Self {
-        Self { state: State::Inner { future } }
+        Self {
+            state: State::Inner { future },
+        }
     }
 
     /// The request was refused.
     pub fn refused(response: Response<ResponseBody>) -> Self {
-        Self { state: State::Refused { response: Some(Box::new(response)) } }
+        Self {
+            state: State::Refused {
+                response: Some(Box::new(response)),
+            },
+        }
     }
 }
 
@@ -53,9 +59,9 @@ where
         match self.project().state.project() {
             StateProjection::Inner { future } => future.poll(cx),
             // A future that has answered is never polled again.
-            StateProjection::Refused { response } => {
-                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)))
-            }
+            StateProjection::Refused { response } => response
+                .take()
+                .map_or(Poll::Pending, |response| Poll::Ready(Ok(*response))),
         }
     }
 }

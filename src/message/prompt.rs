@@ -46,7 +46,11 @@ impl Prompt {
             };
             let mut text = serde_json::Deserializer::from_slice(value.raw());
             // The index has validated the text, so only its depth can stop the walk: what was counted stands.
-            let _ = Walk { level, prompt: &mut prompt }.deserialize(&mut text);
+            let _ = Walk {
+                level,
+                prompt: &mut prompt,
+            }
+            .deserialize(&mut text);
         }
         prompt
     }
@@ -80,7 +84,10 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn at(&mut self, level: Level) -> Walk<'_> {
-        Walk { level, prompt: self.prompt }
+        Walk {
+            level,
+            prompt: self.prompt,
+        }
     }
 
     fn member<'de, A: MapAccess<'de>>(&mut self, name: Name, map: &mut A) -> Result<(), A::Error> {
@@ -179,7 +186,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let tokens_before = self.prompt.tokens;
         while list.next_element_seed(self.at(child))?.is_some() {}
         // A flat list of tokens is one prompt.
-        if self.level == Level::Conversation && self.prompt.messages == 0 && self.prompt.tokens > tokens_before {
+        if self.level == Level::Conversation
+            && self.prompt.messages == 0
+            && self.prompt.tokens > tokens_before
+        {
             self.prompt.messages = 1;
         }
         Ok(())
@@ -269,8 +279,16 @@ mod tests {
         assert_eq!(count(r#"{"input":[1,2,3]}"#), (1, 0, 3));
         assert_eq!(count(r#"{"input":[[1,2],[3]]}"#), (2, 0, 3));
         assert_eq!(count(r#"{"prompt":"abc"}"#), (1, 3, 0));
-        assert_eq!(count(r#"{"instructions":"ab","input":[{"role":"user","content":[{"type":"input_text","text":"c"}]}]}"#), (1, 3, 0));
-        assert_eq!(count(r#"{"input":[{"type":"function_call_output","output":"abc"}]}"#), (1, 3, 0));
+        assert_eq!(
+            count(
+                r#"{"instructions":"ab","input":[{"role":"user","content":[{"type":"input_text","text":"c"}]}]}"#
+            ),
+            (1, 3, 0)
+        );
+        assert_eq!(
+            count(r#"{"input":[{"type":"function_call_output","output":"abc"}]}"#),
+            (1, 3, 0)
+        );
     }
 
     #[test]
@@ -280,15 +298,28 @@ mod tests {
                 {"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"cd"}]},
                 {"type":"image","source":{"type":"base64","data":"xxxx"}}]}]}"#,
         );
-        assert_eq!((counted.messages, counted.text_bytes, counted.images), (1, 4, 1));
+        assert_eq!(
+            (counted.messages, counted.text_bytes, counted.images),
+            (1, 4, 1)
+        );
     }
 
     #[test]
     fn odd_shapes_count_as_nothing() {
-        for json in [r"{}", r#"{"messages":null}"#, r#"{"messages":7}"#, r#"{"messages":{"a":1}}"#, r#"{"tools":"x"}"#] {
+        for json in [
+            r"{}",
+            r#"{"messages":null}"#,
+            r#"{"messages":7}"#,
+            r#"{"messages":{"a":1}}"#,
+            r#"{"tools":"x"}"#,
+        ] {
             assert_eq!(prompt(json), Prompt::default(), "{json}");
         }
-        let deep = format!(r#"{{"messages":[{{"content":{}1{}}}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        let deep = format!(
+            r#"{{"messages":[{{"content":{}1{}}}]}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
         assert_eq!(RequestBody::json(deep).prompt().unwrap().messages, 1);
     }
 }

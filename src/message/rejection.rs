@@ -86,7 +86,11 @@ impl Phase {
 impl Rejection {
     /// A refusal by `layer`.
     pub fn new(layer: &'static str, reason: Reason) -> Self {
-        Self { layer, reason, retry_after: None }
+        Self {
+            layer,
+            reason,
+            retry_after: None,
+        }
     }
 
     /// The response that tells the caller: `error` in their dialect, and `self` in the extensions.

@@ -13,10 +13,10 @@ use http::{HeaderName, Request, header};
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    BoxError, Endpoint, HeldBytes, Prompt,
+    BodyError, BoxError, Endpoint, HeldBytes, Prompt,
     boxed::{BoxedBody, unwrap_same},
 };
-use crate::wire::json::{Edit, Index, JsonError, Members};
+use crate::wire::json::{Edit, Index, JsonError, Members, Value};
 
 /// The body of a request on its way to an upstream.
 ///
@@ -130,10 +130,16 @@ impl RequestBody {
     /// The cap on the tokens of the answer, by any of its names: `max_completion_tokens`, `max_tokens`,
     /// `max_output_tokens` (Responses), `max_tokens_to_sample` (older Anthropic). The first that is a number wins.
     pub fn max_output_tokens(&self) -> Option<u64> {
-        const NAMES: [&str; 4] =
-            ["max_completion_tokens", "max_tokens", "max_output_tokens", "max_tokens_to_sample"];
+        const NAMES: [&str; 4] = [
+            "max_completion_tokens",
+            "max_tokens",
+            "max_output_tokens",
+            "max_tokens_to_sample",
+        ];
         let members = self.members().ok()??;
-        NAMES.into_iter().find_map(|name| members.get(name)?.as_u64())
+        NAMES
+            .into_iter()
+            .find_map(|name| members.get(name)?.as_u64())
     }
 
     /// Whether a stream is asked to end with its usage: `"stream_options": {"include_usage": true}`.
@@ -146,14 +152,22 @@ impl RequestBody {
         self.members()
             .ok()
             .flatten()
-            .and_then(|members| members.get("stream_options")?.deserialize::<StreamOptions>().ok())
+            .and_then(|members| {
+                members
+                    .get("stream_options")?
+                    .deserialize::<StreamOptions>()
+                    .ok()
+            })
             .is_some_and(|options| options.include_usage)
     }
 
     /// The end user whom the caller names: `safety_identifier`, or `user`, its older name.
     pub fn user(&self) -> Option<Cow<'_, str>> {
         let members = self.members().ok()??;
-        members.get("safety_identifier").and_then(|value| value.as_str()).or_else(|| members.get("user")?.as_str())
+        members
+            .get("safety_identifier")
+            .and_then(Value::as_str)
+            .or_else(|| members.get("user")?.as_str())
     }
 
     /// What the conversation holds, counted in a second pass over it, once; `None` where there is none to read.
@@ -168,8 +182,12 @@ impl RequestBody {
     }
 
     fn flag(&self, name: &str) -> bool {
-        let value = self.members().ok().flatten().and_then(|members| members.get(name));
-        value.and_then(|value| value.as_bool()) == Some(true)
+        let value = self
+            .members()
+            .ok()
+            .flatten()
+            .and_then(|members| members.get(name));
+        value.and_then(Value::as_bool) == Some(true)
     }
 }
 
@@ -184,7 +202,9 @@ impl RequestBody {
 ///
 /// let text = r#"{"model": "fast",  "temperature": 1.0}"#;
 /// let mut request = Request::post("/v1/chat/completions").body(RequestBody::json(text)).unwrap();
-/// message::edit(&mut request, |edit| edit.set("model", r#""llama-4-maverick""#))?;
+/// message::edit(&mut request, |edit| {
+///     edit.set("model", "llama-4-maverick");
+/// })?;
 /// assert_eq!(
 ///     request.body().as_bytes().unwrap(),
 ///     r#"{"model": "llama-4-maverick",  "temperature": 1.0}"#,
@@ -195,10 +215,24 @@ impl RequestBody {
 /// # Errors
 ///
 /// When the body is not one JSON object, or names a member twice; the request is then as it was.
-pub fn edit(request: &mut Request<RequestBody>, change: impl FnOnce(&mut Edit<'_>)) -> Result<(), JsonError> {
-    let Kind::Json(json) = &request.body().0 else { return Ok(()) };
+pub fn edit(
+    request: &mut Request<RequestBody>,
+    change: impl FnOnce(&mut Edit<'_>),
+) -> Result<(), JsonError> {
+    const STALE: [HeaderName; 3] = [
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("digest"),
+        HeaderName::from_static("content-digest"),
+    ];
+
+    let Kind::Json(json) = &request.body().0 else {
+        return Ok(());
+    };
     let mut edit = json.edit()?;
     change(&mut edit);
+    if !edit.is_changed() {
+        return Ok(());
+    }
     let (text, index) = edit.finish();
     let length = text.len();
     let edited = Json {
@@ -209,11 +243,6 @@ pub fn edit(request: &mut Request<RequestBody>, change: impl FnOnce(&mut Edit<'_
     };
     *request.body_mut() = RequestBody(Kind::Json(Arc::new(edited)));
 
-    const STALE: [HeaderName; 3] = [
-        HeaderName::from_static("content-md5"),
-        HeaderName::from_static("digest"),
-        HeaderName::from_static("content-digest"),
-    ];
     let headers = request.headers_mut();
     for name in STALE {
         headers.remove(name);
@@ -230,7 +259,11 @@ pub fn edit(request: &mut Request<RequestBody>, change: impl FnOnce(&mut Edit<'_
 ///
 /// When such a request's body is not one JSON object, or names a member twice.
 pub fn members(request: &Request<RequestBody>) -> Result<Option<Members<'_>>, &JsonError> {
-    if Endpoint::of(request).reads_json() { request.body().members() } else { Ok(None) }
+    if Endpoint::of(request).reads_json() {
+        request.body().members()
+    } else {
+        Ok(None)
+    }
 }
 
 impl Json {
@@ -249,19 +282,19 @@ impl Json {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let bytes = match &mut self.0 {
             Kind::Stream(stream) => {
                 let frame = ready!(stream.poll_frame(cx));
                 if frame.is_none() {
                     self.0 = Kind::Empty;
                 }
-                return Poll::Ready(frame);
+                return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::new)));
             }
             Kind::Empty => return Poll::Ready(None),
             Kind::Bytes(bytes) => std::mem::take(bytes),

@@ -19,9 +19,16 @@ const MAX_LEN: usize = 128;
 
 /// A request's id: taken over from the caller's `x-relay-request-id`, or made.
 ///
-/// Stands in the extensions of the request and of its answer.
+/// Stands in the extensions of the request, and in the headers of its answer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId(Text);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Text {
+    /// Hexadecimal digits, kept in place: most ids are made, and cloned a few times.
+    Made([u8; 32]),
+    Given(HeaderValue),
+}
 
 impl RequestId {
     /// An id of 32 hexadecimal digits: half of it random per process, half of it never the same twice in one.
@@ -32,9 +39,12 @@ impl RequestId {
 
         // Uniqueness is all that is asked of the counter: no other memory hangs on it.
         let sequence = scramble(NEXT.fetch_add(1, Ordering::Relaxed) ^ *MIX);
-        let text = format!("{:016x}{sequence:016x}", *PROCESS);
-        // Hexadecimal digits are always a valid header value.
-        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("invalid")))
+        let whole = (u128::from(*PROCESS) << 64) | u128::from(sequence);
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(whole.to_be_bytes()) {
+            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+        }
+        Self(Text::Made(text))
     }
 
     /// The id that the caller sent, where it is one: at most 128 visible ASCII characters.
@@ -42,17 +52,34 @@ impl RequestId {
         let value = headers.get(X_RELAY_REQUEST_ID)?;
         let text = value.as_bytes();
         (!text.is_empty() && text.len() <= MAX_LEN && text.iter().all(u8::is_ascii_graphic))
-            .then(|| Self(value.clone()))
+            .then(|| Self(Text::Given(value.clone())))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        match &self.0 {
+            Text::Made(digits) => str::from_utf8(digits).unwrap_or_default(),
+            Text::Given(value) => value.to_str().unwrap_or_default(),
+        }
     }
 
     /// The id as the value of a header.
     pub fn to_header(&self) -> HeaderValue {
-        self.0.clone()
+        match &self.0 {
+            // Hexadecimal digits are always a valid header value.
+            Text::Made(digits) => {
+                HeaderValue::from_bytes(digits).unwrap_or(HeaderValue::from_static("invalid"))
+            }
+            Text::Given(value) => value.clone(),
+        }
+    }
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    if nibble < 10 {
+        b'0' + nibble
+    } else {
+        b'a' + nibble - 10
     }
 }
 
@@ -83,9 +110,14 @@ mod tests {
 
     #[test]
     fn made_ids_are_distinct_and_hexadecimal() {
-        let ids: HashSet<_> = (0..10_000).map(|_| RequestId::generate().to_string()).collect();
+        let ids: HashSet<_> = (0..10_000)
+            .map(|_| RequestId::generate().to_string())
+            .collect();
         assert_eq!(ids.len(), 10_000);
-        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+        assert!(
+            ids.iter()
+                .all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 
 use super::{
-    BoxError, Completion, Deadline, Failure, Media,
+    BodyError, BoxError, Completion, Deadline, Failure, Media,
     boxed::{BoxedBody, unwrap_same},
     transform::{Pipeline, Transform},
     watch::Watch,
@@ -62,7 +62,11 @@ impl ResponseBody {
         B::Error: Into<BoxError>,
     {
         unwrap_same(body).unwrap_or_else(|body| {
-            if body.is_end_stream() { Self::empty() } else { Self::of(Source::Stream(BoxedBody::new(body))) }
+            if body.is_end_stream() {
+                Self::empty()
+            } else {
+                Self::of(Source::Stream(BoxedBody::new(body)))
+            }
         })
     }
 
@@ -73,11 +77,20 @@ impl ResponseBody {
         B::Error: Into<BoxError>,
     {
         let media = Media::of(response.headers());
-        response.map(|body| Self { media, ..Self::new(body) })
+        response.map(|body| Self {
+            media,
+            ..Self::new(body)
+        })
     }
 
     fn of(source: Source) -> Self {
-        Self { source, media: Media::Opaque, pipeline: None, watch: None, deadline: None }
+        Self {
+            source,
+            media: Media::Opaque,
+            pipeline: None,
+            watch: None,
+            deadline: None,
+        }
     }
 
     /// States what the bytes are, for a body made by hand.
@@ -98,9 +111,12 @@ impl ResponseBody {
     /// the [`Completion`]. They run inside `poll_frame` or `drop`: they must not block.
     pub fn on_end(mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) -> Self {
         let media = self.media;
-        let declared = matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
-        let watch = self.watch.get_or_insert_with(|| Box::new(Watch::new(media)));
-        if declared && self.pipeline.is_none() {
+        let declared =
+            matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
+        let watch = self
+            .watch
+            .get_or_insert_with(|| Box::new(Watch::new(media)));
+        if declared {
             watch.source_ended();
         }
         watch.register(callback);
@@ -117,9 +133,13 @@ impl ResponseBody {
     }
 
     /// Breaks the answer off at `deadline`, unless it has ended by then. `timer` is one for the same moment, where
-    /// somebody had to wait already.
+    /// somebody had to wait already. Of several deadlines the earliest counts.
     pub(crate) fn expire(mut self, deadline: Deadline, timer: Option<Pin<Box<Sleep>>>) -> Self {
-        if !self.is_end_stream() {
+        let is_earliest = self
+            .deadline
+            .as_ref()
+            .is_none_or(|expiry| deadline < expiry.deadline);
+        if is_earliest && !self.is_end_stream() {
             self.deadline = Some(Expiry { deadline, timer });
         }
         self
@@ -133,34 +153,63 @@ impl ResponseBody {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
             }
-            Source::Stream(body) => match body.poll_frame(cx) {
-                Poll::Ready(frame) => frame,
-                Poll::Pending => {
-                    let Some(expiry) = &mut self.deadline else { return Poll::Pending };
-                    ready!(expiry.timer().poll(cx));
-                    let error = "the request's deadline passed before its answer was whole";
-                    return Poll::Ready(Some(Err(Broken { failure: Failure::Deadline, error: error.into() })));
+            Source::Stream(body) => {
+                // A caller who reads slowly finds data at every poll, so the deadline cannot wait for there to be none.
+                let is_late = self.deadline.as_ref().is_some_and(Expiry::has_fired);
+                match if is_late {
+                    Poll::Pending
+                } else {
+                    body.poll_frame(cx)
+                } {
+                    Poll::Ready(frame) => frame,
+                    Poll::Pending => {
+                        let Some(expiry) = &mut self.deadline else {
+                            return Poll::Pending;
+                        };
+                        ready!(expiry.timer().poll(cx));
+                        let error = "the request's deadline passed before its answer was whole";
+                        return Poll::Ready(Some(Err(Broken {
+                            failure: Failure::Deadline,
+                            error: error.into(),
+                        })));
+                    }
                 }
-            },
+            }
         };
-        let ended = match (&frame, &self.source) {
-            (Some(Ok(_)), Source::Stream(body)) => body.is_end_stream() || body.size_hint().exact() == Some(0),
-            _ => true,
+        // Where the declared length was reached trailers may still follow.
+        let (whole, ended) = match (&frame, &self.source) {
+            (Some(Ok(_)), Source::Stream(body)) => (
+                body.size_hint().exact() == Some(0) || body.is_end_stream(),
+                body.is_end_stream(),
+            ),
+            _ => (true, true),
         };
         if ended {
             self.source = Source::Ended;
         }
         let frame = match frame {
-            Some(Err(error)) => return Poll::Ready(Some(Err(Broken { failure: Failure::Body, error }))),
+            Some(Err(error)) => {
+                return Poll::Ready(Some(Err(Broken {
+                    failure: Failure::Body,
+                    error,
+                })));
+            }
             Some(Ok(frame)) => Some(frame),
             None => None,
         };
         if let Some(watch) = &mut self.watch {
-            if let Some(Err(error)) = frame.as_ref().and_then(Frame::data_ref).map(|data| watch.data(data)) {
-                let broken = Broken { failure: Failure::FrameTooLong, error: error.into() };
+            if let Some(Err(error)) = frame
+                .as_ref()
+                .and_then(Frame::data_ref)
+                .map(|data| watch.data(data))
+            {
+                let broken = Broken {
+                    failure: Failure::FrameTooLong,
+                    error: error.into(),
+                };
                 return Poll::Ready(Some(Err(broken)));
             }
-            if ended {
+            if whole {
                 watch.source_ended();
             }
         }
@@ -168,7 +217,10 @@ impl ResponseBody {
     }
 
     /// Hands `frame` on, or the end, settling what there is to settle once nothing more can come.
-    fn hand_on(&mut self, frame: Option<Result<Frame<Bytes>, Broken>>) -> Option<Result<Frame<Bytes>, BoxError>> {
+    fn hand_on(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, Broken>>,
+    ) -> Option<Result<Frame<Bytes>, BodyError>> {
         if let (Some(Err(broken)), Some(watch)) = (&frame, &mut self.watch) {
             watch.failed(broken.failure);
         }
@@ -180,7 +232,7 @@ impl ResponseBody {
             self.watch = None;
             self.deadline = None;
         }
-        frame.map(|frame| frame.map_err(|broken| broken.error))
+        frame.map(|frame| frame.map_err(|broken| BodyError::new(broken.error)))
     }
 }
 
@@ -193,18 +245,25 @@ pub(super) struct Broken {
 impl Expiry {
     fn timer(&mut self) -> Pin<&mut Sleep> {
         let at = self.deadline.instant();
-        self.timer.get_or_insert_with(|| Box::pin(sleep_until(at))).as_mut()
+        self.timer
+            .get_or_insert_with(|| Box::pin(sleep_until(at)))
+            .as_mut()
+    }
+
+    /// Whether the moment is known to have passed; reads no clock.
+    fn has_fired(&self) -> bool {
+        self.timer.as_ref().is_some_and(|timer| timer.is_elapsed())
     }
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = loop {
             let Some(pipeline) = &mut this.pipeline else {
@@ -220,7 +279,9 @@ impl Body for ResponseBody {
                 continue;
             }
             let frame = this.poll_source(cx);
-            let Some(pipeline) = &mut this.pipeline else { continue };
+            let Some(pipeline) = &mut this.pipeline else {
+                continue;
+            };
             match frame {
                 Poll::Ready(Some(frame)) => pipeline.feed(frame),
                 Poll::Ready(None) => {}
@@ -243,18 +304,22 @@ impl Body for ResponseBody {
             Source::Full(bytes) => bytes.is_empty(),
             Source::Stream(body) => body.is_end_stream(),
         };
-        source_ended && self.pipeline.as_ref().is_none_or(|pipeline| pipeline.is_finished())
+        source_ended
+            && self
+                .pipeline
+                .as_ref()
+                .is_none_or(|pipeline| pipeline.is_finished())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.pipeline {
             Some(pipeline) if !pipeline.keeps_length() => SizeHint::default(),
             Some(pipeline) => {
-                let (hint, queued) = (self.source.size_hint(), pipeline.queued());
+                let (hint, owed) = (self.source.size_hint(), pipeline.owed());
                 let mut sum = SizeHint::new();
-                sum.set_lower(hint.lower() + queued);
+                sum.set_lower(hint.lower().saturating_add(owed));
                 if let Some(upper) = hint.upper() {
-                    sum.set_upper(upper + queued);
+                    sum.set_upper(upper.saturating_add(owed));
                 }
                 sum
             }
@@ -301,3 +366,6 @@ macro_rules! full_from {
     )*};
 }
 full_from!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
+
+#[cfg(test)]
+mod tests;

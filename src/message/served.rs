@@ -20,6 +20,10 @@ pub struct Served {
 impl Served {
     /// An answer of `upstream`.
     pub fn by(upstream: Arc<str>) -> Self {
-        Self { upstream, model: None, credential: None }
+        Self {
+            upstream,
+            model: None,
+            credential: None,
+        }
     }
 }

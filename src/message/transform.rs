@@ -40,13 +40,18 @@ pub trait Transform: Send {
         error
     }
 
-    /// Asked whenever the upstream has nothing to hand on, for a transform that acts by time. One that returns
-    /// `Pending` must have its waker registered, or never need to act.
+    /// Asked whenever the upstream has nothing to hand on, for a transform that acts by time: `Ready` once it has acted,
+    /// whatever it pushed, and then it is asked again. One that returns `Pending` must have its waker registered, or never
+    /// need to act.
     ///
     /// # Errors
     ///
     /// Ends the answer as broken.
-    fn poll(&mut self, cx: &mut Context<'_>, output: &mut Output<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        output: &mut Output<'_>,
+    ) -> Poll<Result<(), BoxError>> {
         let _ = (cx, output);
         Poll::Pending
     }
@@ -78,16 +83,22 @@ impl Output<'_> {
                 self.queue.push_back(data);
                 Ok(())
             }
-            Some((stage, stages)) => {
-                stage.get_mut().data(data, &mut Output { stages, queue: self.queue })
-            }
+            Some((stage, stages)) => stage.get_mut().data(
+                data,
+                &mut Output {
+                    stages,
+                    queue: self.queue,
+                },
+            ),
         }
     }
 }
 
 impl std::fmt::Debug for Output<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Output").field("queued", &self.queue.len()).finish_non_exhaustive()
+        f.debug_struct("Output")
+            .field("queued", &self.queue.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,6 +136,8 @@ pub(super) struct Pipeline {
     error: Option<Broken>,
     finished: bool,
     changes_length: bool,
+    /// Bytes taken in and not yet handed out, where no stage changes how many there are.
+    owed: u64,
 }
 
 impl Pipeline {
@@ -137,7 +150,12 @@ impl Pipeline {
     pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, Broken>) {
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => {
-                let pushed = Output { stages: &mut self.stages, queue: &mut self.queue }.push(data);
+                self.owed = self.owed.saturating_add(data.len() as u64);
+                let pushed = Output {
+                    stages: &mut self.stages,
+                    queue: &mut self.queue,
+                }
+                .push(data);
                 self.stop_on(pushed);
             }
             Ok(Err(other)) => self.trailers = other.into_trailers().ok(),
@@ -162,24 +180,36 @@ impl Pipeline {
         !self.is_finished()
     }
 
-    /// Lets every transform act by time; ready when one did.
+    /// Lets every transform act by time; ready when one did, and is to be asked again: its next waker is not
+    /// registered yet.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut polled = Poll::Pending;
         self.for_each(|stage, output| match stage.poll(cx, output) {
-            Poll::Ready(acted) => acted,
+            Poll::Ready(acted) => {
+                polled = Poll::Ready(());
+                acted
+            }
             Poll::Pending => Ok(()),
         });
-        if self.queue.is_empty() && self.error.is_none() { Poll::Pending } else { Poll::Ready(()) }
+        polled
     }
 
     /// What the caller gets next.
     pub(super) fn pop(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
         if let Some(data) = self.queue.pop_front() {
+            self.owed = self.owed.saturating_sub(data.len() as u64);
             return Some(Ok(Frame::data(data)));
         }
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
-        if self.finished { self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))) } else { None }
+        if self.finished {
+            self.trailers
+                .take()
+                .map(|trailers| Ok(Frame::trailers(trailers)))
+        } else {
+            None
+        }
     }
 
     /// Whether every transform has pushed its last and all of it was taken.
@@ -191,17 +221,27 @@ impl Pipeline {
         !self.changes_length
     }
 
-    /// Bytes pushed and not yet taken.
-    pub(super) fn queued(&self) -> u64 {
-        self.queue.iter().map(|data| data.len() as u64).sum()
+    /// Bytes that will still come of those taken in, if the [length is kept](Self::keeps_length): what is queued, and
+    /// what the stages hold back.
+    pub(super) fn owed(&self) -> u64 {
+        self.owed
     }
 
     /// Runs `act` on each transform with the ones after it as its output, until one fails.
-    fn for_each(&mut self, mut act: impl FnMut(&mut dyn Transform, &mut Output<'_>) -> Result<(), BoxError>) {
+    fn for_each(
+        &mut self,
+        mut act: impl FnMut(&mut dyn Transform, &mut Output<'_>) -> Result<(), BoxError>,
+    ) {
         let mut stages = self.stages.as_mut_slice();
         let mut result = Ok(());
         while let (Ok(()), Some((stage, rest))) = (&result, stages.split_first_mut()) {
-            result = act(stage.get_mut().as_mut(), &mut Output { stages: rest, queue: &mut self.queue });
+            result = act(
+                stage.get_mut().as_mut(),
+                &mut Output {
+                    stages: rest,
+                    queue: &mut self.queue,
+                },
+            );
             stages = rest;
         }
         self.stop_on(result);
@@ -209,7 +249,10 @@ impl Pipeline {
 
     fn stop_on(&mut self, result: Result<(), BoxError>) {
         if let Err(error) = result {
-            self.error.get_or_insert(Broken { failure: Failure::Transform, error });
+            self.error.get_or_insert(Broken {
+                failure: Failure::Transform,
+                error,
+            });
             self.finished = true;
         }
     }

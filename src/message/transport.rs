@@ -30,8 +30,16 @@ impl TransportError {
             seen.look_at(error);
             link = error.source();
         }
-        let phase = if seen.connect { Phase::Connect } else { Phase::Head };
-        Self { phase, timeout: seen.timeout, source }
+        let phase = if seen.connect {
+            Phase::Connect
+        } else {
+            Phase::Head
+        };
+        Self {
+            phase,
+            timeout: seen.timeout,
+            source,
+        }
     }
 
     /// Where it happened: [`Phase::Connect`] means that nothing was sent.
@@ -49,12 +57,26 @@ impl TransportError {
     pub fn into_response(self, who: &str, dialect: Dialect) -> Response<ResponseBody> {
         tracing::warn!(who, phase = self.phase.as_str(), error = %Chain(&*self.source), "upstream unreachable");
         let (status, code, what) = match (self.timeout, self.phase) {
-            (true, _) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "did not answer in time"),
-            (false, Phase::Connect) => (StatusCode::BAD_GATEWAY, "upstream_unreachable", "could not be reached"),
-            (false, _) => (StatusCode::BAD_GATEWAY, "upstream_error", "broke the connection before it answered"),
+            (true, _) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "did not answer in time",
+            ),
+            (false, Phase::Connect) => (
+                StatusCode::BAD_GATEWAY,
+                "upstream_unreachable",
+                "could not be reached",
+            ),
+            (false, _) => (
+                StatusCode::BAD_GATEWAY,
+                "upstream_error",
+                "broke the connection before it answered",
+            ),
         };
         let message = format!("{who} {what} (phase: {})", self.phase.as_str());
-        let mut response = ApiError::new(status, "upstream_error", message).with_code(code).to_response(dialect);
+        let mut response = ApiError::new(status, "upstream_error", message)
+            .with_code(code)
+            .to_response(dialect);
         response.extensions_mut().insert(self);
         response
     }
@@ -97,7 +119,11 @@ impl Seen {
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the upstream failed in phase \"{}\"", self.phase.as_str())
+        write!(
+            f,
+            "the upstream failed in phase \"{}\"",
+            self.phase.as_str()
+        )
     }
 }
 

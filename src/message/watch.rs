@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sync_wrapper::SyncWrapper;
 use tokio::time::Instant;
 
-use super::{Completion, End, Failure, Media, terminal::TerminalScan};
+use super::{Completion, End, Failure, Media, scan::AnswerScan};
 use crate::wire::sse::FrameError;
 
 type Callback = SyncWrapper<Box<dyn FnOnce(&mut Completion) + Send>>;
@@ -14,17 +14,23 @@ type Callback = SyncWrapper<Box<dyn FnOnce(&mut Completion) + Send>>;
 /// Collects a [`Completion`] and hands it to each callback once: when it is dropped, at the latest.
 pub(super) struct Watch {
     callbacks: Vec<Callback>,
+    scan: AnswerScan,
     end: Option<End>,
     first_byte_at: Option<Instant>,
+    first_token_at: Option<Instant>,
     bytes: u64,
-    /// Only an event stream says by its content whether it is complete.
-    terminal: Option<TerminalScan>,
 }
 
 impl Watch {
     pub(super) fn new(media: Media) -> Self {
-        let terminal = (media == Media::EventStream).then(TerminalScan::default);
-        Self { callbacks: Vec::new(), end: None, first_byte_at: None, bytes: 0, terminal }
+        Self {
+            callbacks: Vec::new(),
+            scan: AnswerScan::new(media),
+            end: None,
+            first_byte_at: None,
+            first_token_at: None,
+            bytes: 0,
+        }
     }
 
     pub(super) fn register(&mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) {
@@ -37,11 +43,13 @@ impl Watch {
     ///
     /// When an event is longer than is ever held.
     pub(super) fn data(&mut self, data: &Bytes) -> Result<(), FrameError> {
-        self.first_byte_at.get_or_insert_with(Instant::now);
+        if !data.is_empty() {
+            self.first_byte_at.get_or_insert_with(Instant::now);
+        }
         self.bytes += data.len() as u64;
-        if let Some(scan) = &mut self.terminal
-            && scan.push(data)?
-        {
+        self.scan.push(data)?;
+        self.note_output();
+        if self.scan.facts().terminal {
             self.decide(End::Complete);
         }
         Ok(())
@@ -49,46 +57,86 @@ impl Watch {
 
     /// Nothing more comes, and nothing went wrong on the way.
     pub(super) fn source_ended(&mut self) {
-        let complete = self.terminal.as_mut().is_none_or(TerminalScan::finish);
-        self.decide(if complete { End::Complete } else { End::Failed(Failure::Truncated) });
+        let whole = self.scan.finish();
+        self.note_output();
+        self.decide(if whole {
+            End::Complete
+        } else {
+            End::Failed(Failure::Truncated)
+        });
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {
         self.decide(End::Failed(failure));
     }
 
-    /// The first decision stands: what happens after an answer's end does not change it.
+    fn note_output(&mut self) {
+        if self.scan.facts().output {
+            self.first_token_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// The first decision stands: what happens after an answer's end does not change it. An error that stands in the answer
+    /// decides before its end.
     fn decide(&mut self, end: End) {
+        let end = if end == End::Complete && self.scan.facts().error.is_some() {
+            End::Failed(Failure::Stated)
+        } else {
+            end
+        };
         self.end.get_or_insert(end);
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        let facts = self.scan.facts();
+        let end = self.end.unwrap_or(if facts.error.is_some() {
+            End::Failed(Failure::Stated)
+        } else {
+            End::Cancelled
+        });
+        let usage = facts.usage.usage();
         let completion = Completion {
-            end: self.end.unwrap_or(End::Cancelled),
+            end,
+            usage,
+            usage_is_final: usage.is_some() && end == End::Complete,
+            finish_reason: facts.usage.finish_reason().map(Box::from),
+            model: facts.usage.model().map(Box::from),
+            service_tier: facts.usage.service_tier().map(Box::from),
+            error: facts.error.as_deref().cloned(),
             first_byte_at: self.first_byte_at,
+            first_token_at: self.first_token_at,
             ended_at: Instant::now(),
             bytes: self.bytes,
         };
-        drop(Settlement { callbacks: std::mem::take(&mut self.callbacks).into_iter(), completion });
+        drop(Settlement {
+            callbacks: std::mem::take(&mut self.callbacks).into_iter(),
+            completion: Some(completion),
+        });
     }
 }
 
 /// Runs its callbacks when dropped, each once, even when one of them panics.
 struct Settlement {
     callbacks: vec::IntoIter<Callback>,
-    completion: Completion,
+    completion: Option<Completion>,
 }
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let Some(callback) = self.callbacks.next() else { return };
-        // A panic in `callback` drops `rest` on its way, which runs the others.
-        let mut rest = Settlement {
-            callbacks: std::mem::take(&mut self.callbacks),
-            completion: self.completion.clone(),
+        let (Some(callback), Some(completion)) = (self.callbacks.next(), self.completion.take())
+        else {
+            return;
         };
-        callback.into_inner()(&mut rest.completion);
+        let callbacks = std::mem::take(&mut self.callbacks);
+        // A panic in `callback` drops `rest` on its way, which runs the others.
+        let mut rest = Self {
+            callbacks,
+            completion: Some(completion),
+        };
+        if let Some(completion) = &mut rest.completion {
+            callback.into_inner()(completion);
+        }
     }
 }

@@ -9,7 +9,10 @@ use crate::{
 };
 
 /// Lets `response` name `asked`, wherever it names the model that served it.
-pub(super) fn restore_name(response: Response<ResponseBody>, asked: &str) -> Response<ResponseBody> {
+pub(super) fn restore_name(
+    response: Response<ResponseBody>,
+    asked: &str,
+) -> Response<ResponseBody> {
     if !response.status().is_success() {
         return response;
     }
@@ -33,8 +36,12 @@ fn rename(text: &[u8], name: &str) -> Option<Bytes> {
         return Some(edit.finish().0);
     }
     for outer in ["response", "message"] {
-        let Some(inner) = members.get(outer) else { continue };
-        let Ok(index) = Index::parse(inner.raw()) else { continue };
+        let Some(inner) = members.get(outer) else {
+            continue;
+        };
+        let Ok(index) = Index::parse(inner.raw()) else {
+            continue;
+        };
         let inner = index.members(inner.raw());
         if names_model(inner) {
             let mut inner_edit = inner.edit();
@@ -47,7 +54,9 @@ fn rename(text: &[u8], name: &str) -> Option<Bytes> {
 }
 
 fn names_model(members: Members<'_>) -> bool {
-    members.get("model").is_some_and(|model| model.as_str().is_some())
+    members
+        .get("model")
+        .is_some_and(|model| model.as_str().is_some())
 }
 
 #[cfg(test)]
@@ -57,15 +66,28 @@ mod tests {
     #[test]
     fn the_name_is_replaced_where_it_stands_and_nothing_else() {
         for (text, renamed) in [
-            (r#"{"id":"x", "model" : "real", "n":1.0}"#, Some(r#"{"id":"x", "model" : "m\"", "n":1.0}"#)),
-            (r#"{"type":"response.created","response":{"model":"real"}}"#, Some(r#"{"type":"response.created","response":{"model":"m\""}}"#)),
-            (r#"{"type":"message_start","message":{"model":"real"}}"#, Some(r#"{"type":"message_start","message":{"model":"m\""}}"#)),
+            (
+                r#"{"id":"x", "model" : "real", "n":1.0}"#,
+                Some(r#"{"id":"x", "model" : "m\"", "n":1.0}"#),
+            ),
+            (
+                r#"{"type":"response.created","response":{"model":"real"}}"#,
+                Some(r#"{"type":"response.created","response":{"model":"m\""}}"#),
+            ),
+            (
+                r#"{"type":"message_start","message":{"model":"real"}}"#,
+                Some(r#"{"type":"message_start","message":{"model":"m\""}}"#),
+            ),
             (r#"{"choices":[{"message":{"content":"\"model\""}}]}"#, None),
             (r#"{"choices":[{"text":"the \"model\": \"real\""}]}"#, None),
             (r#"{"model":null}"#, None),
             (r#"{"model":"cut"#, None),
         ] {
-            assert_eq!(rename(text.as_bytes(), "m\"").as_deref(), renamed.map(str::as_bytes), "{text}");
+            assert_eq!(
+                rename(text.as_bytes(), "m\"").as_deref(),
+                renamed.map(str::as_bytes),
+                "{text}"
+            );
         }
     }
 }

@@ -22,11 +22,17 @@ pin_project! {
 
 impl<F> ModelRewriteFuture<F> {
     pub(super) fn inner(future: F, restore: Option<Box<str>>) -> Self {
-        Self { future: OrRefused::inner(future), restore }
+        Self {
+            future: OrRefused::inner(future),
+            restore,
+        }
     }
 
     pub(super) fn refused(response: Response<ResponseBody>) -> Self {
-        Self { future: OrRefused::refused(response), restore: None }
+        Self {
+            future: OrRefused::refused(response),
+            restore: None,
+        }
     }
 }
 

@@ -60,7 +60,9 @@ impl ModelRewriteLayer {
 
     /// What reads and changes the table while requests flow.
     pub fn handle(&self) -> ModelRewriteHandle {
-        ModelRewriteHandle { shared: Arc::clone(&self.shared) }
+        ModelRewriteHandle {
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -97,7 +99,9 @@ impl ModelRewriteBuilder {
             unknown: self.unknown,
             restore_name: self.restore_name,
         };
-        Ok(ModelRewriteLayer { shared: Arc::new(shared) })
+        Ok(ModelRewriteLayer {
+            shared: Arc::new(shared),
+        })
     }
 }
 

@@ -62,7 +62,9 @@ where
                     _ => Reason::InvalidRequest,
                 };
                 let dialect = Endpoint::of(&request).dialect();
-                ModelRewriteFuture::refused(Rejection::new("model_rewrite", reason).into_response(&error, dialect))
+                ModelRewriteFuture::refused(
+                    Rejection::new("model_rewrite", reason).into_response(&error, dialect),
+                )
             }
         }
     }
@@ -71,17 +73,21 @@ where
 impl Shared {
     /// Puts the right model into `request`; the name that was asked for, where the answer is to show it again.
     fn rewrite(&self, request: &mut Request<RequestBody>) -> Result<Option<Box<str>>, ApiError> {
-        let Some(members) = message::members(request).map_err(ApiError::from)? else { return Ok(None) };
+        let Some(members) = message::members(request).map_err(ApiError::from)? else {
+            return Ok(None);
+        };
         let asked = members.get("model").and_then(Value::as_str);
         let aliases = self.aliases.load();
         let target = match aliases.decide(&self.unknown, asked.as_deref()) {
             Decision::Pass => return Ok(None),
             Decision::Rename(target) => target,
             Decision::NotFound => return Err(not_found(&asked.unwrap_or_default(), &aliases)),
-            Decision::Missing => return Err(missing()),
+            Decision::Missing => return Err(ApiError::missing_model()),
         };
-        let asked = self.restore_name.then(|| asked.map(|asked| Box::from(&*asked))).flatten();
-        let target = target.into_owned();
+        let asked = self
+            .restore_name
+            .then(|| asked.map(|asked| Box::from(&*asked)))
+            .flatten();
         message::edit(request, |edit| {
             edit.set("model", &*target);
         })?;
@@ -92,7 +98,12 @@ impl Shared {
 fn not_found(asked: &str, aliases: &Aliases) -> ApiError {
     const SHOWN: usize = 50;
     let names = aliases.names();
-    let mut known = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut known = names
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > SHOWN {
         known.push_str(", …");
     }
@@ -104,10 +115,4 @@ fn not_found(asked: &str, aliases: &Aliases) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
         .with_param("model")
         .with_code("model_not_found")
-}
-
-fn missing() -> ApiError {
-    ApiError::invalid_request("you must provide a model parameter")
-        .with_param("model")
-        .with_code("missing_required_parameter")
 }

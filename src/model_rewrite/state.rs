@@ -73,9 +73,13 @@ impl Aliases {
         let mut table = Self::default();
         for (name, target) in aliases {
             let (name, target) = (name.as_ref(), target.as_ref());
-            table.insert(name, target).map_err(|error| ConfigError::new(name.to_owned(), error.reason().to_owned()).within("aliases"))?;
+            table.insert(name, target).map_err(|error| {
+                ConfigError::new(name.to_owned(), error.reason().to_owned()).within("aliases")
+            })?;
         }
-        table.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.literal_len()));
+        table
+            .patterns
+            .sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.literal_len()));
         Ok(table)
     }
 
@@ -84,15 +88,24 @@ impl Aliases {
         let to: ModelPattern = target.parse()?;
         let is_new = if pattern.is_exact() {
             if !to.is_exact() {
-                return Err(ConfigError::new("model", "the target has a \"*\" and the name has none"));
+                return Err(ConfigError::new(
+                    "model",
+                    "the target has a \"*\" and the name has none",
+                ));
             }
-            self.exact.insert(name.to_owned(), target.to_owned()).is_none()
+            self.exact
+                .insert(name.to_owned(), target.to_owned())
+                .is_none()
         } else {
             let is_new = self.patterns.iter().all(|(other, _)| *other != pattern);
             self.patterns.push((pattern, to));
             is_new
         };
-        if is_new { Ok(()) } else { Err(ConfigError::new("model", "is there twice")) }
+        if is_new {
+            Ok(())
+        } else {
+            Err(ConfigError::new("model", "is there twice"))
+        }
     }
 
     /// The model that `name` stands for; `None` where the table does not name it.
@@ -100,7 +113,9 @@ impl Aliases {
         if let Some(target) = self.exact.get(name) {
             return Some(Cow::Borrowed(target));
         }
-        self.patterns.iter().find_map(|(pattern, target)| Some(target.fill(pattern.capture(name)?)))
+        self.patterns
+            .iter()
+            .find_map(|(pattern, target)| Some(target.fill(pattern.capture(name)?)))
     }
 
     /// The names and patterns of the table, sorted.
@@ -142,11 +157,26 @@ mod tests {
     #[test]
     fn the_longest_literal_prefix_wins_whatever_the_order() {
         for aliases in [
-            [("*", "any"), ("gpt-*", "gpt"), ("gpt-4*", "four"), ("gpt-4", "exact")],
-            [("gpt-4", "exact"), ("gpt-4*", "four"), ("gpt-*", "gpt"), ("*", "any")],
+            [
+                ("*", "any"),
+                ("gpt-*", "gpt"),
+                ("gpt-4*", "four"),
+                ("gpt-4", "exact"),
+            ],
+            [
+                ("gpt-4", "exact"),
+                ("gpt-4*", "four"),
+                ("gpt-*", "gpt"),
+                ("*", "any"),
+            ],
         ] {
             let table = Aliases::new(aliases).unwrap();
-            for (asked, target) in [("gpt-4", "exact"), ("gpt-4o", "four"), ("gpt-5", "gpt"), ("o3", "any")] {
+            for (asked, target) in [
+                ("gpt-4", "exact"),
+                ("gpt-4o", "four"),
+                ("gpt-5", "gpt"),
+                ("o3", "any"),
+            ] {
                 assert_eq!(table.resolve(asked).as_deref(), Some(target), "{asked}");
             }
         }
@@ -155,9 +185,18 @@ mod tests {
     #[test]
     fn a_table_that_cannot_work_is_refused() {
         for (aliases, error) in [
-            (vec![("", "x")], "aliases.: \"\" is empty or has white space around it"),
-            (vec![("a", "b*")], "aliases.a: the target has a \"*\" and the name has none"),
-            (vec![("a*b*", "c")], "aliases.a*b*: \"a*b*\" has more than one \"*\""),
+            (
+                vec![("", "x")],
+                "aliases.: \"\" is empty or has white space around it",
+            ),
+            (
+                vec![("a", "b*")],
+                "aliases.a: the target has a \"*\" and the name has none",
+            ),
+            (
+                vec![("a*b*", "c")],
+                "aliases.a*b*: \"a*b*\" has more than one \"*\"",
+            ),
             (vec![("a*", "b"), ("a*", "c")], "aliases.a*: is there twice"),
         ] {
             assert_eq!(Aliases::new(aliases).unwrap_err().to_string(), error);
@@ -179,7 +218,11 @@ mod tests {
             (&Unknown::Reject, Some("b"), Decision::NotFound),
             (&Unknown::Reject, None, Decision::Missing),
         ] {
-            assert_eq!(table.decide(unknown, asked), decision, "{unknown:?} {asked:?}");
+            assert_eq!(
+                table.decide(unknown, asked),
+                decision,
+                "{unknown:?} {asked:?}"
+            );
         }
     }
 

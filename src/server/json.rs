@@ -11,6 +11,9 @@ pub(super) fn respond(status: StatusCode, value: &impl Serialize) -> Response<Re
     let text = serde_json::to_string(value).unwrap_or_default();
     let mut response = Response::new(ResponseBody::from(text).with_media(Media::Json));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }

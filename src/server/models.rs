@@ -100,7 +100,11 @@ impl Model {
         self.max_output_tokens = info.max_output_tokens;
         self.capabilities = info.capabilities;
         self.endpoints.clone_from(&info.endpoints);
-        self.prices = info.prices.as_ref().map(|prices| prices.base).unwrap_or_default();
+        self.prices = info
+            .prices
+            .as_ref()
+            .map(|prices| prices.base)
+            .unwrap_or_default();
         self
     }
 }
@@ -108,7 +112,9 @@ impl Model {
 impl Models {
     /// This list.
     pub fn new(models: impl IntoIterator<Item = Model>) -> Self {
-        Self { list: Arc::new(ArcSwap::from_pointee(models.into_iter().collect())) }
+        Self {
+            list: Arc::new(ArcSwap::from_pointee(models.into_iter().collect())),
+        }
     }
 
     /// Replaces the list: requests from now on see the new one whole.
@@ -119,15 +125,28 @@ impl Models {
     fn answer<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
         if *request.method() != Method::GET && *request.method() != Method::HEAD {
             let message = "models can only be read: use GET";
-            return ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message)
-                .to_response(Dialect::OpenAi);
+            return ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "invalid_request_error",
+                message,
+            )
+            .to_response(Dialect::OpenAi);
         }
         let models = self.list.load();
         let path = request.uri().path().trim_end_matches('/');
         // Behind a router that strips prefixes the whole path may be the id.
-        let id = path.split_once("/models").map_or(path, |(_, id)| id).trim_start_matches('/');
+        let id = path
+            .split_once("/models")
+            .map_or(path, |(_, id)| id)
+            .trim_start_matches('/');
         if id.is_empty() {
-            return respond(StatusCode::OK, &List { object: Object::List, data: &models });
+            return respond(
+                StatusCode::OK,
+                &List {
+                    object: Object::List,
+                    data: &models,
+                },
+            );
         }
         let id = percent_decode(id);
         match models.iter().find(|model| model.id == id) {
@@ -149,7 +168,9 @@ fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
-        let escaped = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let escaped = after
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         match escaped {
             Some(byte) if *first == b'%' => {
                 bytes.push(byte);
@@ -187,21 +208,47 @@ mod tests {
     use crate::message::catalog::{Price, Prices};
 
     async fn get(models: &Models, method: Method, path: &str) -> (StatusCode, String) {
-        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(())
+            .unwrap();
         let response = models.clone().oneshot(request).await.unwrap();
         let status = response.status();
-        (status, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+        (
+            status,
+            String::from_utf8(
+                response
+                    .into_body()
+                    .collect()
+                    .await
+                    .unwrap()
+                    .to_bytes()
+                    .to_vec(),
+            )
+            .unwrap(),
+        )
     }
 
     #[tokio::test]
     async fn the_list_and_each_of_its_models_are_openais() {
         let models = Models::new([Model::new("a", "x"), Model::new("org/b", "y")]);
         let list = r#"{"object":"list","data":[{"id":"a","object":"model","created":0,"owned_by":"x"},{"id":"org/b","object":"model","created":0,"owned_by":"y"}]}"#;
-        assert_eq!(get(&models, Method::GET, "/v1/models").await, (StatusCode::OK, list.to_owned()));
-        assert_eq!(get(&models, Method::GET, "/v1/models/").await.0, StatusCode::OK);
+        assert_eq!(
+            get(&models, Method::GET, "/v1/models").await,
+            (StatusCode::OK, list.to_owned())
+        );
+        assert_eq!(
+            get(&models, Method::GET, "/v1/models/").await.0,
+            StatusCode::OK
+        );
         let b = r#"{"id":"org/b","object":"model","created":0,"owned_by":"y"}"#;
         for path in ["/v1/models/org/b", "/v1/models/org%2Fb", "/org/b"] {
-            assert_eq!(get(&models, Method::GET, path).await, (StatusCode::OK, b.to_owned()), "{path}");
+            assert_eq!(
+                get(&models, Method::GET, path).await,
+                (StatusCode::OK, b.to_owned()),
+                "{path}"
+            );
         }
     }
 
@@ -219,7 +266,10 @@ mod tests {
         let model = Model::new("fast", "relay").with_info(&info);
         let json = r#"{"id":"fast","object":"model","created":0,"owned_by":"relay","context_window":128000,"capabilities":{"tools":true},"endpoints":["chat_completions"],"prices":{"input":"0.1","output":"0.42","per_request":"0.005"}}"#;
         let models = Models::new([model.clone()]);
-        assert_eq!(get(&models, Method::GET, "/v1/models/fast").await, (StatusCode::OK, json.to_owned()));
+        assert_eq!(
+            get(&models, Method::GET, "/v1/models/fast").await,
+            (StatusCode::OK, json.to_owned())
+        );
         assert_eq!(serde_json::from_str::<Model>(json).unwrap(), model);
     }
 
@@ -228,7 +278,12 @@ mod tests {
         let (status, body) = get(&Models::default(), Method::GET, "/v1/models/gpt-9").await;
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert!(body.contains(r#""code":"model_not_found""#), "{body}");
-        assert_eq!(get(&Models::default(), Method::DELETE, "/v1/models/x").await.0, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(
+            get(&Models::default(), Method::DELETE, "/v1/models/x")
+                .await
+                .0,
+            StatusCode::METHOD_NOT_ALLOWED
+        );
     }
 
     #[tokio::test]
@@ -236,6 +291,9 @@ mod tests {
         let models = Models::default();
         let clone = models.clone();
         models.set([Model::new("new", "x")]);
-        assert_eq!(get(&clone, Method::GET, "/v1/models/new").await.0, StatusCode::OK);
+        assert_eq!(
+            get(&clone, Method::GET, "/v1/models/new").await.0,
+            StatusCode::OK
+        );
     }
 }

@@ -13,7 +13,10 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::service::Attempt;
-use crate::message::{BoxError, RequestBody, ResponseBody, TransportError};
+use crate::{
+    client::credential::KeyFuture,
+    message::{BoxError, RequestBody, ResponseBody, TransportError},
+};
 
 pin_project! {
     /// The future of [`Upstream`](super::Upstream).
@@ -23,22 +26,24 @@ pin_project! {
     {
         #[pin]
         state: State<S, S::Future>,
-        attempt: Option<Attempt>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
     enum State<S, F> {
-        Refused { response: Option<Response<ResponseBody>> },
-        Find {
-            find: Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>,
-            inner: Option<S>,
-            request: Option<Request<RequestBody>>,
-        },
-        Ready { inner: S, request: Option<Request<RequestBody>> },
-        Call { #[pin] future: F },
+        Refused { response: Option<Box<Response<ResponseBody>>> },
+        Find { find: KeyFuture, late: Option<Box<Late<S>>> },
+        Ready { late: Option<Box<Late<S>>> },
+        Call { #[pin] future: F, attempt: Attempt },
     }
+}
+
+/// What waits for its credential. Boxed: it is large, and the usual credential is there at once.
+struct Late<S> {
+    inner: S,
+    request: Request<RequestBody>,
+    attempt: Attempt,
 }
 
 impl<S> UpstreamFuture<S>
@@ -46,21 +51,35 @@ where
     S: Service<Request<RequestBody>>,
 {
     pub(super) fn refused(response: Response<ResponseBody>) -> Self {
-        Self { state: State::Refused { response: Some(response) }, attempt: None }
+        Self {
+            state: State::Refused {
+                response: Some(Box::new(response)),
+            },
+        }
     }
 
     pub(super) fn find(
         inner: S,
         attempt: Attempt,
-        find: Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>,
+        find: KeyFuture,
         request: Request<RequestBody>,
     ) -> Self {
-        let state = State::Find { find, inner: Some(inner), request: Some(request) };
-        Self { state, attempt: Some(attempt) }
+        Self {
+            state: State::Find {
+                find,
+                late: Some(Box::new(Late {
+                    inner,
+                    request,
+                    attempt,
+                })),
+            },
+        }
     }
 
-    pub(super) fn send(inner: S, attempt: Attempt, request: Request<RequestBody>) -> Self {
-        Self { state: State::Ready { inner, request: Some(request) }, attempt: Some(attempt) }
+    pub(super) fn call(future: S::Future, attempt: Attempt) -> Self {
+        Self {
+            state: State::Call { future, attempt },
+        }
     }
 }
 
@@ -75,43 +94,57 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // Taken at the end only: a future that has answered is never polled again.
-        let Some(attempt) = this.attempt.as_ref() else {
-            let StateProjection::Refused { response } = this.state.project() else { return Poll::Pending };
-            return response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
-        };
-        let answer = loop {
+        loop {
+            // A future that has answered is never polled again: what was taken then is not missed.
             match this.state.as_mut().project() {
-                StateProjection::Refused { .. } => return Poll::Pending,
-                StateProjection::Find { find, inner, request } => {
+                StateProjection::Refused { response } => {
+                    return response
+                        .take()
+                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)));
+                }
+                StateProjection::Find { find, late } => {
                     let found = ready!(find.as_mut().poll(cx));
-                    let (Some(inner), Some(mut request)) = (inner.take(), request.take()) else {
+                    let Some(mut late) = late.take() else {
                         return Poll::Pending;
                     };
-                    if let Err(response) = attempt.authenticate(&mut request, None, Some(found)) {
+                    if let Err(response) =
+                        late.attempt
+                            .authenticate(&mut late.request, None, Some(found))
+                    {
                         return Poll::Ready(Ok(*response));
                     }
-                    this.state.set(State::Ready { inner, request: Some(request) });
+                    this.state.set(State::Ready { late: Some(late) });
                 }
-                StateProjection::Ready { inner, request } => match ready!(inner.poll_ready(cx)) {
-                    Err(error) => break Err(TransportError::new(error)),
-                    Ok(()) => {
-                        let Some(request) = request.take() else { return Poll::Pending };
-                        let future = inner.call(request);
-                        this.state.set(State::Call { future });
+                StateProjection::Ready { late: waiting } => {
+                    let Some(late) = waiting else {
+                        return Poll::Pending;
+                    };
+                    let ready = ready!(late.inner.poll_ready(cx));
+                    let Some(late) = waiting.take() else {
+                        return Poll::Pending;
+                    };
+                    let Late {
+                        mut inner,
+                        request,
+                        attempt,
+                    } = *late;
+                    if let Err(error) = ready {
+                        return Poll::Ready(Ok(
+                            attempt.finish(attempt.unreachable(TransportError::new(error)))
+                        ));
                     }
-                },
-                StateProjection::Call { future } => {
-                    break ready!(future.poll(cx)).map_err(TransportError::new);
+                    let future = inner.call(request);
+                    this.state.set(State::Call { future, attempt });
+                }
+                StateProjection::Call { future, attempt } => {
+                    let response = match ready!(future.poll(cx)) {
+                        Ok(response) => ResponseBody::wrap(response),
+                        Err(error) => attempt.unreachable(TransportError::new(error)),
+                    };
+                    return Poll::Ready(Ok(attempt.finish(response)));
                 }
             }
-        };
-        let response = match answer {
-            Ok(response) => ResponseBody::wrap(response),
-            Err(error) => error.into_response(&format!("the upstream \"{}\"", attempt.upstream()), attempt.dialect()),
-        };
-        let Some(attempt) = this.attempt.take() else { return Poll::Pending };
-        Poll::Ready(Ok(attempt.finish(response)))
+        }
     }
 }
 
@@ -120,6 +153,6 @@ where
     S: Service<Request<RequestBody>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UpstreamFuture").field("attempt", &self.attempt).finish_non_exhaustive()
+        f.debug_struct("UpstreamFuture").finish_non_exhaustive()
     }
 }

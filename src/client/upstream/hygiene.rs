@@ -3,98 +3,123 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 /// Headers that speak of one connection only (RFC 9110, section 7.6.1), besides those that `connection` names.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// What the caller said to the relay, not to the upstream: who they are, where they come from, and what the client
 /// states anew about the request that it sends.
-const CALLERS: [HeaderName; 16] = [
-    header::HOST,
-    header::EXPECT,
-    header::CONTENT_LENGTH,
-    header::AUTHORIZATION,
-    header::COOKIE,
-    header::ORIGIN,
-    header::REFERER,
-    header::FORWARDED,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("http2-settings"),
-];
+fn is_callers(name: &str) -> bool {
+    matches!(
+        name,
+        "host"
+            | "expect"
+            | "content-length"
+            | "authorization"
+            | "cookie"
+            | "origin"
+            | "referer"
+            | "forwarded"
+            | "x-api-key"
+            | "api-key"
+            | "x-goog-api-key"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "x-real-ip"
+            | "http2-settings"
+    )
+}
 
 /// Which account of the provider to use: it belongs to the key.
-const CALLERS_ACCOUNT: [HeaderName; 2] =
-    [HeaderName::from_static("openai-organization"), HeaderName::from_static("openai-project")];
+fn is_account(name: &str) -> bool {
+    matches!(
+        name,
+        "openai-organization" | "openai-project" | "anthropic-organization-id"
+    )
+}
 
-/// What the upstream said to the relay, not to the caller: hops, cookies, its own host's policies, the relay's account.
-const UPSTREAMS: [HeaderName; 6] = [
-    header::SET_COOKIE,
-    header::ALT_SVC,
-    header::STRICT_TRANSPORT_SECURITY,
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
-    HeaderName::from_static("anthropic-organization-id"),
-];
+/// What the upstream said to the relay, not to the caller: cookies, and its own host's policies.
+fn is_upstreams(name: &str) -> bool {
+    matches!(name, "set-cookie" | "alt-svc" | "strict-transport-security")
+}
 
 /// Whether the request asks to speak another protocol on its connection.
+///
+/// An offer of HTTP/2 (`h2c`), which some clients make with every request in clear text, does not ask for it: it may be
+/// ignored (RFC 7540, section 3.2).
 pub(super) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
+    let is = |expected: &'static str| move |token: &str| token.eq_ignore_ascii_case(expected);
     *method == Method::CONNECT
-        || (headers.contains_key(header::UPGRADE)
-            && headers.get_all(header::CONNECTION).iter().any(|value| {
-                let value = value.to_str().unwrap_or_default();
-                value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-            }))
+        || (tokens(headers, &header::CONNECTION).any(is("upgrade"))
+            && tokens(headers, &header::UPGRADE).any(|protocol| !is("h2c")(protocol)))
+}
+
+/// The members of a list that may be spread over several headers of one name.
+fn tokens<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let values = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
 }
 
 /// Removes what must not reach the upstream.
 pub(super) fn clean_request(headers: &mut HeaderMap, is_callers_key: bool) {
-    remove_hop_by_hop(headers);
-    remove_all(headers, &CALLERS);
-    if !is_callers_key {
-        remove_all(headers, &CALLERS_ACCOUNT);
-    }
+    remove(headers, |name| {
+        is_callers(name) || (!is_callers_key && is_account(name))
+    });
     // Layers read answers; none of them decompresses.
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
 }
 
 /// Removes what must not reach the caller.
 pub(super) fn clean_response(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    remove_all(headers, &UPSTREAMS);
+    remove(headers, |name| is_upstreams(name) || is_account(name));
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            // Naming a header here is how a caller could have a needed one removed.
-            .filter(|name| *name != header::CONTENT_TYPE)
-            .collect();
-        remove_all(headers, &named);
+/// Removes what speaks of one hop only, and what `also` names.
+///
+/// Looks at the few headers that are there, rather than for the many that might be.
+fn remove(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
+    let mut unwanted: Vec<HeaderName> = Vec::new();
+    for name in headers.keys() {
+        if is_hop_by_hop(name.as_str()) || also(name.as_str()) {
+            unwanted.push(name.clone());
+        }
     }
-    remove_all(headers, &HOP_BY_HOP);
-}
-
-fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
-    for name in names {
+    if unwanted.contains(&header::CONNECTION) {
+        unwanted.extend(named_by_connection(headers));
+    }
+    for name in unwanted {
         headers.remove(name);
     }
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    tokens(headers, &header::CONNECTION)
+        .filter_map(|name| name.parse().ok())
+        // Naming a header here is how a caller could have a needed one removed.
+        .filter(|name| *name != header::CONTENT_TYPE)
+        .collect()
 }

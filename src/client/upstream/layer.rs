@@ -82,15 +82,24 @@ impl UpstreamBuilder {
     ///
     /// # Errors
     ///
-    /// When the name is empty or there is no usable address.
+    /// When the name is empty, there is no usable address, or the credential's style cannot stand in a header.
     pub fn build(self) -> Result<UpstreamLayer, ConfigError> {
         if self.name.is_empty() {
             return Err(ConfigError::new("name", "must not be empty"));
         }
-        let location = self.location.ok_or(ConfigError::new("base_url", "is missing"))??;
-        let shared =
-            Shared { name: self.name, location, credential: self.credential, headers: self.headers };
-        Ok(UpstreamLayer { shared: Arc::new(shared) })
+        self.credential.check()?;
+        let location = self
+            .location
+            .ok_or(ConfigError::new("base_url", "is missing"))??;
+        let shared = Shared {
+            name: self.name,
+            location,
+            credential: self.credential,
+            headers: self.headers,
+        };
+        Ok(UpstreamLayer {
+            shared: Arc::new(shared),
+        })
     }
 }
 

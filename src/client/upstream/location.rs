@@ -1,6 +1,6 @@
 use http::{
     Request, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{self, Authority, PathAndQuery, Scheme},
 };
 
 use crate::message::{ApiError, ConfigError, RequestBody};
@@ -38,14 +38,24 @@ impl Location {
     /// A base URL such as `https://api.openai.com/v1`, as providers give it to OpenAI's client.
     pub(super) fn base(url: &str) -> Result<Self, ConfigError> {
         let fail = |reason: String| ConfigError::new("base_url", reason);
-        let uri: Uri = url.trim().parse().map_err(|error| fail(format!("{error}")))?;
+        let uri: Uri = url
+            .trim()
+            .parse()
+            .map_err(|error| fail(format!("{error}")))?;
         let (scheme, authority) = origin(&uri).map_err(fail)?;
         if uri.query().is_some() {
             return Err(fail("a query belongs into a template".to_owned()));
         }
         let prefix = uri.path().trim_end_matches('/').to_owned();
         let has_version = prefix.split('/').any(is_version);
-        Ok(Self { scheme, authority, path: PathRule::Prefix { prefix, has_version } })
+        Ok(Self {
+            scheme,
+            authority,
+            path: PathRule::Prefix {
+                prefix,
+                has_version,
+            },
+        })
     }
 
     /// A template such as `https://me.openai.azure.com/openai/deployments/{model}/{path}?api-version=2024-10-21`.
@@ -54,7 +64,9 @@ impl Location {
         let template = template.trim();
         let start = template.find("://").map(|at| at + 3).unwrap_or_default();
         let rest = template.get(start..).unwrap_or_default();
-        let path_at = rest.find(['/', '?']).map_or(template.len(), |at| start + at);
+        let path_at = rest
+            .find(['/', '?'])
+            .map_or(template.len(), |at| start + at);
         let (root, path) = template.split_at(path_at);
         if root.contains('{') {
             return Err(fail("a placeholder may not choose the host".to_owned()));
@@ -67,25 +79,48 @@ impl Location {
             Piece::Text(text) => text.as_str(),
             Piece::Model | Piece::Path => "x",
         });
-        sample.collect::<String>().parse::<PathAndQuery>().map_err(|error| fail(format!("{error}")))?;
-        Ok(Self { scheme, authority, path: PathRule::Template(pieces) })
+        sample
+            .collect::<String>()
+            .parse::<PathAndQuery>()
+            .map_err(|error| fail(format!("{error}")))?;
+        Ok(Self {
+            scheme,
+            authority,
+            path: PathRule::Template(pieces),
+        })
     }
 
     /// The upstream's URI for `request`.
     pub(super) fn uri(&self, request: &Request<RequestBody>) -> Result<Uri, ApiError> {
         let path = request.uri().path();
         if has_dot_segment(path) {
-            return Err(ApiError::invalid_request("the path has a \".\" or \"..\" segment").with_code("invalid_path"));
+            return Err(
+                ApiError::invalid_request("the path has a \".\" or \"..\" segment")
+                    .with_code("invalid_path"),
+            );
         }
-        let query = request.uri().query().map(without_keys).filter(|query| !query.is_empty());
+        let query = request
+            .uri()
+            .query()
+            .map(without_keys)
+            .filter(|query| !query.is_empty());
         let path_and_query = match &self.path {
-            PathRule::Prefix { prefix, has_version } => {
-                let path = if *has_version { without_version(path) } else { path };
+            PathRule::Prefix {
+                prefix,
+                has_version,
+            } => {
+                let path = if *has_version {
+                    without_version(path)
+                } else {
+                    path
+                };
                 let unchanged = prefix.is_empty() && query.as_deref() == request.uri().query();
                 match (unchanged, request.uri().path_and_query(), query) {
                     (true, Some(same), _) => Ok(same.clone()),
                     (_, _, None) => PathAndQuery::try_from([prefix, path].concat()),
-                    (_, _, Some(query)) => PathAndQuery::try_from([prefix, path, "?", &query].concat()),
+                    (_, _, Some(query)) => {
+                        PathAndQuery::try_from([prefix, path, "?", &query].concat())
+                    }
                 }
             }
             PathRule::Template(pieces) => {
@@ -97,21 +132,21 @@ impl Location {
                 PathAndQuery::try_from(text)
             }
         };
-        path_and_query
-            .and_then(|path_and_query| {
-                Uri::builder()
-                    .scheme(self.scheme.clone())
-                    .authority(self.authority.clone())
-                    .path_and_query(path_and_query)
-                    .build()
-                    .or_else(|_| Ok(Uri::default()))
-            })
-            .map_err(|_| ApiError::invalid_request("the path cannot be sent to the upstream").with_code("invalid_path"))
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = path_and_query.ok();
+        Uri::from_parts(parts).map_err(|_| {
+            ApiError::invalid_request("the path cannot be sent to the upstream")
+                .with_code("invalid_path")
+        })
     }
 }
 
 fn origin(uri: &Uri) -> Result<(Scheme, Authority), String> {
-    let scheme = uri.scheme().filter(|scheme| **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS);
+    let scheme = uri
+        .scheme()
+        .filter(|scheme| **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS);
     let (Some(scheme), Some(authority)) = (scheme, uri.authority()) else {
         return Err("must begin with http:// or https:// and a host".to_owned());
     };
@@ -131,7 +166,11 @@ fn pieces(mut text: &str) -> Result<Vec<Piece>, String> {
         pieces.push(match name {
             "model" => Piece::Model,
             "path" => Piece::Path,
-            _ => return Err(format!("unknown placeholder {{{name}}}: there are {{model}} and {{path}}")),
+            _ => {
+                return Err(format!(
+                    "unknown placeholder {{{name}}}: there are {{model}} and {{path}}"
+                ));
+            }
         });
         text = rest;
     }
@@ -148,11 +187,7 @@ fn fill(pieces: &[Piece], path: &str, body: &RequestBody) -> Result<String, ApiE
             Piece::Text(part) => text.push_str(part),
             Piece::Path => text.push_str(without_version(path).trim_start_matches('/')),
             Piece::Model => {
-                let model = body.model().ok_or_else(|| {
-                    ApiError::invalid_request("you must provide a model: this upstream's address is made of it")
-                        .with_param("model")
-                        .with_code("missing_required_parameter")
-                })?;
+                let model = body.model().ok_or_else(ApiError::missing_model)?;
                 percent_encode(&model, &mut text);
             }
         }
@@ -162,24 +197,37 @@ fn fill(pieces: &[Piece], path: &str, body: &RequestBody) -> Result<String, ApiE
 
 /// Everything but RFC 3986's unreserved characters, so that a model's name stays one path segment.
 fn percent_encode(text: &str, to: &mut String) {
-    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    const HEX: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || (byte == b'.' && text != "." && text != "..") {
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'~')
+            || (byte == b'.' && text != "." && text != "..")
+        {
             to.push(char::from(byte));
         } else {
             to.push('%');
-            to.extend([byte >> 4, byte & 0xf].iter().filter_map(|nibble| HEX.get(usize::from(*nibble))));
+            to.extend(
+                [byte >> 4, byte & 0xf]
+                    .iter()
+                    .filter_map(|nibble| HEX.get(usize::from(*nibble))),
+            );
         }
     }
 }
 
 fn is_version(segment: &str) -> bool {
-    segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+    segment
+        .strip_prefix('v')
+        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// `/chat/completions` of `/v1/chat/completions`.
 fn without_version(path: &str) -> &str {
-    let Some(inner) = path.strip_prefix('/') else { return path };
+    let Some(inner) = path.strip_prefix('/') else {
+        return path;
+    };
     match inner.find('/') {
         Some(end) if inner.get(..end).is_some_and(is_version) => inner.get(end..).unwrap_or(path),
         _ => path,
@@ -188,11 +236,16 @@ fn without_version(path: &str) -> &str {
 
 /// A base URL's prefix must hold: an upstream might resolve what looks like a way out of it.
 fn has_dot_segment(path: &str) -> bool {
+    if memchr::memchr2(b'.', b'%', path.as_bytes()).is_none() {
+        return false;
+    }
     path.split('/').any(|segment| {
         let mut rest = segment;
         let mut dots = 0;
-        while let Some(after) =
-            rest.strip_prefix('.').or_else(|| rest.strip_prefix("%2e")).or_else(|| rest.strip_prefix("%2E"))
+        while let Some(after) = rest
+            .strip_prefix('.')
+            .or_else(|| rest.strip_prefix("%2e"))
+            .or_else(|| rest.strip_prefix("%2E"))
         {
             dots += 1;
             rest = after;
@@ -206,7 +259,12 @@ fn without_keys(query: &str) -> std::borrow::Cow<'_, str> {
     const KEYS: [&str; 4] = ["key", "api_key", "api-key", "access_token"];
     let is_key = |pair: &&str| KEYS.contains(&pair.split('=').next().unwrap_or_default());
     if query.split('&').any(|pair| is_key(&pair)) {
-        query.split('&').filter(|pair| !is_key(pair)).collect::<Vec<_>>().join("&").into()
+        query
+            .split('&')
+            .filter(|pair| !is_key(pair))
+            .collect::<Vec<_>>()
+            .join("&")
+            .into()
     } else {
         query.into()
     }
@@ -224,77 +282,154 @@ mod tests {
     #[test]
     fn a_base_url_is_what_providers_document() {
         for (base, expected) in [
-            ("https://api.openai.com", "https://api.openai.com/v1/chat/completions"),
-            ("https://api.openai.com/v1", "https://api.openai.com/v1/chat/completions"),
-            ("https://api.openai.com/v1/", "https://api.openai.com/v1/chat/completions"),
-            ("https://api.groq.com/openai", "https://api.groq.com/openai/v1/chat/completions"),
-            ("https://api.groq.com/openai/v1", "https://api.groq.com/openai/v1/chat/completions"),
-            ("https://g.com/v1beta/openai/", "https://g.com/v1beta/openai/chat/completions"),
-            ("https://open.bigmodel.cn/api/paas/v4", "https://open.bigmodel.cn/api/paas/v4/chat/completions"),
-            ("http://127.0.0.1:11434", "http://127.0.0.1:11434/v1/chat/completions"),
+            (
+                "https://api.openai.com",
+                "https://api.openai.com/v1/chat/completions",
+            ),
+            (
+                "https://api.openai.com/v1",
+                "https://api.openai.com/v1/chat/completions",
+            ),
+            (
+                "https://api.openai.com/v1/",
+                "https://api.openai.com/v1/chat/completions",
+            ),
+            (
+                "https://api.groq.com/openai",
+                "https://api.groq.com/openai/v1/chat/completions",
+            ),
+            (
+                "https://api.groq.com/openai/v1",
+                "https://api.groq.com/openai/v1/chat/completions",
+            ),
+            (
+                "https://g.com/v1beta/openai/",
+                "https://g.com/v1beta/openai/chat/completions",
+            ),
+            (
+                "https://open.bigmodel.cn/api/paas/v4",
+                "https://open.bigmodel.cn/api/paas/v4/chat/completions",
+            ),
+            (
+                "http://127.0.0.1:11434",
+                "http://127.0.0.1:11434/v1/chat/completions",
+            ),
         ] {
-            assert_eq!(uri(&Location::base(base).unwrap(), "/v1/chat/completions", "{}"), expected);
+            assert_eq!(
+                uri(&Location::base(base).unwrap(), "/v1/chat/completions", "{}"),
+                expected
+            );
         }
     }
 
     #[test]
     fn a_template_takes_the_model_and_the_rest_of_the_path() {
-        let azure = Location::template("https://me.openai.azure.com/openai/deployments/{model}/{path}?api-version=1").unwrap();
+        let azure = Location::template(
+            "https://me.openai.azure.com/openai/deployments/{model}/{path}?api-version=1",
+        )
+        .unwrap();
         assert_eq!(
-            uri(&azure, "/v1/chat/completions?x=1", r#"{"model":"my gpt/4.1"}"#),
+            uri(
+                &azure,
+                "/v1/chat/completions?x=1",
+                r#"{"model":"my gpt/4.1"}"#
+            ),
             "https://me.openai.azure.com/openai/deployments/my%20gpt%2F4.1/chat/completions?api-version=1&x=1",
         );
         let perplexity = Location::template("https://api.perplexity.ai/{path}").unwrap();
-        assert_eq!(uri(&perplexity, "/v1/chat/completions", "{}"), "https://api.perplexity.ai/chat/completions");
+        assert_eq!(
+            uri(&perplexity, "/v1/chat/completions", "{}"),
+            "https://api.perplexity.ai/chat/completions"
+        );
     }
 
     #[test]
     fn a_template_without_its_model_is_the_callers_error() {
         let azure = Location::template("https://me.azure.com/{model}/{path}").unwrap();
-        let request = Request::post("/v1/embeddings").body(RequestBody::json("{}")).unwrap();
+        let request = Request::post("/v1/embeddings")
+            .body(RequestBody::json("{}"))
+            .unwrap();
         assert_eq!(azure.uri(&request).unwrap_err().param(), Some("model"));
     }
 
     #[test]
     fn the_caller_cannot_leave_the_prefix_nor_choose_the_host() {
         let base = Location::base("https://api.com/tenant").unwrap();
-        for path in ["/../admin", "/v1/../../admin", "/v1/%2e%2E/x", "/./x", "/v1/.."] {
+        for path in [
+            "/../admin",
+            "/v1/../../admin",
+            "/v1/%2e%2E/x",
+            "/./x",
+            "/v1/..",
+        ] {
             let request = Request::post(path).body(RequestBody::empty()).unwrap();
-            assert_eq!(base.uri(&request).unwrap_err().code(), Some("invalid_path"), "{path}");
+            assert_eq!(
+                base.uri(&request).unwrap_err().code(),
+                Some("invalid_path"),
+                "{path}"
+            );
         }
-        assert_eq!(uri(&base, "http://evil.com/v1/x", "{}"), "https://api.com/tenant/v1/x");
-        assert_eq!(uri(&base, "/v1/files/..hidden", "{}"), "https://api.com/tenant/v1/files/..hidden");
+        assert_eq!(
+            uri(&base, "http://evil.com/v1/x", "{}"),
+            "https://api.com/tenant/v1/x"
+        );
+        assert_eq!(
+            uri(&base, "/v1/files/..hidden", "{}"),
+            "https://api.com/tenant/v1/files/..hidden"
+        );
     }
 
     #[test]
     fn a_model_name_cannot_climb_either() {
         let location = Location::template("https://me.com/a/{model}/{path}").unwrap();
-        assert_eq!(uri(&location, "/v1/chat/completions", r#"{"model":".."}"#), "https://me.com/a/%2E%2E/chat/completions");
+        assert_eq!(
+            uri(&location, "/v1/chat/completions", r#"{"model":".."}"#),
+            "https://me.com/a/%2E%2E/chat/completions"
+        );
     }
 
     #[test]
     fn keys_in_the_query_stay_here() {
         let base = Location::base("https://api.com").unwrap();
-        assert_eq!(uri(&base, "/v1/x?key=secret&a=1&api_key=s", "{}"), "https://api.com/v1/x?a=1");
+        assert_eq!(
+            uri(&base, "/v1/x?key=secret&a=1&api_key=s", "{}"),
+            "https://api.com/v1/x?a=1"
+        );
         assert_eq!(uri(&base, "/v1/x?key=secret", "{}"), "https://api.com/v1/x");
     }
 
     #[test]
     fn what_cannot_work_is_said_at_once() {
         for (url, reason) in [
-            ("api.openai.com", "must begin with http:// or https:// and a host"),
-            ("ftp://x.com", "must begin with http:// or https:// and a host"),
+            (
+                "api.openai.com",
+                "must begin with http:// or https:// and a host",
+            ),
+            (
+                "ftp://x.com",
+                "must begin with http:// or https:// and a host",
+            ),
             ("https://u:p@x.com", "must not hold a user name or password"),
             ("https://x.com/?a=1", "a query belongs into a template"),
         ] {
             assert_eq!(Location::base(url).unwrap_err().reason(), reason, "{url}");
         }
         for (template, reason) in [
-            ("https://{model}.com/", "a placeholder may not choose the host"),
-            ("https://x.com/{region}", "unknown placeholder {region}: there are {model} and {path}"),
+            (
+                "https://{model}.com/",
+                "a placeholder may not choose the host",
+            ),
+            (
+                "https://x.com/{region}",
+                "unknown placeholder {region}: there are {model} and {path}",
+            ),
             ("https://x.com/{model", "a \"{\" is never closed"),
         ] {
-            assert_eq!(Location::template(template).unwrap_err().reason(), reason, "{template}");
+            assert_eq!(
+                Location::template(template).unwrap_err().reason(),
+                reason,
+                "{template}"
+            );
         }
     }
 }

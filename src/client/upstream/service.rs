@@ -1,7 +1,7 @@
 use std::{
     convert::Infallible,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -16,20 +16,34 @@ use crate::{
         credential::{Key, caller_key},
     },
     message::{
-        ApiError, BoxError, Dialect, Endpoint, Reason, Rejection, RequestBody, ResponseBody, Served,
+        ApiError, BoxError, Dialect, Endpoint, Reason, Rejection, RequestBody, ResponseBody,
+        Served, TransportError,
     },
 };
 
 /// The service of [`UpstreamLayer`](super::UpstreamLayer).
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Upstream<S> {
     inner: S,
     shared: Arc<Shared>,
+    /// The client said, when it was asked whether it is ready, that it never will be.
+    failed: Option<TransportError>,
+}
+
+impl<S: Clone> Clone for Upstream<S> {
+    /// The clone asks for itself whether its client is ready.
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), Arc::clone(&self.shared))
+    }
 }
 
 impl<S> Upstream<S> {
     pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+        Self {
+            inner,
+            shared,
+            failed: None,
+        }
     }
 
     /// The inner service.
@@ -59,45 +73,59 @@ where
     type Error = Infallible;
     type Future = UpstreamFuture<S>;
 
-    /// Always ready: finding the credential may take a while, and the client is asked after it. A client's own error
-    /// becomes a response.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    /// Ready when the client is; its error becomes a response. Where finding the credential may take a while it is always
+    /// ready, and the client is asked after that.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if !self.shared.credential.takes_time()
+            && self.failed.is_none()
+            && let Err(error) = ready!(self.inner.poll_ready(cx))
+        {
+            self.failed = Some(TransportError::new(error));
+        }
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> UpstreamFuture<S> {
-        let attempt = Attempt {
-            shared: Arc::clone(&self.shared),
-            dialect: Endpoint::of(&request).dialect(),
-            served: self.shared.served(request.body()),
-        };
+    fn call(&mut self, mut request: Request<RequestBody>) -> UpstreamFuture<S> {
+        let dialect = Endpoint::of(&request).dialect();
         if hygiene::is_upgrade(request.method(), request.headers()) {
-            return UpstreamFuture::refused(refuse_upgrade(attempt.dialect));
+            return UpstreamFuture::refused(refuse_upgrade(dialect));
         }
         let uri = match self.shared.location.uri(&request) {
             Ok(uri) => uri,
             Err(error) => {
                 let rejection = Rejection::new("upstream", Reason::InvalidRequest);
-                return UpstreamFuture::refused(rejection.into_response(&error, attempt.dialect));
+                return UpstreamFuture::refused(rejection.into_response(&error, dialect));
             }
         };
+        // After the address, which may have had to read the model.
+        let served = self.shared.served(request.body());
+        let attempt = Attempt {
+            shared: Arc::clone(&self.shared),
+            dialect,
+            served,
+        };
+        if let Some(error) = self.failed.take() {
+            return UpstreamFuture::refused(attempt.finish(attempt.unreachable(error)));
+        }
 
         let credential = &self.shared.credential;
-        let (mut parts, body) = request.into_parts();
-        let find = credential.find(&parts);
-        let caller = if credential.is_callers() { caller_key(&parts.headers) } else { None };
-        parts.uri = uri;
+        let find = credential.find(&request);
+        let caller = if credential.is_callers() {
+            caller_key(request.headers())
+        } else {
+            None
+        };
+        *request.uri_mut() = uri;
         // hyper-util refuses an HTTP/2 request on an HTTP/1 connection; the version is between the client and the server.
-        parts.version = Version::HTTP_11;
-        hygiene::clean_request(&mut parts.headers, credential.is_callers());
+        *request.version_mut() = Version::HTTP_11;
+        hygiene::clean_request(request.headers_mut(), credential.is_callers());
         for (name, value) in &self.shared.headers {
-            parts.headers.insert(name, value.clone());
+            request.headers_mut().insert(name, value.clone());
         }
-        let mut request = Request::from_parts(parts, body);
         match find {
             Some(find) => UpstreamFuture::find(self.inner.clone(), attempt, find, request),
             None => match attempt.authenticate(&mut request, caller, None) {
-                Ok(()) => UpstreamFuture::send(self.inner.clone(), attempt, request),
+                Ok(()) => UpstreamFuture::call(self.inner.call(request), attempt),
                 Err(response) => UpstreamFuture::refused(*response),
             },
         }
@@ -113,12 +141,16 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn dialect(&self) -> Dialect {
-        self.dialect
+    fn upstream(&self) -> &str {
+        &self.shared.name
     }
 
-    pub(super) fn upstream(&self) -> &str {
-        &self.shared.name
+    /// What the caller is told when the client failed.
+    pub(super) fn unreachable(&self, error: TransportError) -> Response<ResponseBody> {
+        error.into_response(
+            &format!("the upstream \"{}\"", self.upstream()),
+            self.dialect,
+        )
     }
 
     /// Sets the credential's header, or says why there is none.
@@ -131,10 +163,8 @@ impl Attempt {
         self.shared.credential.apply(request.headers_mut(), caller, found).map_err(|error| {
             let response = match error {
                 CredentialError::Missing => {
-                    let message = "you did not provide an API key: send it as \"authorization: Bearer KEY\"";
-                    let error = ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
-                        .with_code("missing_api_key");
-                    Rejection::new("upstream", Reason::Unauthenticated).into_response(&error, self.dialect)
+                    let rejection = Rejection::new("upstream", Reason::Unauthenticated);
+                    rejection.into_response(&ApiError::missing_api_key(), self.dialect)
                 }
                 CredentialError::Unavailable(cause) => {
                     tracing::error!(upstream = self.upstream(), error = %cause, "no credential");
@@ -149,28 +179,38 @@ impl Attempt {
     }
 
     /// The upstream's answer as the layers above get to see it.
-    pub(super) fn finish(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+    pub(super) fn finish(&self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let mut response = match response.status() {
             StatusCode::UNAUTHORIZED if !self.shared.credential.is_callers() => self.key_rejected(),
-            StatusCode::SWITCHING_PROTOCOLS => self.bad_answer("switched protocols, which was not asked for"),
+            StatusCode::SWITCHING_PROTOCOLS => {
+                self.bad_answer("switched protocols, which was not asked for")
+            }
             StatusCode::MOVED_PERMANENTLY
             | StatusCode::FOUND
             | StatusCode::SEE_OTHER
             | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT => {
-                self.bad_answer("answered with a redirect, which is never followed: check its base URL")
-            }
+            | StatusCode::PERMANENT_REDIRECT => self.bad_answer(
+                "answered with a redirect, which is never followed: check its base URL",
+            ),
             _ => response,
         };
         hygiene::clean_response(response.headers_mut());
-        response.extensions_mut().insert(self.served);
+        // An HTTP/1.0 upstream must not cost the caller their connection, and hyper's server writes no HTTP/3.
+        *response.version_mut() = Version::HTTP_11;
+        response.extensions_mut().insert(self.served.clone());
         response
     }
 
     /// A 401 would look as if the caller's key were wrong.
     fn key_rejected(&self) -> Response<ResponseBody> {
-        tracing::error!(upstream = self.upstream(), "the upstream rejected the relay's key");
-        let message = format!("the upstream \"{}\" rejected the relay's own key", self.upstream());
+        tracing::error!(
+            upstream = self.upstream(),
+            "the upstream rejected the relay's key"
+        );
+        let message = format!(
+            "the upstream \"{}\" rejected the relay's own key",
+            self.upstream()
+        );
         ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
             .with_code("upstream_auth")
             .to_response(self.dialect)
@@ -200,7 +240,11 @@ impl Shared {
 fn refuse_upgrade(dialect: Dialect) -> Response<ResponseBody> {
     let message = "the relay passes requests and answers, not upgraded connections: connect to WebSocket and realtime \
                    APIs directly";
-    let error = ApiError::new(StatusCode::NOT_IMPLEMENTED, "invalid_request_error", message)
-        .with_code("upgrade_unsupported");
+    let error = ApiError::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "invalid_request_error",
+        message,
+    )
+    .with_code("upgrade_unsupported");
     Rejection::new("upstream", Reason::UpgradeUnsupported).into_response(&error, dialect)
 }

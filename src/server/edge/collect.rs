@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use crate::message::{ApiError, BoxError, HeldBytes, HeldCap, Phase, Reason, RequestBody};
+use crate::message::{ApiError, BoxError, Gather, HeldBytes, HeldCap, Phase, Reason, RequestBody};
 
 /// The most that is reserved for a body before its bytes have come: a declared length is only a claim.
 const MAX_RESERVED: u64 = 1 << 20;
@@ -22,8 +22,7 @@ pin_project! {
     pub(super) struct Collect<B> {
         #[pin]
         body: B,
-        first: Bytes,
-        rest: BytesMut,
+        text: Gather,
         max: u64,
         held: Option<HeldBytes>,
         within: Duration,
@@ -41,8 +40,7 @@ impl<B> Collect<B> {
     pub(super) fn new(body: B, max: u64, held: &Arc<HeldCap>, within: Duration) -> Self {
         Self {
             body,
-            first: Bytes::new(),
-            rest: BytesMut::new(),
+            text: Gather::default(),
             max,
             held: Some(held.hold()),
             within,
@@ -65,7 +63,9 @@ where
         }
         loop {
             let Poll::Ready(frame) = this.body.as_mut().poll_frame(cx) else {
-                let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(*this.within)));
+                let timer = this
+                    .timer
+                    .get_or_insert_with(|| Box::pin(sleep(*this.within)));
                 ready!(timer.as_mut().poll(cx));
                 return Poll::Ready(Err(too_slow(*this.within)));
             };
@@ -78,57 +78,74 @@ where
                 },
                 Some(Err(_)) => return Poll::Ready(Err(broken())),
             };
-            let so_far = (this.first.len() + this.rest.len() + data.len()) as u64;
-            if so_far > *this.max {
+            if (this.text.len() + data.len()) as u64 > *this.max {
                 return Poll::Ready(Err(too_large(*this.max)));
             }
-            if !this.held.as_mut().is_some_and(|held| held.grow(data.len() as u64)) {
+            if !this
+                .held
+                .as_mut()
+                .is_some_and(|held| held.grow(data.len() as u64))
+            {
                 return Poll::Ready(Err(too_much_held()));
             }
-            if this.first.is_empty() {
-                *this.first = data;
-            } else {
-                if this.rest.is_empty() {
-                    let expected = this.body.size_hint().lower().min(MAX_RESERVED);
-                    this.rest.reserve(this.first.len() + data.len() + usize::try_from(expected).unwrap_or(0));
-                    this.rest.put_slice(this.first);
-                    this.first.truncate(0);
-                    *this.first = Bytes::new();
-                }
-                this.rest.put_slice(&data);
-            }
+            let expected = this.body.size_hint().lower().min(MAX_RESERVED);
+            this.text.push(data, usize::try_from(expected).unwrap_or(0));
             if this.body.is_end_stream() {
                 break;
             }
         }
-        let text = if this.rest.is_empty() { std::mem::take(this.first) } else { this.rest.split().freeze() };
-        Poll::Ready(Ok(RequestBody::held_json(text, this.held.take())))
+        Poll::Ready(Ok(RequestBody::held_json(
+            this.text.take(),
+            this.held.take(),
+        )))
     }
 }
 
 fn too_large(max: u64) -> Refused {
-    let message = format!("the request's body is larger than the {max} bytes that this endpoint takes");
-    let error = ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message)
-        .with_code("request_too_large");
-    Refused { reason: Reason::BodyTooLarge, error }
+    let message =
+        format!("the request's body is larger than the {max} bytes that this endpoint takes");
+    let error = ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "invalid_request_error",
+        message,
+    )
+    .with_code("request_too_large");
+    Refused {
+        reason: Reason::BodyTooLarge,
+        error,
+    }
 }
 
 fn too_slow(within: Duration) -> Refused {
     let message = format!("the request's body did not arrive within {within:?}");
-    let error = ApiError::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message)
-        .with_code("request_timeout");
-    Refused { reason: Reason::Timeout(Phase::RequestBody), error }
+    let error = ApiError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "invalid_request_error",
+        message,
+    )
+    .with_code("request_timeout");
+    Refused {
+        reason: Reason::Timeout(Phase::RequestBody),
+        error,
+    }
 }
 
 fn too_much_held() -> Refused {
-    let message = "the relay holds as many bytes of other requests as it may; try again in a moment";
+    let message =
+        "the relay holds as many bytes of other requests as it may; try again in a moment";
     let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
         .with_code("relay_overloaded")
         .with_retry_after(Duration::from_secs(1));
-    Refused { reason: Reason::Overloaded, error }
+    Refused {
+        reason: Reason::Overloaded,
+        error,
+    }
 }
 
 fn broken() -> Refused {
     let error = ApiError::invalid_request("the request's body broke off before its end");
-    Refused { reason: Reason::InvalidRequest, error }
+    Refused {
+        reason: Reason::InvalidRequest,
+        error,
+    }
 }

@@ -15,8 +15,8 @@ use tower_service::Service;
 
 use super::collect::Collect;
 use crate::message::{
-    ApiError, BoxError, Deadline, Endpoint, Phase, Reason, Rejection, RequestBody, RequestId, ResponseBody,
-    TransportError, X_RELAY_REQUEST_ID,
+    ApiError, BoxError, Deadline, Endpoint, Phase, Reason, Rejection, RequestBody, RequestId,
+    ResponseBody, TransportError, X_RELAY_REQUEST_ID,
 };
 
 pin_project! {
@@ -56,7 +56,14 @@ where
 {
     /// For a route that is not looked at.
     pub(super) fn pass(inner: S, endpoint: Endpoint, request: Request<RequestBody>) -> Self {
-        Self { state: State::Ready { request: Some(request) }, inner, endpoint, guard: None }
+        Self {
+            state: State::Ready {
+                request: Some(request),
+            },
+            inner,
+            endpoint,
+            guard: None,
+        }
     }
 
     /// For a request whose body is not read.
@@ -67,8 +74,19 @@ where
         deadline: Deadline,
         request: Request<RequestBody>,
     ) -> Self {
-        let guard = Some(Guard { id, deadline, timer: None });
-        Self { state: State::Ready { request: Some(request) }, inner, endpoint, guard }
+        let guard = Some(Guard {
+            id,
+            deadline,
+            timer: None,
+        });
+        Self {
+            state: State::Ready {
+                request: Some(request),
+            },
+            inner,
+            endpoint,
+            guard,
+        }
     }
 
     /// For a request whose body is collected first.
@@ -80,8 +98,20 @@ where
         head: Request<()>,
         body: Collect<B>,
     ) -> Self {
-        let guard = Some(Guard { id, deadline, timer: None });
-        Self { state: State::Collect { head: Some(head), body }, inner, endpoint, guard }
+        let guard = Some(Guard {
+            id,
+            deadline,
+            timer: None,
+        });
+        Self {
+            state: State::Collect {
+                head: Some(head),
+                body,
+            },
+            inner,
+            endpoint,
+            guard,
+        }
     }
 }
 
@@ -104,7 +134,9 @@ where
                     Poll::Pending => break Poll::Pending,
                     Poll::Ready(Err(refused)) => {
                         let rejection = Rejection::new("edge", refused.reason);
-                        break Poll::Ready(rejection.into_response(&refused.error, this.endpoint.dialect()));
+                        break Poll::Ready(
+                            rejection.into_response(&refused.error, this.endpoint.dialect()),
+                        );
                     }
                     Poll::Ready(Ok(body)) => {
                         let request = head.take().map(|head| with_body(head, body));
@@ -116,7 +148,9 @@ where
                     Poll::Ready(Err(error)) => break Poll::Ready(failed(error, *this.endpoint)),
                     Poll::Ready(Ok(())) => {
                         // A future that has answered may not be polled again: there is no request any more.
-                        let Some(request) = request.take() else { return Poll::Pending };
+                        let Some(request) = request.take() else {
+                            return Poll::Pending;
+                        };
                         let future = this.inner.call(request);
                         this.state.set(State::Call { future });
                     }
@@ -128,12 +162,14 @@ where
                 },
             }
         };
-        let Some(guard) = this.guard else { return polled.map(Ok) };
+        let Some(guard) = this.guard else {
+            return polled.map(Ok);
+        };
         let response = match polled {
             Poll::Ready(response) => response,
             Poll::Pending => {
                 ready!(guard.timer().poll(cx));
-                guard.late(*this.endpoint)
+                Guard::late(*this.endpoint)
             }
         };
         Poll::Ready(Ok(guard.finish(response)))
@@ -143,19 +179,23 @@ where
 impl Guard {
     fn timer(&mut self) -> Pin<&mut Sleep> {
         let deadline = self.deadline.instant();
-        self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut()
+        self.timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)))
+            .as_mut()
     }
 
-    fn late(&self, endpoint: Endpoint) -> Response<ResponseBody> {
+    fn late(endpoint: Endpoint) -> Response<ResponseBody> {
         let message = "the request's deadline passed before an answer came";
-        let error =
-            ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", message).with_code("deadline_exceeded");
-        Rejection::new("edge", Reason::Timeout(Phase::Head)).into_response(&error, endpoint.dialect())
+        let error = ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout_error", message)
+            .with_code("deadline_exceeded");
+        Rejection::new("edge", Reason::Timeout(Phase::Head))
+            .into_response(&error, endpoint.dialect())
     }
 
     fn finish(&mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-        response.headers_mut().insert(X_RELAY_REQUEST_ID, self.id.to_header());
-        response.extensions_mut().insert(self.id.clone());
+        response
+            .headers_mut()
+            .insert(X_RELAY_REQUEST_ID, self.id.to_header());
         let (deadline, timer) = (self.deadline, self.timer.take());
         response.map(|body| body.expire(deadline, timer))
     }
@@ -164,9 +204,15 @@ impl Guard {
 /// The request with its collected body, whose length is now known.
 fn with_body(head: Request<()>, body: RequestBody) -> Request<RequestBody> {
     let mut request = head.map(|()| body);
-    if request.headers_mut().remove(header::TRANSFER_ENCODING).is_some() {
+    if request
+        .headers_mut()
+        .remove(header::TRANSFER_ENCODING)
+        .is_some()
+    {
         let length = request.body().as_bytes().map_or(0, Bytes::len);
-        request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        request
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length.into());
     }
     request
 }
@@ -180,6 +226,8 @@ where
     S: Service<Request<RequestBody>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EdgeFuture").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("EdgeFuture")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }

@@ -108,22 +108,41 @@ impl EdgeBuilder {
     ///
     /// When a bound is zero, or one body may be larger than all together.
     pub fn build(self) -> Result<EdgeLayer, ConfigError> {
-        let largest = self.max_body_by_endpoint.values().map(|size| size.0).chain([self.max_body]).max();
+        let largest = self
+            .max_body_by_endpoint
+            .values()
+            .map(|size| size.0)
+            .chain([self.max_body])
+            .max();
         for (field, bytes) in [("max_body", self.max_body), ("max_held", self.max_held)] {
             if bytes == 0 {
                 return Err(ConfigError::new(field, "must be at least one byte"));
             }
         }
-        if largest > Some(self.max_held) {
-            return Err(ConfigError::new("max_held", "is smaller than the largest single body that is allowed"));
+        for (endpoint, size) in &self.max_body_by_endpoint {
+            if size.0 == 0 {
+                let error = ConfigError::new(endpoint.as_str(), "must be at least one byte");
+                return Err(error.within("max_body_by_endpoint"));
+            }
         }
-        for (field, within) in [("body_timeout", self.body_timeout), ("deadline", self.deadline)] {
+        if largest > Some(self.max_held) {
+            return Err(ConfigError::new(
+                "max_held",
+                "is smaller than the largest single body that is allowed",
+            ));
+        }
+        for (field, within) in [
+            ("body_timeout", self.body_timeout),
+            ("deadline", self.deadline),
+        ] {
             if within.is_zero() {
                 return Err(ConfigError::new(field, "must be longer than zero"));
             }
         }
         let held = HeldCap::new(self.max_held);
-        Ok(EdgeLayer { shared: Arc::new(Shared { config: self, held }) })
+        Ok(EdgeLayer {
+            shared: Arc::new(Shared { config: self, held }),
+        })
     }
 }
 
@@ -138,13 +157,18 @@ impl Default for EdgeLayer {
     fn default() -> Self {
         let config = EdgeBuilder::default();
         let held = HeldCap::new(config.max_held);
-        Self { shared: Arc::new(Shared { config, held }) }
+        Self {
+            shared: Arc::new(Shared { config, held }),
+        }
     }
 }
 
 impl Shared {
     pub(super) fn max_body(&self, endpoint: Endpoint) -> u64 {
-        self.config.max_body_by_endpoint.get(&endpoint).map_or(self.config.max_body, |size| size.0)
+        self.config
+            .max_body_by_endpoint
+            .get(&endpoint)
+            .map_or(self.config.max_body, |size| size.0)
     }
 
     pub(super) fn body_timeout(&self) -> Duration {

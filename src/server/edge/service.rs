@@ -5,12 +5,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{EdgeFuture, collect::Collect, layer::Shared};
-use crate::message::{BoxError, Deadline, Endpoint, RequestBody, RequestId, ResponseBody, is_json};
+use crate::message::{
+    BoxError, Deadline, Endpoint, RequestBody, RequestId, ResponseBody, is_readable_json,
+};
 
 /// The service of [`EdgeLayer`](super::EdgeLayer).
 #[derive(Debug, Clone)]
@@ -40,6 +42,50 @@ impl<S> Edge<S> {
     }
 }
 
+impl<S> Edge<S> {
+    /// Answers `request`, as [`Service::call`] does: an edge is always ready, so a shared one is enough. A server that calls its service
+    /// by reference needs no clone of the stack for it.
+    pub fn handle<B>(&self, mut request: Request<B>) -> EdgeFuture<S, B>
+    where
+        S: Service<Request<RequestBody>> + Clone,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let endpoint = Endpoint::of(&request);
+        let inner = self.inner.clone();
+        if !self.shared.guards(endpoint) {
+            return EdgeFuture::pass(inner, endpoint, request.map(RequestBody::new));
+        }
+
+        let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::generate);
+        let deadline = Deadline::after(self.shared.deadline());
+        let deadline =
+            Deadline::of(request.extensions()).map_or(deadline, |outer| outer.min(deadline));
+        request.extensions_mut().insert(id.clone());
+        request.extensions_mut().insert(deadline);
+
+        if endpoint.reads_json() && is_readable_json(request.headers()) {
+            let (parts, body) = request.into_parts();
+            let collect = Collect::new(
+                body,
+                self.shared.max_body(endpoint),
+                &self.shared.held,
+                self.shared.body_timeout(),
+            );
+            EdgeFuture::collect(
+                inner,
+                endpoint,
+                id,
+                deadline,
+                Request::from_parts(parts, ()),
+                collect,
+            )
+        } else {
+            EdgeFuture::guard(inner, endpoint, id, deadline, request.map(RequestBody::new))
+        }
+    }
+}
+
 impl<S, B, C> Service<Request<B>> for Edge<S>
 where
     S: Service<Request<RequestBody>, Response = Response<C>> + Clone,
@@ -59,35 +105,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> EdgeFuture<S, B> {
-        let endpoint = Endpoint::of(&request);
-        let inner = self.inner.clone();
-        if !self.shared.guards(endpoint) {
-            return EdgeFuture::pass(inner, endpoint, request.map(RequestBody::new));
-        }
-
-        let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::generate);
-        let deadline = Deadline::after(self.shared.deadline());
-        let deadline = Deadline::of(request.extensions()).map_or(deadline, |outer| outer.min(deadline));
-        request.extensions_mut().insert(id.clone());
-        request.extensions_mut().insert(deadline);
-
-        if endpoint.reads_json() && is_readable(request.headers()) {
-            let (parts, body) = request.into_parts();
-            let collect =
-                Collect::new(body, self.shared.max_body(endpoint), &self.shared.held, self.shared.body_timeout());
-            EdgeFuture::collect(inner, endpoint, id, deadline, Request::from_parts(parts, ()), collect)
-        } else {
-            EdgeFuture::guard(inner, endpoint, id, deadline, request.map(RequestBody::new))
-        }
+    fn call(&mut self, request: Request<B>) -> EdgeFuture<S, B> {
+        self.handle(request)
     }
-}
-
-/// Whether a body with these headers is JSON as it stands: of that type, or of none, and not compressed.
-fn is_readable(headers: &HeaderMap) -> bool {
-    let json = headers.get(header::CONTENT_TYPE).is_none_or(|value| {
-        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-        is_json(essence.trim())
-    });
-    json && headers.get(header::CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity")
 }

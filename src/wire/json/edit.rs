@@ -72,7 +72,7 @@ impl<'a> Edit<'a> {
 
     /// Sets a member: its value is replaced where it stands, or the member is added at the end of the object.
     ///
-    /// An edit may go beyond [`MAX_MEMBERS`](super::MAX_MEMBERS), as its author is not the caller.
+    /// An edit may go beyond [`MAX_MEMBERS`](super::MAX_MEMBERS), as it is ours and not the caller's; parsing its result then fails.
     pub fn set(&mut self, name: &str, value: impl Into<NewValue<'a>>) -> &mut Self {
         let NewValue { raw: value } = value.into();
         match self.slot(name) {
@@ -235,7 +235,8 @@ impl From<Edit<'_>> for NewValue<'_> {
 
 impl From<&str> for NewValue<'_> {
     fn from(text: &str) -> Self {
-        serde_json::Value::from(text).into()
+        // Text always serializes.
+        Self::serialize(text).unwrap_or(Self { raw: Cow::Borrowed(b"null") })
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 
 /// The most top-level members an object may have, which bounds an index at 16 KiB.
 ///
-/// The largest documented request of the LLM APIs has about 40.
+/// Far above the few dozen that any LLM API documents; a limit on what a look-up can be made to cost.
 pub const MAX_MEMBERS: usize = 512;
 
 /// Up to this many plain names are compared pairwise, which costs less than the allocation of a set.
@@ -35,7 +35,7 @@ pub(super) struct Member {
 impl Index {
     /// Validates `text` and finds its members.
     ///
-    /// Time is linear in the text; memory is one list of members, and up to a bit per nesting level while parsing.
+    /// Time is linear in the text; memory is one list of members, and a byte per nesting level while parsing.
     ///
     /// # Errors
     ///

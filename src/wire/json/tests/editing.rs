@@ -71,7 +71,7 @@ fn a_removed_member_takes_one_comma_with_it() {
 fn a_rename_keeps_place_and_value() {
     let text = r#"{"a":0,"max_tokens" : 1e1 ,"b":2}"#;
     let renamed = edited(text, |edit| {
-        assert_eq!(edit.rename("max_tokens", "max_completion_tokens"), Ok(true))
+        assert_eq!(edit.rename("max_tokens", "max_completion_tokens"), Ok(true));
     });
     assert_eq!(renamed, text.replace("max_tokens", "max_completion_tokens"));
 }

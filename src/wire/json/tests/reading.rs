@@ -5,10 +5,9 @@ use serde::Deserialize;
 use super::parse;
 use crate::wire::json::{Kind, NewValue, Value};
 
-fn with_value<T>(json: &str, read: impl FnOnce(Value<'_>) -> T) -> T {
-    let text = format!("{{\"v\": {json} }}");
-    let index = parse(&text).unwrap();
-    read(index.members(text.as_bytes()).get("v").unwrap())
+fn value(json: &str) -> Value<'_> {
+    assert!(parse(format!("{{\"v\": {json} }}")).is_ok(), "{json}");
+    Value::new(json.as_bytes())
 }
 
 #[test]
@@ -23,23 +22,19 @@ fn a_value_knows_its_kind() {
         ("[]", Kind::Array),
         ("{}", Kind::Object),
     ] {
-        assert_eq!(with_value(json, |value| value.kind()), kind);
-        assert_eq!(with_value(json, |value| value.is_null()), json == "null");
+        assert_eq!(value(json).kind(), kind);
+        assert_eq!(value(json).is_null(), json == "null");
     }
 }
 
 #[test]
 fn a_string_is_borrowed_unless_it_has_escapes() {
-    assert!(with_value("\"gpt-4o é\"", |value| matches!(
-        value.as_str(),
-        Some(Cow::Borrowed("gpt-4o é"))
-    )));
-    let escaped = with_value(r#""a\n\u00e9\"""#, |value| {
-        value.as_str().map(Cow::into_owned)
-    });
+    let plain = value("\"gpt-4o é\"").as_str();
+    assert!(matches!(plain, Some(Cow::Borrowed("gpt-4o é"))));
+    let escaped = value(r#""a\n\u00e9\"""#).as_str();
     assert_eq!(escaped.as_deref(), Some("a\né\""));
     for json in [r#""\ud800""#, r#""\udc00\ud800""#, "1", "null", "[\"a\"]"] {
-        assert!(with_value(json, |value| value.as_str().is_none()), "{json}");
+        assert!(value(json).as_str().is_none(), "{json}");
     }
 }
 
@@ -52,7 +47,7 @@ fn a_truth_value_is_not_a_number_or_a_string() {
         ("\"true\"", None),
         ("null", None),
     ] {
-        assert_eq!(with_value(json, |value| value.as_bool()), expected);
+        assert_eq!(value(json).as_bool(), expected);
     }
 }
 
@@ -75,11 +70,7 @@ fn a_whole_number_is_read_in_every_spelling() {
         ("18446744073709551615.0", u64::MAX),
         ("9007199254740993.0", 9_007_199_254_740_993),
     ] {
-        assert_eq!(
-            with_value(json, |value| value.as_u64()),
-            Some(expected),
-            "{json}"
-        );
+        assert_eq!(value(json).as_u64(), Some(expected), "{json}");
     }
     for json in [
         "-1",
@@ -97,7 +88,7 @@ fn a_whole_number_is_read_in_every_spelling() {
         "null",
         "[10]",
     ] {
-        assert_eq!(with_value(json, |value| value.as_u64()), None, "{json}");
+        assert_eq!(value(json).as_u64(), None, "{json}");
     }
 }
 
@@ -107,13 +98,9 @@ fn a_value_decodes_into_a_type_that_borrows() {
     struct Options<'a> {
         name: &'a str,
     }
-    let name = with_value(r#"{"name":"x"}"#, |value| {
-        value.deserialize::<Options<'_>>().unwrap().name.to_owned()
-    });
-    assert_eq!(name, "x");
-    assert!(with_value("3", |value| value
-        .deserialize::<Options<'_>>()
-        .is_err()));
+    let options: Options<'_> = value(r#"{"name":"x"}"#).deserialize().unwrap();
+    assert_eq!(options.name, "x");
+    assert!(value("3").deserialize::<Options<'_>>().is_err());
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! What each layer adds to a call, over a service that answers at once.
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    hint::black_box,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group};
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
+use tower_relay::{
+    client::{Credential, UpstreamLayer},
+    message::{RequestBody, ResponseBody},
+    model_rewrite::ModelRewriteLayer,
+    server::EdgeLayer,
+};
+
+const BODY: &str = r#"{"messages":[{"role":"system","content":"You are a careful assistant. Answer in plain English."},{"role":"user","content":"Explain in two sentences what a relay for language models does."}],"model":"gpt-4o-mini","max_tokens":256,"temperature":0.2,"stream":false}"#;
+
+/// Answers at once, with a body of the size of a short answer.
+#[derive(Clone)]
+struct Answers;
+
+impl<B> Service<Request<B>> for Answers {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<ResponseBody>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        drop(black_box(request));
+        let mut response = Response::new(ResponseBody::from(Bytes::from_static(&[b' '; 700])));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        ready(Ok(response))
+    }
+}
+
+fn request<B>(body: B) -> Request<B> {
+    Request::post("/v1/chat/completions")
+        .header("host", "127.0.0.1:8080")
+        .header("content-type", "application/json")
+        .header("authorization", "Bearer sk-of-the-caller")
+        .header("accept", "*/*")
+        .header("user-agent", "bench")
+        .header("content-length", BODY.len())
+        .body(body)
+        .unwrap()
+}
+
+/// Calls `service` and reads its answer; everything is ready, so one poll is enough.
+fn call<S, B>(service: &mut S, request: Request<B>)
+where
+    S: Service<Request<B>, Response = Response<ResponseBody>>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = service.poll_ready(&mut cx);
+    let mut future = pin!(service.call(request));
+    let Poll::Ready(Ok(response)) = future.as_mut().poll(&mut cx) else { panic!("an answer at once") };
+    let mut body = pin!(response.into_body().collect());
+    assert!(body.as_mut().poll(&mut cx).is_ready());
+}
+
+fn layered<L>(criterion: &mut Criterion, name: &str, layer: L)
+where
+    L: Layer<Answers>,
+    L::Service: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+{
+    let mut service = layer.layer(Answers);
+    let body = RequestBody::json(BODY);
+    criterion.bench_function(name, |bencher| {
+        bencher.iter_batched(
+            // A fresh index each time: a request is new.
+            || request(RequestBody::json(body.as_bytes().unwrap().clone())),
+            |request| call(&mut service, request),
+            criterion::BatchSize::SmallInput,
+        );
+    });
+}
+
+fn layers(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let models = ModelRewriteLayer::new([("gpt-4*", "llama-4-maverick")]).unwrap();
+    let upstream = UpstreamLayer::builder("mock")
+        .base_url("http://127.0.0.1:9000")
+        .credential(Credential::key("sk-bench").unwrap())
+        .build()
+        .unwrap();
+
+    layered(criterion, "stack/identity", Identity::new());
+    layered(criterion, "stack/model_rewrite", models.clone());
+    layered(criterion, "stack/upstream", upstream.clone());
+
+    let mut edge = EdgeLayer::default().layer(Answers);
+    let mut stack = ServiceBuilder::new().layer(EdgeLayer::default()).layer(models).layer(upstream).service(Answers);
+    let full = || request(Full::new(Bytes::from_static(BODY.as_bytes())));
+    criterion.bench_function("stack/edge", |bencher| {
+        bencher.iter_batched(full, |request| call(&mut edge, request), criterion::BatchSize::SmallInput);
+    });
+    criterion.bench_function("stack/all", |bencher| {
+        bencher.iter_batched(full, |request| call(&mut stack, request), criterion::BatchSize::SmallInput);
+    });
+}
+
+criterion_group!(benches, layers);

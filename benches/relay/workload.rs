@@ -1,0 +1,107 @@
+//! What is asked, and what must come back.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body_util::Full;
+
+use crate::upstream;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// Requests in a round of a full run.
+    pub(crate) requests: u32,
+    /// Connections of a full run: they keep a proxy busy, and it keeps up with the paced stream.
+    pub(crate) connections: u32,
+    /// The answer's body.
+    pub(crate) answer: Bytes,
+    body: Bytes,
+    streams: bool,
+}
+
+pub(crate) fn all() -> [Workload; 3] {
+    let question = "Explain in two sentences what a relay for language models does, and what it must never do.";
+    [
+        Workload {
+            name: "small",
+            about: "0.3 kB request, 0.7 kB answer",
+            requests: 10_000,
+            connections: 16,
+            answer: upstream::completion(),
+            body: chat(question, false),
+            streams: false,
+        },
+        Workload {
+            name: "prompt",
+            about: "100 kB prompt, 0.7 kB answer",
+            requests: 2_000,
+            connections: 16,
+            answer: upstream::completion(),
+            body: chat(&document(100_000), false),
+            streams: false,
+        },
+        Workload {
+            name: "stream",
+            about: "0.3 kB request, stream of 64 events 1 ms apart",
+            requests: 640,
+            connections: 32,
+            answer: upstream::events().concat().into(),
+            body: chat(question, true),
+            streams: true,
+        },
+    ]
+}
+
+impl Workload {
+    /// A request to the server at `host`, with the headers that a client library sends.
+    pub(crate) fn request(&self, host: &HeaderValue) -> Request<Full<Bytes>> {
+        let request = Request::post(upstream::PATH)
+            .header(header::HOST, host)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::USER_AGENT, "relay-bench/1.0")
+            .header(
+                header::AUTHORIZATION,
+                "Bearer sk-bench-0123456789abcdef0123456789abcdef",
+            );
+        let request = if self.streams {
+            request.header(upstream::X_BENCH, upstream::STREAM)
+        } else {
+            request
+        };
+        request
+            .body(Full::new(self.body.clone()))
+            .expect("a valid request")
+    }
+}
+
+fn chat(prompt: &str, stream: bool) -> Bytes {
+    let prompt = serde_json::to_string(prompt).expect("JSON");
+    Bytes::from(format!(
+        r#"{{"messages":[{{"role":"system","content":"You are a careful assistant. Answer in plain English."}},{{"role":"user","content":{prompt}}}],"model":"gpt-4o-mini","max_tokens":256,"temperature":0.2,"stream":{stream}}}"#
+    ))
+}
+
+/// `len` bytes of text with the line ends and quotation marks that prompts have, since each is an escape in JSON.
+fn document(len: usize) -> String {
+    let mut text = String::with_capacity(len + 100);
+    let mut line = 0_u32;
+    while text.len() < len {
+        line += 1;
+        let _ = match line % 4 {
+            0 => writeln!(
+                text,
+                "{line}. The caller said \"as it was sent\", and the upstream answered in kind."
+            ),
+            _ => writeln!(
+                text,
+                "{line}. Requests arrive in any order; each is passed on before the next is read."
+            ),
+        };
+    }
+    text.truncate(len);
+    text
+}

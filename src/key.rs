@@ -1,0 +1,327 @@
+//! Who a request is counted for.
+//!
+//! Limits, budgets, breakers and bills count by a [`Key`]; a [`KeyBy`] says where it is read from.
+//!
+//! ```
+//! use http::Request;
+//! use tower_relay::{key::{KeyBy, Missing}, message::RequestBody};
+//!
+//! let by = KeyBy::api_key().when_missing(Missing::Refuse);
+//!
+//! let request = Request::post("/v1/chat/completions")
+//!     .header("authorization", "Bearer sk-secret")
+//!     .body(RequestBody::json("{}"))?;
+//! let key = by.key_of(&request)?.unwrap();
+//! assert_eq!(key.to_string(), "api_key:746b4ad1ca9129e1caf080bf9406d435");
+//!
+//! let nobody = Request::post("/v1/chat/completions").body(RequestBody::json("{}"))?;
+//! assert_eq!(by.key_of(&nobody).unwrap_err().status(), 401);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A key read from what a caller may choose freely (a header, a model's name) lets them choose whom they are counted for:
+//! count by what was authenticated, or by names from a list ([`KeyBy::model_among`]).
+
+use std::{any::type_name, fmt, fmt::Write, sync::Arc};
+
+use http::{Extensions, HeaderMap, HeaderName, Request, StatusCode, header};
+use sha2::{Digest, Sha256};
+
+use crate::message::{ApiError, Chosen, ModelPattern, RequestBody};
+
+/// The longest name that a key keeps as text, in bytes; a longer one is kept as its digest.
+const MAX_NAME: usize = 128;
+
+/// Whom something is counted for. Cheap to clone, compare and hash; bounded in size; never a secret in clear.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    kind: &'static str,
+    name: Name,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Name {
+    /// There is only one of this kind.
+    None,
+    Text(Arc<str>),
+    /// The first half of a SHA-256.
+    Digest([u8; 16]),
+}
+
+impl Key {
+    /// The key of everyone together.
+    pub const GLOBAL: Self = Self { kind: "global", name: Name::None };
+
+    /// A key of `kind` with a name that is no secret.
+    pub fn named(kind: &'static str, name: &str) -> Self {
+        if name.len() > MAX_NAME {
+            return Self::secret(kind, name.as_bytes());
+        }
+        Self { kind, name: Name::Text(name.into()) }
+    }
+
+    /// A key of `kind` that keeps only half of the SHA-256 of `secret`: the same in every replica and after a restart.
+    pub fn secret(kind: &'static str, secret: &[u8]) -> Self {
+        let digest = Sha256::digest(secret);
+        let mut half = [0; 16];
+        for (to, from) in half.iter_mut().zip(digest) {
+            *to = from;
+        }
+        Self { kind, name: Name::Digest(half) }
+    }
+
+    /// What kind of key it is: `global`, `api_key`, `header`, `model`, `upstream`, or one's own.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
+
+impl fmt::Display for Key {
+    /// `kind`, or `kind:name`, with digests in hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)?;
+        match &self.name {
+            Name::None => Ok(()),
+            Name::Text(text) => write!(f, ":{text}"),
+            Name::Digest(digest) => {
+                f.write_char(':')?;
+                digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+    }
+}
+
+/// Where a request's [`Key`] is read from.
+#[derive(Clone)]
+pub struct KeyBy {
+    source: Source,
+    missing: Missing,
+}
+
+/// What a request without the identity that is asked for means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Missing {
+    /// All such requests are counted together, under one key.
+    #[default]
+    Shared,
+    /// It is not counted at all.
+    Exempt,
+    /// It is refused: 401 where an API key is missing, 400 otherwise.
+    Refuse,
+}
+
+type ReadKey = Arc<dyn Fn(&Request<RequestBody>) -> Option<Key> + Send + Sync>;
+
+#[derive(Clone)]
+enum Source {
+    Global,
+    ApiKey,
+    Header(HeaderName),
+    Model(Option<Arc<[ModelPattern]>>),
+    Upstream,
+    Extension(&'static str, ReadExtension),
+    Custom(ReadKey),
+}
+
+type ReadExtension = Arc<dyn Fn(&Extensions) -> Option<Key> + Send + Sync>;
+
+impl KeyBy {
+    /// Everyone together.
+    pub fn global() -> Self {
+        Self::from_source(Source::Global)
+    }
+
+    /// The API key that the caller presents (`authorization: Bearer`, `x-api-key`, `api-key`), as its digest.
+    pub fn api_key() -> Self {
+        Self::from_source(Source::ApiKey)
+    }
+
+    /// A header, such as one that one's own proxy sets.
+    pub fn header(name: HeaderName) -> Self {
+        Self::from_source(Source::Header(name))
+    }
+
+    /// The model that is asked for, whatever its name.
+    pub fn model() -> Self {
+        Self::from_source(Source::Model(None))
+    }
+
+    /// The model that is asked for, where it is one of these; all others are counted together as `model:other`.
+    pub fn model_among(models: impl IntoIterator<Item = ModelPattern>) -> Self {
+        Self::from_source(Source::Model(Some(models.into_iter().collect())))
+    }
+
+    /// The upstream that was chosen from [`Upstreams`](crate::client::Upstreams).
+    pub fn upstream() -> Self {
+        Self::from_source(Source::Upstream)
+    }
+
+    /// What one's own auth layer left in the request's extensions.
+    pub fn extension<T>(key_of: impl Fn(&T) -> Key + Send + Sync + 'static) -> Self
+    where
+        T: Send + Sync + 'static,
+    {
+        let read = Arc::new(move |extensions: &Extensions| extensions.get::<T>().map(&key_of));
+        Self::from_source(Source::Extension(type_name::<T>(), read))
+    }
+
+    /// Anything else.
+    pub fn custom(key_of: impl Fn(&Request<RequestBody>) -> Option<Key> + Send + Sync + 'static) -> Self {
+        Self::from_source(Source::Custom(Arc::new(key_of)))
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self { source, missing: Missing::default() }
+    }
+
+    /// What a request without this identity means: [`Missing::Shared`] by default.
+    pub fn when_missing(mut self, missing: Missing) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    /// The key that `request` is counted for; `None` where it is exempt.
+    ///
+    /// # Errors
+    ///
+    /// What the caller is to be told when the identity is missing and [`Missing::Refuse`] holds.
+    pub fn key_of(&self, request: &Request<RequestBody>) -> Result<Option<Key>, ApiError> {
+        let headers = request.headers();
+        let extensions = request.extensions();
+        let key = match &self.source {
+            Source::Global => Some(Key::GLOBAL),
+            Source::ApiKey => presented_api_key(headers).map(|key| Key::secret("api_key", key.as_bytes())),
+            Source::Header(name) => headers.get(name).map(|value| match value.to_str() {
+                Ok(text) if !value.is_sensitive() => Key::named("header", text),
+                _ => Key::secret("header", value.as_bytes()),
+            }),
+            Source::Model(known) => request.body().model().map(|model| match known {
+                Some(known) if !known.iter().any(|pattern| pattern.matches(&model)) => Key::named("model", "other"),
+                _ => Key::named("model", &model),
+            }),
+            Source::Upstream => extensions.get::<Chosen>().map(|chosen| Key::named("upstream", chosen.as_str())),
+            Source::Extension(_, read) => read(extensions),
+            Source::Custom(read) => read(request),
+        };
+        match (key, self.missing) {
+            (Some(key), _) => Ok(Some(key)),
+            (None, Missing::Shared) => Ok(Some(Key::named(self.source.kind(), "missing"))),
+            (None, Missing::Exempt) => Ok(None),
+            (None, Missing::Refuse) => Err(self.source.missing()),
+        }
+    }
+}
+
+impl Source {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::ApiKey => "api_key",
+            Self::Header(_) => "header",
+            Self::Model(_) => "model",
+            Self::Upstream => "upstream",
+            Self::Extension(..) => "extension",
+            Self::Custom(_) => "custom",
+        }
+    }
+
+    fn missing(&self) -> ApiError {
+        match self {
+            Self::ApiKey => ApiError::missing_api_key(),
+            Self::Header(name) => ApiError::invalid_request(format!("the header {name} is missing")),
+            Self::Model(_) => ApiError::missing_model(),
+            Self::Global | Self::Upstream | Self::Extension(..) | Self::Custom(_) => {
+                ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "the request cannot be attributed")
+                    .with_code("missing_identity")
+            }
+        }
+    }
+}
+
+/// The API key that a caller presents: `authorization: Bearer`, Anthropic's `x-api-key`, or Azure's `api-key`.
+pub(crate) fn presented_api_key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = || {
+        let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key)
+    };
+    let plain = |name: &str| headers.get(name)?.to_str().ok();
+    let key = bearer().or_else(|| plain("x-api-key")).or_else(|| plain("api-key"))?.trim();
+    (!key.is_empty()).then_some(key)
+}
+
+impl fmt::Debug for KeyBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("KeyBy");
+        debug.field("source", &self.source.kind());
+        match &self.source {
+            Source::Header(name) => debug.field("header", name),
+            Source::Model(Some(known)) => debug.field("models", known),
+            Source::Extension(name, _) => debug.field("extension", name),
+            _ => &mut debug,
+        };
+        debug.field("missing", &self.missing).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(body: &'static str) -> Request<RequestBody> {
+        Request::post("/v1/chat/completions").body(RequestBody::json(body)).unwrap()
+    }
+
+    fn key(by: &KeyBy, request: &Request<RequestBody>) -> String {
+        by.key_of(request).unwrap().unwrap().to_string()
+    }
+
+    #[test]
+    fn an_api_key_is_one_key_in_whichever_header_and_never_shown() {
+        let mut keys = Vec::new();
+        for (name, value) in [("authorization", "bearer  sk-1"), ("x-api-key", "sk-1"), ("api-key", " sk-1 ")] {
+            let mut request = request("{}");
+            request.headers_mut().insert(name, value.parse().unwrap());
+            let key = KeyBy::api_key().key_of(&request).unwrap().unwrap();
+            assert!(!format!("{key} {key:?}").contains("sk-1"));
+            keys.push(key);
+        }
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn models_outside_the_list_are_counted_together() {
+        let by = KeyBy::model_among(["gpt-*".parse().unwrap()]);
+        assert_eq!(key(&by, &request(r#"{"model":"gpt-4.1"}"#)), "model:gpt-4.1");
+        assert_eq!(key(&by, &request(r#"{"model":"whatever-7"}"#)), "model:other");
+        assert_eq!(key(&by, &request("{}")), "model:missing");
+    }
+
+    #[test]
+    fn a_long_name_is_kept_as_its_digest() {
+        let long = Key::named("header", &"x".repeat(10_000));
+        assert_eq!(long.to_string().len(), "header:".len() + 32);
+        assert_ne!(long, Key::named("header", &"x".repeat(10_001)));
+    }
+
+    #[test]
+    fn a_missing_identity_follows_the_policy() {
+        let by = KeyBy::header(HeaderName::from_static("x-team"));
+        assert_eq!(key(&by, &request("{}")), "header:missing");
+        assert_eq!(by.clone().when_missing(Missing::Exempt).key_of(&request("{}")).unwrap(), None);
+        let refused = by.when_missing(Missing::Refuse).key_of(&request("{}")).unwrap_err();
+        assert_eq!((refused.status().as_u16(), refused.message()), (400, "the header x-team is missing"));
+    }
+
+    #[test]
+    fn what_an_auth_layer_left_is_a_key() {
+        #[derive(Clone)]
+        struct Tenant(&'static str);
+        let by = KeyBy::extension(|tenant: &Tenant| Key::named("tenant", tenant.0));
+        let mut request = request("{}");
+        request.extensions_mut().insert(Tenant("blue"));
+        assert_eq!(key(&by, &request), "tenant:blue");
+        let by = KeyBy::custom(|request| Some(Key::named("path", request.uri().path())));
+        assert_eq!(key(&by, &request), "path:/v1/chat/completions");
+        assert_eq!(key(&KeyBy::global(), &request), "global");
+    }
+}

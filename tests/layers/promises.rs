@@ -1,0 +1,92 @@
+//! The contract, held against every layer of this crate.
+
+use axum::body::Body;
+use http::Request;
+use tower::ServiceExt;
+use tower_relay::{
+    client::{AdaptLayer, Credential, Style, UpstreamLayer},
+    message::RequestBody,
+    model_rewrite::{Aliases, ModelRewriteLayer},
+    server::EdgeLayer,
+};
+
+use crate::contract::{Probed, SECRET, Stack, chat};
+
+contract_tests!(
+    edge,
+    || EdgeLayer::builder().max_body(400).max_held(400).build().unwrap(),
+    errors: answered,
+    state: async |_, services| shares_its_cap(services).await
+);
+
+contract_tests!(upstream, || upstream(Credential::key(SECRET).unwrap()), errors: answered);
+contract_tests!(upstream_with_the_callers_key, || upstream(Credential::caller()), errors: answered);
+contract_tests!(
+    upstream_that_asks_for_its_key,
+    || upstream(Credential::per_request(|_| async { Ok(SECRET.to_owned()) })),
+    errors: answered
+);
+
+contract_tests!(
+    model_rewrite,
+    || ModelRewriteLayer::new([("fast", "real")]).unwrap(),
+    state: async |layer, services| follows_its_handle(&layer, services).await
+);
+contract_tests!(model_rewrite_that_restores_names, || {
+    let aliases = Aliases::new([("fast", "real")]).unwrap();
+    ModelRewriteLayer::builder()
+        .aliases(aliases)
+        .restore_name(true)
+        .build()
+        .unwrap()
+});
+
+contract_tests!(adapt, || AdaptLayer::new(Body::new));
+
+fn upstream(credential: Credential) -> UpstreamLayer {
+    let builder = UpstreamLayer::builder("probe").base_url("http://upstream.test/v1");
+    builder
+        .credential(credential.style(Style::XApiKey))
+        .build()
+        .unwrap()
+}
+
+/// What one service holds the other lacks, until it is let go.
+async fn shares_its_cap([one, two]: [Probed<impl Stack>; 2]) {
+    let request = || {
+        Request::post("/v1/embeddings")
+            .body(RequestBody::json(" ".repeat(300)))
+            .unwrap()
+    };
+    assert_eq!(send(&one, request()).await, 200);
+    let held = one.1.take_request();
+    assert_eq!(send(&two, request()).await, 503);
+    assert_eq!(send(&one, request()).await, 503);
+    drop(held);
+    assert_eq!(send(&two, request()).await, 200);
+}
+
+async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {
+    for target in ["real", "other"] {
+        layer
+            .handle()
+            .set_aliases(Aliases::new([("fast", target)]).unwrap());
+        for service in &services {
+            assert_eq!(send(service, chat()).await, 200);
+            assert_eq!(
+                service.1.take_request().unwrap().body().model().as_deref(),
+                Some(target)
+            );
+        }
+    }
+}
+
+async fn send((service, _): &Probed<impl Stack>, request: Request<RequestBody>) -> u16 {
+    service
+        .clone()
+        .oneshot(request)
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
+}

@@ -1,0 +1,6 @@
+//! Bodies under random treatment.
+
+mod edits;
+mod ends;
+mod source;
+mod transforms;
