@@ -23,11 +23,11 @@ fn lookup(c: &mut Criterion) {
         ("pattern", "local/llama-4-maverick-instruct"),
     ] {
         group.bench_function(format!("get_{name}"), |b| {
-            b.iter(|| catalog.get(black_box(asked)))
+            b.iter(|| catalog.get(black_box(asked)));
         });
     }
     group.bench_function("get_nothing", |b| {
-        b.iter(|| catalog.get(black_box("meta/no-such-model-20250101")))
+        b.iter(|| catalog.get(black_box("meta/no-such-model-20250101")));
     });
     group.bench_function("get_at", |b| {
         b.iter(|| catalog.get_at(black_box("groq"), black_box("openai/gpt-oss-120b")));

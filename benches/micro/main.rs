@@ -1,8 +1,13 @@
 //! What the crate's building blocks cost by themselves: `cargo bench --bench micro`.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench may fail as a test may")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a bench may fail as a test may"
+)]
 
 mod catalog;
+mod estimate;
 mod json;
 mod sse;
 mod stack;
@@ -11,6 +16,7 @@ mod usage;
 
 criterion::criterion_main!(
     catalog::benches,
+    estimate::benches,
     json::benches,
     sse::benches,
     stack::benches,

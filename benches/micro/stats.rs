@@ -27,20 +27,20 @@ fn stats(c: &mut Criterion) {
     let series = stats.series("upstream", "model-7", now);
 
     group.bench_function("series", |b| {
-        b.iter(|| stats.series(black_box("upstream"), black_box("model-7"), now))
+        b.iter(|| stats.series(black_box("upstream"), black_box("model-7"), now));
     });
     group.bench_function("record", |b| {
-        b.iter(|| series.record(black_box(now), Verdict::Success))
+        b.iter(|| series.record(black_box(now), Verdict::Success));
     });
     group.bench_function("record_sample", |b| {
-        b.iter(|| series.record_sample(black_box(now), &sample))
+        b.iter(|| series.record_sample(black_box(now), &sample));
     });
     group.bench_function("outcomes", |b| b.iter(|| series.outcomes(black_box(now))));
     group.bench_function("quantile", |b| {
-        b.iter(|| series.quantile(black_box(now), Latency::FirstToken, 0.95))
+        b.iter(|| series.quantile(black_box(now), Latency::FirstToken, 0.95));
     });
     group.bench_function("snapshot_64_series", |b| {
-        b.iter(|| stats.snapshot(black_box(now)))
+        b.iter(|| stats.snapshot(black_box(now)));
     });
     let cell = stats.availability("upstream");
     cell.publish(Availability::SlowStart {
@@ -49,6 +49,6 @@ fn stats(c: &mut Criterion) {
         floor: 100,
     });
     group.bench_function("availability_weight", |b| {
-        b.iter(|| cell.get().weight(black_box(now)))
+        b.iter(|| cell.get().weight(black_box(now)));
     });
 }

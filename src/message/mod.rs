@@ -14,6 +14,7 @@ mod completion;
 mod config_error;
 mod deadline;
 mod endpoint;
+pub mod estimate;
 mod events;
 mod gather;
 mod held;

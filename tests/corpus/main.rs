@@ -10,6 +10,7 @@
 //! ```
 #![cfg(test)]
 
+mod estimate;
 mod usage;
 
 use std::{env, fs, path::PathBuf};
@@ -25,8 +26,15 @@ struct Record {
     api: String,
     stream: bool,
     status: u16,
+    request: Question,
     response: Answer,
     source: Source,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    #[serde(default)]
+    body: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +54,10 @@ struct Source {
 impl Record {
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    fn request(&self) -> Option<&Value> {
+        self.request.body.as_ref()
     }
 
     fn body(&self) -> &str {

@@ -27,7 +27,7 @@ use crate::message::Endpoint;
 ///     capabilities = { streaming = true, tools = true, images = false, json = true }
 ///     endpoints = ["chat_completions"]
 ///
-///     # USD per million tokens; per_request in USD.
+///     ## USD per million tokens; per_request in USD.
 ///     [models."acme-1".prices]
 ///     input = "0.10"
 ///     output = "0.42"
