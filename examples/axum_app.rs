@@ -21,7 +21,7 @@ use tower_relay::{
 /// The application, as it was before.
 fn application() -> Router {
     async fn complete(Json(request): Json<Value>) -> Json<Value> {
-        Json(json!({"object": "chat.completion", "model": request["model"], "choices": []}))
+        Json(json!({"object": "chat.completion", "model": request.get("model"), "choices": []}))
     }
     Router::new()
         .route("/v1/chat/completions", post(complete))

@@ -6,10 +6,21 @@
     reason = "a bench may fail as a test may"
 )]
 
+mod catalog;
+mod estimate;
 mod json;
 mod sse;
 mod stack;
+mod stats;
 mod usage;
 
-criterion::criterion_main!(json::benches, sse::benches, stack::benches, usages);
+criterion::criterion_main!(
+    catalog::benches,
+    estimate::benches,
+    json::benches,
+    sse::benches,
+    stack::benches,
+    stats::benches,
+    usages
+);
 criterion::criterion_group!(usages, usage::benches);

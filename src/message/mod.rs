@@ -8,11 +8,13 @@
 mod api_error;
 mod body_error;
 mod boxed;
+pub mod catalog;
 mod chosen;
 mod completion;
 mod config_error;
 mod deadline;
 mod endpoint;
+pub mod estimate;
 mod events;
 mod gather;
 mod held;

@@ -6,8 +6,10 @@ use serde::{
     Deserialize,
     de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
-use crate::wire::json::Members;
+use super::estimate::Weight;
+use crate::wire::json::{Kind, Members, Value};
 
 /// Counts over the prompt of a request: `messages`, `input`, `prompt`, `system` and `instructions`.
 ///
@@ -32,16 +34,38 @@ pub struct Prompt {
     pub tool_calls: u64,
     /// Those of them that carry a `function_call`.
     pub function_calls: u64,
+    /// Length of the JSON of the tools' definitions and of a schema asked for, in bytes as they were sent.
+    pub schema_bytes: u64,
+    /// Length of the JSON of tool calls among the messages, in bytes as they were sent.
+    pub call_bytes: u64,
+    /// What the text weighs in tokens.
+    pub(super) weight: Weight,
 }
 
 impl Prompt {
     pub(super) fn count(members: Members<'_>) -> Self {
+        let mut weight = Weight::default();
+        let mut prompt = Self::count_with(members, &mut |text| weight.add(text));
+        prompt.weight = weight;
+        prompt
+    }
+
+    /// Counts all but the weight, and shows each text to `see`.
+    pub(super) fn count_with(members: Members<'_>, see: &mut dyn FnMut(&str)) -> Self {
         let mut prompt = Self::default();
         for (name, value) in members.iter() {
             let level = match &*name {
                 "messages" | "input" | "prompt" => Level::Conversation,
                 "system" | "instructions" => Level::Content,
-                "tools" | "functions" => Level::Tools,
+                "tools" | "functions" => {
+                    prompt.schema_bytes += structured_len(value);
+                    Level::Tools
+                }
+                // OpenAI's names for a schema of the answer, then Anthropic's.
+                "response_format" | "text" | "output_config" | "output_format" => {
+                    prompt.schema_bytes += structured_len(value);
+                    continue;
+                }
                 _ => continue,
             };
             let mut text = serde_json::Deserializer::from_slice(value.raw());
@@ -49,15 +73,19 @@ impl Prompt {
             let _ = Walk {
                 level,
                 prompt: &mut prompt,
+                see,
             }
             .deserialize(&mut text);
         }
         prompt
     }
+}
 
-    fn add_text(&mut self, text: &str) {
-        self.text_chars += text.chars().count() as u64;
-        self.text_bytes += text.len() as u64;
+/// The length of a list's or an object's text.
+fn structured_len(value: Value<'_>) -> u64 {
+    match value.kind() {
+        Kind::Array | Kind::Object => value.raw().len() as u64,
+        _ => 0,
     }
 }
 
@@ -74,12 +102,15 @@ enum Level {
     Tools,
     /// A list of calls, or one call: whether there is any.
     Calls,
+    /// One of them, or what it holds.
+    Call,
 }
 
 /// Adds to `prompt` what the value at `level` holds.
 struct Walk<'a> {
     level: Level,
     prompt: &'a mut Prompt,
+    see: &'a mut dyn FnMut(&str),
 }
 
 impl Walk<'_> {
@@ -87,7 +118,14 @@ impl Walk<'_> {
         Walk {
             level,
             prompt: self.prompt,
+            see: self.see,
         }
+    }
+
+    fn add_text(&mut self, text: &str) {
+        self.prompt.text_chars += text.chars().count() as u64;
+        self.prompt.text_bytes += text.len() as u64;
+        (self.see)(text);
     }
 
     fn member<'de, A: MapAccess<'de>>(&mut self, name: Name, map: &mut A) -> Result<(), A::Error> {
@@ -102,9 +140,19 @@ impl Walk<'_> {
             }
             (Level::Message, Name::ToolCalls) => map.next_value_seed(self.at(Level::Calls)),
             (Level::Message, Name::FunctionCall) => {
-                let call = u64::from(map.next_value::<Option<IgnoredAny>>()?.is_some());
-                self.prompt.function_calls += call;
-                self.prompt.tool_calls += call;
+                if let Some(call) = map.next_value::<Option<&RawValue>>()? {
+                    self.prompt.function_calls += 1;
+                    self.prompt.tool_calls += 1;
+                    self.prompt.call_bytes += call.get().len() as u64;
+                }
+                Ok(())
+            }
+            (Level::Calls | Level::Call, Name::Function) => {
+                map.next_value_seed(self.at(Level::Call))
+            }
+            // Among the content they are Anthropic's `tool_use`, among the messages Responses' `function_call`.
+            (_, Name::Arguments | Name::Input) => {
+                self.prompt.call_bytes += map.next_value::<&RawValue>()?.get().len() as u64;
                 Ok(())
             }
             _ => map.next_value::<IgnoredAny>().map(drop),
@@ -124,6 +172,9 @@ enum Name {
     Refusal,
     ToolCalls,
     FunctionCall,
+    Function,
+    Arguments,
+    Input,
     /// OpenAI's names for a file, then Anthropic's.
     #[serde(alias = "image_url", alias = "file_id", alias = "source")]
     File,
@@ -146,20 +197,19 @@ impl<'de> Visitor<'de> for Walk<'_> {
         f.write_str("any JSON")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
         match self.level {
             Level::Conversation | Level::Message => {
                 self.prompt.messages += 1;
-                self.prompt.add_text(text);
+                self.add_text(text);
             }
-            Level::Content => self.prompt.add_text(text),
-            Level::Tools | Level::Calls => {}
+            Level::Content => self.add_text(text),
+            Level::Tools | Level::Calls | Level::Call => {}
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        let mut elements = 0;
         let child = match self.level {
             Level::Conversation => Level::Message,
             // A list within the list is a prompt of tokens.
@@ -171,14 +221,19 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 return Ok(());
             }
             Level::Content => Level::Content,
-            Level::Tools | Level::Calls => {
+            Level::Tools => {
                 while list.next_element::<IgnoredAny>()?.is_some() {
-                    elements += 1;
+                    self.prompt.tools += 1;
                 }
-                if self.level == Level::Tools {
-                    self.prompt.tools += elements;
-                } else {
-                    self.prompt.tool_calls += u64::from(elements > 0);
+                return Ok(());
+            }
+            Level::Calls | Level::Call => {
+                let mut calls = 0;
+                while list.next_element_seed(self.at(Level::Call))?.is_some() {
+                    calls += 1;
+                }
+                if self.level == Level::Calls && calls > 0 {
+                    self.prompt.tool_calls += 1;
                 }
                 return Ok(());
             }
@@ -247,7 +302,7 @@ mod tests {
             r#"{"model":"m","messages":[
                 {"role":"system","content":"héllo"},
                 {"role":"user","content":[{"type":"text","text":"a\nb"},{"type":"image_url","image_url":{"url":"data:"}}]},
-                {"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},
+                {"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]},
                 {"role":"assistant","content":null,"tool_calls":[]},
                 {"role":"assistant","function_call":{"name":"f"}},
                 {"role":"tool","content":"42"}],
@@ -263,6 +318,9 @@ mod tests {
                 images: 1,
                 tool_calls: 2,
                 function_calls: 1,
+                schema_bytes: 11,
+                call_bytes: 16,
+                weight: counted.weight,
                 ..Prompt::default()
             }
         );

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use tower_service::Service;
 
 use super::json::respond;
-use crate::message::{ApiError, Dialect, ResponseBody};
+use crate::message::{
+    ApiError, Dialect, Endpoint, ResponseBody,
+    catalog::{Capabilities, ModelInfo, Rates},
+};
 
 /// OpenAI's list of models, for a relay's own names: answers `GET …/models` and `GET …/models/{id}`.
 ///
@@ -44,6 +47,21 @@ pub struct Model {
     pub created: u64,
     /// Who offers it.
     pub owned_by: String,
+    /// Tokens of prompt that it takes at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
+    /// Tokens of answer that it gives at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// What it can do, as far as that is known.
+    #[serde(default, skip_serializing_if = "Capabilities::is_empty")]
+    pub capabilities: Capabilities,
+    /// The endpoints that serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Vec<Endpoint>>,
+    /// Its ordinary prices, as decimals in text: USD per million tokens; `per_request` in USD.
+    #[serde(default, skip_serializing_if = "Rates::is_empty")]
+    pub prices: Rates,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +86,26 @@ impl Model {
             object: Object::Model,
             created: 0,
             owned_by: owned_by.into(),
+            context_window: None,
+            max_output_tokens: None,
+            capabilities: Capabilities::default(),
+            endpoints: None,
+            prices: Rates::default(),
         }
+    }
+
+    /// The same model with what a catalog knows of it, shown after OpenAI's members.
+    pub fn with_info(mut self, info: &ModelInfo) -> Self {
+        self.context_window = info.context_window;
+        self.max_output_tokens = info.max_output_tokens;
+        self.capabilities = info.capabilities;
+        self.endpoints.clone_from(&info.endpoints);
+        self.prices = info
+            .prices
+            .as_ref()
+            .map(|prices| prices.base)
+            .unwrap_or_default();
+        self
     }
 }
 
@@ -168,6 +205,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::message::catalog::{Price, Prices};
 
     async fn get(models: &Models, method: Method, path: &str) -> (StatusCode, String) {
         let request = Request::builder()
@@ -212,6 +250,27 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_catalog_knows_follows_openais_members() {
+        let mut info = ModelInfo::new("acme-1");
+        info.context_window = Some(128_000);
+        info.capabilities.tools = Some(true);
+        info.endpoints = Some(vec![Endpoint::ChatCompletions]);
+        let mut prices = Prices::default();
+        prices.base.input = Price::per_million("0.10");
+        prices.base.output = Price::per_million("0.42");
+        prices.base.per_request = Price::per_unit("0.005");
+        info.prices = Some(prices);
+        let model = Model::new("fast", "relay").with_info(&info);
+        let json = r#"{"id":"fast","object":"model","created":0,"owned_by":"relay","context_window":128000,"capabilities":{"tools":true},"endpoints":["chat_completions"],"prices":{"input":"0.1","output":"0.42","per_request":"0.005"}}"#;
+        let models = Models::new([model.clone()]);
+        assert_eq!(
+            get(&models, Method::GET, "/v1/models/fast").await,
+            (StatusCode::OK, json.to_owned())
+        );
+        assert_eq!(serde_json::from_str::<Model>(json).unwrap(), model);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@
 #![cfg(test)]
 
 mod errors;
+mod estimate;
 mod usage;
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
@@ -26,8 +27,15 @@ struct Record {
     api: String,
     stream: bool,
     status: u16,
+    request: Question,
     response: Answer,
     source: Source,
+}
+
+#[derive(Deserialize)]
+struct Question {
+    #[serde(default)]
+    body: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +56,10 @@ struct Source {
 impl Record {
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    fn request(&self) -> Option<&Value> {
+        self.request.body.as_ref()
     }
 
     fn body(&self) -> &str {
