@@ -1,6 +1,6 @@
 //! What the crate's building blocks cost by themselves: `cargo bench --bench micro`.
 
-#![allow(
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a bench may fail as a test may")]
     missing_docs,
     clippy::unwrap_used,
     reason = "a bench may fail as a test may"
