@@ -1,8 +1,9 @@
 //! What the crate's building blocks cost by themselves: `cargo bench --bench micro`.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a bench may fail as a test may")]
+#![allow(
     missing_docs,
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a bench may fail as a test may"
 )]
 
