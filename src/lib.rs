@@ -107,3 +107,8 @@ pub mod worker;
 
 #[cfg(feature = "gateway")]
 pub mod gateway;
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
