@@ -14,6 +14,10 @@ const MAX_WEIGHED: u64 = 256 * 1024;
 
 /// What each word of ASCII letters adds to its letters, in thousandths of tokens.
 const WORD: u64 = 590;
+const LETTER: u64 = 100;
+const DIGIT: u64 = 950;
+const PUNCTUATION: u64 = 500;
+const CONTROL: u64 = 980;
 
 /// Thousandths of tokens by the byte that begins a character.
 ///
@@ -23,17 +27,17 @@ const WORD: u64 = 590;
 /// chats. Over those same 737 texts the median error is 4 % and the 90th percentile 12 %, where four bytes a token have
 /// 13 % and 35 %. Single languages are off by up to a quarter: German and Hebrew under, Russian over.
 #[allow(clippy::indexing_slicing, reason = "of 256 by a byte, while compiling")]
-const WEIGHTS: [u16; 256] = {
+const WEIGHTS: [u64; 256] = {
     let mut weights = [0; 256];
     let mut byte = 0u8;
     loop {
         weights[byte as usize] = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' => 100,
-            b'0'..=b'9' => 950,
+            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+            b'0'..=b'9' => DIGIT,
             // Part of the word that follows; inside a character.
             b' ' | 0x80..=0xBF => 0,
-            0..=31 | 127 => 980,
-            33..=126 => 500,
+            0..=31 | 127 => CONTROL,
+            33..=126 => PUNCTUATION,
             // Latin letters with marks, which break a word into more tokens.
             0xC0..=0xCB => 1630,
             // Greek; Cyrillic; Armenian, Hebrew, Arabic.
@@ -59,6 +63,50 @@ const WEIGHTS: [u16; 256] = {
     }
 };
 
+/// Bytes weighed at a time: a fixed number, and few enough for sums in a byte, so that compilers weigh sixteen or more at once.
+const BLOCK: usize = 64;
+
+/// Weighs ASCII that follows the byte `before`.
+fn weigh_ascii(before: u8, block: &[u8; BLOCK]) -> u64 {
+    let mut shifted = *block;
+    shifted.copy_within(..BLOCK - 1, 1);
+    if let Some(first) = shifted.first_mut() {
+        *first = before;
+    }
+    let (mut letters, mut words, mut digits, mut spaces, mut controls) = (0u8, 0u8, 0u8, 0u8, 0u8);
+    for (before, byte) in shifted.iter().zip(block) {
+        let letter = u8::from(is_letter(*byte));
+        letters += letter;
+        words += letter & (u8::from(is_letter(*before)) ^ 1);
+        digits += u8::from(byte.is_ascii_digit());
+        spaces += u8::from(*byte == b' ');
+        controls += u8::from(byte.is_ascii_control());
+    }
+    let [letters, words, digits, spaces, controls] =
+        [letters, words, digits, spaces, controls].map(u64::from);
+    let punctuation = BLOCK as u64 - letters - digits - spaces - controls;
+    letters * LETTER
+        + words * WORD
+        + digits * DIGIT
+        + controls * CONTROL
+        + punctuation * PUNCTUATION
+}
+
+/// Weighs UTF-8 that follows the byte `before`; it may begin and end inside a character.
+fn weigh(mut before: u8, bytes: &[u8]) -> u64 {
+    let (mut thousandths, mut words) = (0, 0);
+    for byte in bytes {
+        thousandths += WEIGHTS.get(usize::from(*byte)).copied().unwrap_or_default();
+        words += u64::from(is_letter(*byte) && !is_letter(before));
+        before = *byte;
+    }
+    thousandths + words * WORD
+}
+
+fn is_letter(byte: u8) -> bool {
+    (byte | 0x20).wrapping_sub(b'a') < 26
+}
+
 impl Weight {
     /// Weighs `text` too.
     pub(in crate::message) fn add(&mut self, text: &str) {
@@ -68,15 +116,17 @@ impl Weight {
             .ok()
             .and_then(|room| bytes.get(..room))
             .unwrap_or(bytes);
-        let (mut thousandths, mut words) = (0, 0);
-        let mut in_word = false;
-        for &byte in bytes {
-            thousandths += u64::from(WEIGHTS.get(usize::from(byte)).copied().unwrap_or_default());
-            let is_letter = byte.is_ascii_alphabetic();
-            words += u64::from(is_letter && !in_word);
-            in_word = is_letter;
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        let mut before = 0;
+        for block in blocks {
+            self.thousandths += if block.is_ascii() {
+                weigh_ascii(before, block)
+            } else {
+                weigh(before, block)
+            };
+            before = block.last().copied().unwrap_or_default();
         }
-        self.thousandths += thousandths + words * WORD;
+        self.thousandths += weigh(before, rest);
         self.weighed_bytes += bytes.len() as u64;
         self.all_bytes += text.len() as u64;
     }
@@ -94,6 +144,8 @@ impl Weight {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn tokens(text: &str) -> u64 {
@@ -134,6 +186,17 @@ mod tests {
                 estimate * 10 >= o200k * 8 && estimate * 10 <= cl100k * 13,
                 "{text}: {estimate}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ascii_weighs_the_same_either_way(before: u8, block in prop::array::uniform32(0u8..128)) {
+            let mut whole = [b' '; BLOCK];
+            whole[16..48].copy_from_slice(&block);
+            prop_assert_eq!(weigh_ascii(before, &whole), weigh(before, &whole));
+            whole.rotate_left(16);
+            prop_assert_eq!(weigh_ascii(before, &whole), weigh(before, &whole));
         }
     }
 
