@@ -8,7 +8,7 @@ use std::{
     cell::RefCell,
     fmt,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use tokio::{
@@ -16,7 +16,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// The most timers that a thread keeps. One that is kept costs its memory, and one wake-up of nobody when its moment comes.
+/// The most timers that a thread keeps. One that is kept costs its memory and that of the task that waited for it last, which is
+/// woken once for nothing when the moment comes.
 const MAX_KEPT: usize = 256;
 
 thread_local! {
@@ -72,26 +73,20 @@ impl Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let Some(mut registered) = self.0.take() else {
+        let Some(registered) = self.0.take() else {
             return;
         };
-        // Where there is no such runtime any more, or the thread is ending, the timer just goes.
-        if registered.sleep.is_elapsed()
-            || Handle::try_current().ok().map(|handle| handle.id()) != Some(registered.runtime)
-        {
+        if registered.sleep.is_elapsed() {
             return;
         }
-        // The task that waited is not to be kept alive by its waker.
-        let mut nobody = Context::from_waker(Waker::noop());
-        if registered.sleep.as_mut().poll(&mut nobody).is_pending() {
-            let _ = KEPT.try_with(|kept| {
-                if let Ok(mut kept) = kept.try_borrow_mut()
-                    && kept.len() < MAX_KEPT
-                {
-                    kept.push(registered);
-                }
-            });
-        }
+        // Where the thread is ending, or lends its timers at this very moment, this one just goes.
+        let _ = KEPT.try_with(|kept| {
+            if let Ok(mut kept) = kept.try_borrow_mut()
+                && kept.len() < MAX_KEPT
+            {
+                kept.push(registered);
+            }
+        });
     }
 }
 

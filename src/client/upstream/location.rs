@@ -1,5 +1,5 @@
 use http::{
-    Request, Uri,
+    HeaderValue, Request, Uri,
     uri::{self, Authority, PathAndQuery, Scheme},
 };
 
@@ -8,9 +8,15 @@ use crate::message::{ApiError, ConfigError, RequestBody};
 /// Where an upstream is: how a caller's path becomes its URI.
 #[derive(Debug, Clone)]
 pub(super) struct Location {
+    origin: Origin,
+    path: PathRule,
+}
+
+#[derive(Debug, Clone)]
+struct Origin {
     scheme: Scheme,
     authority: Authority,
-    path: PathRule,
+    host: HeaderValue,
 }
 
 #[derive(Debug, Clone)]
@@ -42,15 +48,14 @@ impl Location {
             .trim()
             .parse()
             .map_err(|error| fail(format!("{error}")))?;
-        let (scheme, authority) = origin(&uri).map_err(fail)?;
+        let origin = Origin::of(&uri).map_err(fail)?;
         if uri.query().is_some() {
             return Err(fail("a query belongs into a template".to_owned()));
         }
         let prefix = uri.path().trim_end_matches('/').to_owned();
         let has_version = prefix.split('/').any(is_version);
         Ok(Self {
-            scheme,
-            authority,
+            origin,
             path: PathRule::Prefix {
                 prefix,
                 has_version,
@@ -72,7 +77,7 @@ impl Location {
             return Err(fail("a placeholder may not choose the host".to_owned()));
         }
         let uri: Uri = root.parse().map_err(|error| fail(format!("{error}")))?;
-        let (scheme, authority) = origin(&uri).map_err(fail)?;
+        let origin = Origin::of(&uri).map_err(fail)?;
         let pieces = pieces(path).map_err(fail)?;
         // What cannot fail later fails now: the text must be a path when the placeholders are filled in.
         let sample = pieces.iter().map(|piece| match piece {
@@ -84,10 +89,14 @@ impl Location {
             .parse::<PathAndQuery>()
             .map_err(|error| fail(format!("{error}")))?;
         Ok(Self {
-            scheme,
-            authority,
+            origin,
             path: PathRule::Template(pieces),
         })
+    }
+
+    /// The `host` header of every request: the authority without its scheme's own port. Clients would make it anew each time.
+    pub(super) fn host(&self) -> &HeaderValue {
+        &self.origin.host
     }
 
     /// The upstream's URI for `request`.
@@ -133,8 +142,8 @@ impl Location {
             }
         };
         let mut parts = uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
+        parts.scheme = Some(self.origin.scheme.clone());
+        parts.authority = Some(self.origin.authority.clone());
         parts.path_and_query = path_and_query.ok();
         Uri::from_parts(parts).map_err(|_| {
             ApiError::invalid_request("the path cannot be sent to the upstream")
@@ -143,17 +152,28 @@ impl Location {
     }
 }
 
-fn origin(uri: &Uri) -> Result<(Scheme, Authority), String> {
-    let scheme = uri
-        .scheme()
-        .filter(|scheme| **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS);
-    let (Some(scheme), Some(authority)) = (scheme, uri.authority()) else {
-        return Err("must begin with http:// or https:// and a host".to_owned());
-    };
-    if authority.as_str().contains('@') {
-        return Err("must not hold a user name or password".to_owned());
+impl Origin {
+    fn of(uri: &Uri) -> Result<Self, String> {
+        let scheme = uri
+            .scheme()
+            .filter(|scheme| **scheme == Scheme::HTTP || **scheme == Scheme::HTTPS);
+        let (Some(scheme), Some(authority)) = (scheme, uri.authority()) else {
+            return Err("must begin with http:// or https:// and a host".to_owned());
+        };
+        if authority.as_str().contains('@') {
+            return Err("must not hold a user name or password".to_owned());
+        }
+        let own_port = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+        let host = match authority.port_u16() {
+            Some(port) if port != own_port => authority.as_str(),
+            _ => authority.host(),
+        };
+        Ok(Self {
+            scheme: scheme.clone(),
+            authority: authority.clone(),
+            host: HeaderValue::from_str(host).map_err(|error| error.to_string())?,
+        })
     }
-    Ok((scheme.clone(), authority.clone()))
 }
 
 fn pieces(mut text: &str) -> Result<Vec<Piece>, String> {
@@ -319,6 +339,19 @@ mod tests {
                 uri(&Location::base(base).unwrap(), "/v1/chat/completions", "{}"),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn the_host_header_names_the_port_unless_it_is_the_schemes_own() {
+        for (base, host) in [
+            ("https://api.com", "api.com"),
+            ("https://api.com:443/v1", "api.com"),
+            ("https://api.com:80", "api.com:80"),
+            ("http://127.0.0.1:11434", "127.0.0.1:11434"),
+            ("http://[::1]:80", "[::1]"),
+        ] {
+            assert_eq!(Location::base(base).unwrap().host(), host, "{base}");
         }
     }
 

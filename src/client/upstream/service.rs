@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use tower_service::Service;
 
@@ -119,6 +119,8 @@ where
         // hyper-util refuses an HTTP/2 request on an HTTP/1 connection; the version is between the client and the server.
         *request.version_mut() = Version::HTTP_11;
         hygiene::clean_request(request.headers_mut(), credential.is_callers());
+        let host = self.shared.location.host().clone();
+        request.headers_mut().insert(header::HOST, host);
         for (name, value) in &self.shared.headers {
             request.headers_mut().insert(name, value.clone());
         }

@@ -140,16 +140,30 @@ where
                             rejection.into_response(&refused.error, this.endpoint.dialect()),
                         );
                     }
-                    Poll::Ready(Ok(body)) => {
-                        let request = head.take().map(|head| with_body(head, body));
-                        this.state.set(State::Ready { request });
-                    }
+                    // The request is large: it is moved once, to whom it is for.
+                    Poll::Ready(Ok(body)) => match this.inner.poll_ready(cx) {
+                        Poll::Ready(Ok(())) => {
+                            let Some(head) = head.take() else {
+                                return Poll::Pending;
+                            };
+                            let future = this.inner.call(with_body(head, body));
+                            this.state.set(State::Call { future });
+                        }
+                        Poll::Ready(Err(error)) => {
+                            break Poll::Ready(failed(error, *this.endpoint));
+                        }
+                        Poll::Pending => {
+                            let request = head.take().map(|head| with_body(head, body));
+                            this.state.set(State::Ready { request });
+                            break Poll::Pending;
+                        }
+                    },
                 },
                 StateProjection::Ready { request } => match this.inner.poll_ready(cx) {
                     Poll::Pending => break Poll::Pending,
                     Poll::Ready(Err(error)) => break Poll::Ready(failed(error, *this.endpoint)),
                     Poll::Ready(Ok(())) => {
-                        // A future that has answered may not be polled again: there is no request any more.
+                        // A future that has answered is never polled again: there is a request.
                         let Some(request) = request.take() else {
                             return Poll::Pending;
                         };

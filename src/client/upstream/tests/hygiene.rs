@@ -44,7 +44,7 @@ async fn what_the_caller_says_of_themselves_and_their_connection_stays_here() {
     let parts = sent(&keyed().build().unwrap(), request).await;
     assert_eq!(
         names(&parts.headers),
-        ["accept-encoding", "authorization", "content-type"]
+        ["accept-encoding", "authorization", "content-type", "host"]
     );
     assert_eq!(parts.headers["authorization"], "Bearer sk-own");
     assert_eq!(parts.headers["accept-encoding"], "identity");
@@ -79,7 +79,13 @@ async fn headers_that_connection_names_stay_here_but_not_the_content_type() {
     let parts = sent(&keyed().build().unwrap(), request).await;
     assert_eq!(
         names(&parts.headers),
-        ["accept-encoding", "authorization", "content-type", "x-kept"]
+        [
+            "accept-encoding",
+            "authorization",
+            "content-type",
+            "host",
+            "x-kept"
+        ]
     );
 }
 
