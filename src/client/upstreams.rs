@@ -14,7 +14,9 @@ use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
-use crate::message::{Chosen, ConfigError, Endpoint, ModelPattern, RequestBody, ResponseBody};
+use crate::message::{
+    Chosen, ConfigError, Endpoint, ModelPattern, RequestBody, ResponseBody, catalog::Capabilities,
+};
 
 /// One member of [`Upstreams`]: a complete stack, boxed once, with its name and what it can do.
 ///
@@ -31,6 +33,7 @@ struct About {
     label: Option<String>,
     endpoints: Option<HashSet<Endpoint>>,
     models: Option<Vec<ModelPattern>>,
+    capabilities: Capabilities,
 }
 
 impl Target {
@@ -49,6 +52,7 @@ impl Target {
             label: None,
             endpoints: None,
             models: None,
+            capabilities: Capabilities::default(),
         };
         Self {
             about: Arc::new(about),
@@ -74,6 +78,16 @@ impl Target {
     fn describe(mut self, change: impl FnOnce(&mut About)) -> Self {
         change(Arc::make_mut(&mut self.about));
         self
+    }
+
+    /// States what it can do, whichever model is asked for: streaming, tools, images, JSON. Unknown, unless it is said.
+    pub fn capabilities(self, capabilities: Capabilities) -> Self {
+        self.describe(|about| about.capabilities = capabilities)
+    }
+
+    /// What it is stated to be able to do.
+    pub fn stated_capabilities(&self) -> Capabilities {
+        self.about.capabilities
     }
 
     /// The name under which it is chosen.

@@ -22,7 +22,7 @@ const FEW_MEMBERS: usize = 16;
 pub struct Index {
     /// The offset of the opening brace.
     pub(super) open: usize,
-    pub(super) members: Box<[Member]>,
+    pub(super) members: Vec<Member>,
 }
 
 /// One member: its name with the quotes, and its value.
@@ -72,10 +72,7 @@ impl Index {
         }
         outcome.map_err(|error| JsonError::from_serde(text, &error))?;
 
-        let index = Self {
-            open,
-            members: members.into_boxed_slice(),
-        };
+        let index = Self { open, members };
         index.members(text).check_names()?;
         Ok(index)
     }
