@@ -7,6 +7,7 @@ mod tests;
 
 use bytes::Bytes;
 use memchr::memmem;
+use serde::de::IgnoredAny;
 
 use self::body::BodyScan;
 use super::{ApiError, Media, usage::UsageScan};
@@ -83,7 +84,9 @@ impl AnswerScan {
     pub(super) fn finish(&mut self) -> bool {
         match &mut self.form {
             Form::Events(framer) => {
-                if let Ok(Some(frame)) = framer.finish() {
+                if let Ok(Some(frame)) = framer.finish()
+                    && !is_cut_off(&frame)
+                {
                     self.facts.look_at(&frame);
                 }
                 self.facts.terminal || self.facts.usage.finish_reason().is_some()
@@ -113,11 +116,19 @@ impl Facts {
     }
 }
 
+/// Whether the last frame of a stream, which no blank line ended, broke off: its name alone must not pass for its event.
+fn is_cut_off(frame: &Frame<'_>) -> bool {
+    frame.data().is_none_or(|data| {
+        !data.starts_with(b"[DONE]") && serde_json::from_slice::<IgnoredAny>(&data).is_err()
+    })
+}
+
 /// `[DONE]`, Anthropic's `message_stop`, or the last event of a Responses stream.
 fn is_terminal(frame: &Frame<'_>) -> bool {
-    // Most events begin with their data and have no name: this is asked of every one.
-    if let Some(data) = frame.raw().strip_prefix(b"data:") {
-        return data.trim_ascii_start().starts_with(b"[DONE]");
+    // Most events are one line of JSON and have no name: this is asked of every one. A name may also follow the data (Bedrock).
+    let raw = frame.raw();
+    if raw.starts_with(b"data:") && raw.trim_ascii_end().ends_with(b"}") {
+        return false;
     }
     match frame.event() {
         Some(

@@ -34,7 +34,15 @@ fn a_stream_is_whole_by_its_terminal_event_or_its_finish_reason() {
             false,
         ),
         ("event: response.completed\ndata: {}\n\n", true),
+        ("event: response.completed\ndata: {}", true),
+        (
+            "event: response.completed\ndata: {\"response\":{\"id\":\"r",
+            false,
+        ),
+        ("event: message_stop\n", false),
+        ("data: [DO", false),
         ("event: response.incomplete\ndata: {}\n\n", true),
+        ("data: {}\nevent: response.completed\n\n", true),
         (
             "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\r\n\r\n",
             true,
