@@ -15,6 +15,7 @@ use super::{
     Record, records,
     sent::{Cut, Sent, collect},
     sse_data,
+    usage::{counts, expected},
 };
 
 /// The answers that did not end as they should have, as a person read them.
@@ -76,10 +77,12 @@ fn an_answer_is_complete_if_it_ended_properly_and_else_it_is_not() {
         let response = sent.response(Cut::Whole);
         let media = response.body().media();
         let completion = read(response);
-        let expected = match media {
-            Media::EventStream => expected_end(&sent),
-            _ if error_in_body(record) => End::Failed(Failure::Stated),
-            _ => End::Complete,
+        let expected = if sent.is_stream() {
+            expected_end(&sent)
+        } else if error_in_body(record) {
+            End::Failed(Failure::Stated)
+        } else {
+            End::Complete
         };
         if completion.end != expected {
             wrong.push(format!(
@@ -92,9 +95,9 @@ fn an_answer_is_complete_if_it_ended_properly_and_else_it_is_not() {
         }
         let row = table.entry(&record.provider).or_default();
         row[match media {
-            Media::EventStream => 0,
+            Media::EventStream | Media::JsonLines => 0,
             Media::Json => 1,
-            Media::Opaque => 2,
+            _ => 2,
         }] += 1;
         row[match completion.end {
             End::Complete => 3,
@@ -132,13 +135,33 @@ fn print_row(name: &str, row: [usize; 6]) {
 }
 
 #[test]
+fn the_usage_of_a_completion_is_the_stated_one() {
+    let Some(records) = records() else { return };
+    let (mut stated, mut unread) = (0, Vec::new());
+    for record in records.iter().filter(|record| record.is_success()) {
+        let response = Sent::of(record).response(Cut::Whole);
+        let is_read = response.body().media() != Media::Opaque;
+        let completion = read(response);
+        let expected = expected(record);
+        if is_read {
+            assert_eq!(completion.usage.map(counts), expected, "{}", record.id);
+            let is_final = expected.is_some() && completion.end == End::Complete;
+            assert_eq!(completion.usage_is_final, is_final, "{}", record.id);
+            stated += usize::from(expected.is_some());
+        } else if expected.is_some() {
+            unread.push(record.id.as_str());
+        }
+    }
+    println!("usage at the end: {stated} answers; not read for lack of a content type: {unread:?}");
+}
+
+#[test]
 fn a_stream_that_breaks_off_is_truncated_unless_its_end_had_passed() {
     let Some(records) = records() else { return };
     let (mut streams, mut breaks, mut late) = (0, 0, 0);
     for record in records.iter().filter(|record| record.is_success()) {
         let sent = Sent::of(record);
-        let whole = sent.response(Cut::Whole);
-        if whole.body().media() != Media::EventStream || read(whole).end != End::Complete {
+        if !sent.is_stream() || read(sent.response(Cut::Whole)).end != End::Complete {
             continue;
         }
         streams += 1;
@@ -174,7 +197,6 @@ fn an_answer_that_is_dropped_is_cancelled_unless_its_last_event_had_passed() {
             let sent = Sent::of(record);
             let passed = sent.body.len() / part;
             let (response, ended) = watched(sent.response(Cut::Every(passed)));
-            let is_stream = response.body().media() == Media::EventStream;
             let mut body = response.into_body();
             let frame = body.frame().now_or_never();
             let frame = frame.expect("a body that never waits").expect("a frame");
@@ -182,8 +204,8 @@ fn an_answer_that_is_dropped_is_cancelled_unless_its_last_event_had_passed() {
             drop(body);
             let seen = Seen::of(&sent.cut_off(passed));
             let expected = match () {
-                () if is_stream && seen.error => End::Failed(Failure::Stated),
-                () if is_stream && seen.terminal => End::Complete,
+                () if sent.is_stream() && seen.error => End::Failed(Failure::Stated),
+                () if sent.is_stream() && seen.terminal => End::Complete,
                 () => End::Cancelled,
             };
             assert_eq!(settled(&ended).end, expected, "{} {place}", record.id);
@@ -306,7 +328,13 @@ struct Seen {
 impl Seen {
     fn of(sent: &Sent) -> Self {
         let mut seen = Self::default();
-        for data in sse_data(&String::from_utf8_lossy(&sent.body)) {
+        let text = String::from_utf8_lossy(&sent.body);
+        let events = if sent.is_lines() {
+            text.lines().map(str::to_owned).collect()
+        } else {
+            sse_data(&text)
+        };
+        for data in events {
             if data.trim() == "[DONE]" {
                 seen.terminal = true;
                 continue;
@@ -316,6 +344,7 @@ impl Seen {
                 continue;
             };
             let name = event["type"].as_str();
+            seen.terminal |= event["done"] == true || event["is_finished"] == true;
             seen.terminal |= matches!(
                 name,
                 Some(

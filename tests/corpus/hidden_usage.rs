@@ -92,7 +92,7 @@ fn a_stream_is_the_same_with_the_asking_as_without() {
                 added += 1;
             }
             let is_chunk = event.json["choices"].is_array() && event.json.get("usage").is_none();
-            with += &match (is_chunk, number % 2) {
+            let event = match (is_chunk, number % 2) {
                 (false, _) => event.raw,
                 (true, 0) => event.raw.replacen('{', "{\"usage\": null,", 1),
                 (true, _) => {
@@ -101,6 +101,7 @@ fn a_stream_is_the_same_with_the_asking_as_without() {
                     format!("{head},\"usage\":null{tail}")
                 }
             };
+            with += &event;
             added += usize::from(is_chunk);
         }
         sent.body = Bytes::from(with);

@@ -79,6 +79,21 @@ impl Sent {
         self.reads.is_some()
     }
 
+    /// Whether it came as a stream that is not binary.
+    pub(super) fn is_stream(&self) -> bool {
+        self.is_lines() || self.is_media("text/event-stream")
+    }
+
+    /// Whether each line is a JSON value.
+    pub(super) fn is_lines(&self) -> bool {
+        self.is_media("application/x-ndjson") || self.is_media("application/stream+json")
+    }
+
+    fn is_media(&self, prefix: &str) -> bool {
+        let media = self.headers.get(header::CONTENT_TYPE);
+        media.is_some_and(|media| media.as_bytes().starts_with(prefix.as_bytes()))
+    }
+
     /// The same answer with only its first bytes.
     pub(super) fn cut_off(&self, at: usize) -> Self {
         let body = self.body.slice(..at);
