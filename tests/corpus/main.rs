@@ -13,6 +13,7 @@
 #![cfg(test)]
 
 mod completions;
+mod ends;
 mod errors;
 mod estimate;
 mod hidden_usage;
