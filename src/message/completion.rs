@@ -65,12 +65,16 @@ pub enum Failure {
 }
 
 /// What an answer's bytes are, and so how its end is told.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Media {
     /// A `text/event-stream`, uncompressed.
     EventStream,
     /// JSON, uncompressed.
     Json,
+    /// A stream of JSON values, each a line, uncompressed: Ollama's own API (`application/x-ndjson`), Cohere's first one
+    /// (`application/stream+json`).
+    JsonLines,
     /// Anything else, and all that is compressed: never parsed.
     #[default]
     Opaque,
@@ -91,6 +95,8 @@ impl Media {
                 let essence = essence(value);
                 if essence.eq_ignore_ascii_case("text/event-stream") {
                     Self::EventStream
+                } else if is_json_lines(essence) {
+                    Self::JsonLines
                 } else if is_json(essence) {
                     Self::Json
                 } else {
@@ -123,8 +129,43 @@ pub(crate) fn is_readable_json(headers: &HeaderMap) -> bool {
         .is_none_or(|encoding| encoding == "identity")
 }
 
+/// Whether a content type, without its parameters, is a stream of JSON lines.
+fn is_json_lines(essence: &str) -> bool {
+    [
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/stream+json",
+    ]
+    .iter()
+    .any(|lines| essence.eq_ignore_ascii_case(lines))
+}
+
 /// Whether a content type, without its parameters, is JSON: `application/json`, or any `+json`.
 fn is_json(essence: &str) -> bool {
     let suffix = essence.rsplit_once('+').map_or("", |(_, suffix)| suffix);
     essence.eq_ignore_ascii_case("application/json") || suffix.eq_ignore_ascii_case("json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_type_tells_what_is_read_and_compression_hides_it() {
+        for (content_type, media) in [
+            ("text/event-stream;charset=UTF-8", Media::EventStream),
+            ("application/json; charset=utf-8", Media::Json),
+            ("application/problem+json", Media::Json),
+            ("application/x-ndjson", Media::JsonLines),
+            ("Application/Stream+JSON; charset=utf-8", Media::JsonLines),
+            ("application/vnd.amazon.eventstream", Media::Opaque),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            assert_eq!(Media::of(&headers), media, "{content_type}");
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            assert_eq!(Media::of(&headers), Media::Opaque, "{content_type}");
+        }
+        assert_eq!(Media::of(&HeaderMap::new()), Media::Opaque);
+    }
 }

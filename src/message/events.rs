@@ -25,7 +25,7 @@ pub enum Edited {
 /// Shows `edit` the JSON of `response`: its body, or the data of each event of a stream, which is never held back but
 /// until an event is whole. What is kept passes as the bytes that came.
 ///
-/// Answers that are neither, or compressed, pass unseen.
+/// Answers that are neither, or compressed, pass unseen; so do JSON lines.
 pub fn edit_answer<F>(response: Response<ResponseBody>, edit: F) -> Response<ResponseBody>
 where
     F: FnMut(&[u8]) -> Edited + Send + 'static,
@@ -45,7 +45,7 @@ where
                 edit: Some(edit),
             },
         ),
-        Media::Opaque => response,
+        Media::JsonLines | Media::Opaque => response,
     }
 }
 

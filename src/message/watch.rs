@@ -71,25 +71,27 @@ impl Watch {
     }
 
     /// The first decision stands: what happens after an answer's end does not change it. An error that stands in the answer
-    /// decides before its end.
+    /// decides before its end, which many providers then leave out.
     fn decide(&mut self, end: End) {
-        let end = if end == End::Complete && self.scan.facts().error.is_some() {
+        let end = self.unless_stated(end);
+        self.end.get_or_insert(end);
+    }
+
+    fn unless_stated(&self, end: End) -> End {
+        if self.scan.facts().error.is_some() {
             End::Failed(Failure::Stated)
         } else {
             end
-        };
-        self.end.get_or_insert(end);
+        }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let facts = self.scan.facts();
-        let end = self.end.unwrap_or(if facts.error.is_some() {
-            End::Failed(Failure::Stated)
-        } else {
-            End::Cancelled
-        });
+        let end = self
+            .end
+            .unwrap_or_else(|| self.unless_stated(End::Cancelled));
         let usage = facts.usage.usage();
         let completion = Completion {
             end,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
 use tower_relay::message::{ApiError, Dialect, Outcome, classify_error};
 
-use super::{Record, records};
+use super::{records, sent::headers};
 
 /// What known answers of status 200 mean that are errors, as a person read them.
 const INSIDE_200: &[(&str, &str)] = &[
@@ -104,16 +104,6 @@ fn is_error(event: &str) -> bool {
         || json["choices"]
             .as_array()
             .is_some_and(|choices| choices.iter().any(in_choice))
-}
-
-fn headers(record: &Record) -> HeaderMap {
-    let read = |(name, value): (&String, &String)| {
-        Some((
-            name.parse::<HeaderName>().ok()?,
-            value.parse::<HeaderValue>().ok()?,
-        ))
-    };
-    record.response.headers.iter().filter_map(read).collect()
 }
 
 /// What an outcome may be by status alone: a second opinion, so coarse that only a blunder contradicts it.

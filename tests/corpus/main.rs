@@ -8,10 +8,17 @@
 //! ```sh
 //! RELAY_CORPUS=DIR cargo test --test corpus -- --nocapture
 //! ```
+//!
+//! With `RELAY_CORPUS_OUT=DIR` what was read is also written down, for others to check: see `rows`.
 #![cfg(test)]
 
+mod completions;
+mod ends;
 mod errors;
 mod estimate;
+mod hidden_usage;
+mod rows;
+mod sent;
 mod usage;
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
@@ -45,12 +52,17 @@ struct Answer {
     #[serde(default)]
     body: Option<String>,
     #[serde(default)]
+    body_b64: Option<String>,
+    #[serde(default)]
     decoded_events: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
 struct Source {
     fidelity: String,
+    /// Where each read of the network ended, in bytes of the body.
+    #[serde(default)]
+    chunk_end_offsets: Option<Vec<usize>>,
 }
 
 impl Record {
@@ -84,20 +96,31 @@ impl Record {
         if let Ok(Value::Array(chunks)) = serde_json::from_str(self.body()) {
             return chunks.iter().map(Value::to_string).collect();
         }
-        let text = self.body().replace("\r\n", "\n").replace('\r', "\n");
+        let text = self.body();
         let is_sse = text.lines().any(|line| line.starts_with("data:"));
-        if !is_sse || self.source.fidelity.starts_with("one-event-json-per-line") {
+        if !is_sse || self.lost_its_framing() {
             return text.lines().map(str::to_owned).collect();
         }
-        text.split("\n\n")
-            .map(|frame| {
-                let data = frame.lines().filter_map(|line| line.strip_prefix("data:"));
-                data.map(|line| line.strip_prefix(' ').unwrap_or(line))
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            })
-            .collect()
+        sse_data(text)
     }
+
+    /// Whether the recording kept of each event only its JSON.
+    fn lost_its_framing(&self) -> bool {
+        self.source.fidelity.starts_with("one-event-json-per-line")
+    }
+}
+
+/// The data of every server-sent event, one entry for each run of lines between blank ones.
+fn sse_data(text: &str) -> Vec<String> {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    text.split("\n\n")
+        .map(|frame| {
+            let data = frame.lines().filter_map(|line| line.strip_prefix("data:"));
+            data.map(|line| line.strip_prefix(' ').unwrap_or(line))
+                .collect::<Vec<_>>()
+                .join("\n")
+        })
+        .collect()
 }
 
 /// Every record, or `None` where there is no corpus.

@@ -11,7 +11,7 @@ use tower_relay::message::usage::{Usage, UsageScan};
 use super::{Record, records};
 
 /// Input, cache read, writes of 5 minutes and 1 hour, output, reasoning, audio in and out.
-type Counts = [u64; 8];
+pub(super) type Counts = [u64; 8];
 
 #[test]
 fn every_stated_usage_reads_to_the_providers_own_arithmetic() {
@@ -71,7 +71,7 @@ fn scan(record: &Record) -> UsageScan {
     scan
 }
 
-fn counts(usage: Usage) -> Counts {
+pub(super) fn counts(usage: Usage) -> Counts {
     [
         usage.input,
         usage.cache_read,
@@ -110,7 +110,7 @@ fn last(events: &[Value], paths: &[&str]) -> Option<i64> {
         .next_back()
 }
 
-fn expected(record: &Record) -> Option<Counts> {
+pub(super) fn expected(record: &Record) -> Option<Counts> {
     let events = json_events(record);
     match record.api.as_str() {
         "anthropic-messages" => anthropic(&events),

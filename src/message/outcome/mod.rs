@@ -3,6 +3,7 @@
 mod advice;
 mod classify;
 mod decide;
+mod ended;
 mod facts;
 mod statuses;
 #[cfg(test)]
@@ -40,7 +41,7 @@ use super::{Phase, Reason, Rejection, TransportError};
 /// | `Refused(ProviderLimit)` | after `retry_after` | yes | neutral |
 /// | `Refused(Tenant)` | never | no | neutral |
 ///
-/// The end of the body may overrule it: see [`Completion`](super::Completion). A layer that changes an answer's status
+/// The end of the body may overrule it: see [`of_completion`](Self::of_completion). A layer that changes an answer's status
 /// puts the new outcome in the extensions.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -215,3 +215,16 @@ async fn events_before_one_that_is_too_long_are_handed_on() {
     );
     assert!(body.frame().await.unwrap().is_err());
 }
+
+#[tokio::test]
+async fn an_error_that_a_stream_states_is_its_end_though_nothing_follows() {
+    let stated = r#"data: {"error":{"message":"x","code":502}}"#;
+    for separator in ["", "\n\n"] {
+        let body = ResponseBody::new(format!("{stated}{separator}"));
+        let (body, seen) = watched(body.with_media(Media::EventStream));
+        body.collect().await.unwrap();
+        let completion = seen.lock().unwrap().take().unwrap();
+        assert_eq!(completion.end, End::Failed(Failure::Stated));
+        assert!(completion.error.is_some());
+    }
+}

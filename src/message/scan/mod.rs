@@ -7,10 +7,14 @@ mod tests;
 
 use bytes::Bytes;
 use memchr::memmem;
+use serde::{Deserialize, de::IgnoredAny};
 
 use self::body::BodyScan;
 use super::{ApiError, Media, usage::UsageScan};
-use crate::wire::sse::{Frame, Framer};
+use crate::wire::{
+    ndjson,
+    sse::{Frame, FrameError, Framer},
+};
 
 pub(crate) use output::has_output;
 
@@ -22,6 +26,7 @@ pub(super) struct AnswerScan {
 
 enum Form {
     Events(Framer),
+    Lines(ndjson::Framer),
     Json(BodyScan),
     Opaque,
 }
@@ -32,6 +37,9 @@ pub(super) struct Facts {
     pub(super) usage: UsageScan,
     /// The event was seen after which nothing follows.
     pub(super) terminal: bool,
+    /// A line was seen that says whether it is the last one, or that broke off. Others, such as the progress of a download, have no
+    /// end of their own.
+    owes_a_last_line: bool,
     /// Some output was seen: text, reasoning, a tool call.
     pub(super) output: bool,
     pub(super) error: Option<Box<ApiError>>,
@@ -41,6 +49,7 @@ impl AnswerScan {
     pub(super) fn new(media: Media) -> Self {
         let form = match media {
             Media::EventStream => Form::Events(Framer::default()),
+            Media::JsonLines => Form::Lines(ndjson::Framer::default()),
             Media::Json => Form::Json(BodyScan::default()),
             Media::Opaque => Form::Opaque,
         };
@@ -59,23 +68,39 @@ impl AnswerScan {
         match &mut self.form {
             Form::Events(framer) => {
                 let mut frames = framer.push(data);
-                loop {
+                let error = loop {
                     match frames.next() {
                         Ok(Some(frame)) => self.facts.look_at(&frame),
-                        Ok(None) => break,
-                        // An event longer than is ever held, such as an image: whoever only looks does not break the
-                        // caller's stream for it, and reads no more.
-                        Err(error) => {
-                            tracing::debug!(%error, "the rest of a stream is not read");
-                            drop(frames);
-                            self.form = Form::Opaque;
-                            break;
-                        }
+                        Ok(None) => break None,
+                        Err(error) => break Some(error),
                     }
-                }
+                };
+                drop(frames);
+                self.give_up_at(error);
+            }
+            Form::Lines(framer) => {
+                let mut lines = framer.push(data);
+                let error = loop {
+                    match lines.next() {
+                        Ok(Some(line)) => self.facts.look_at_line(line.json()),
+                        Ok(None) => break None,
+                        Err(error) => break Some(error),
+                    }
+                };
+                drop(lines);
+                self.give_up_at(error);
             }
             Form::Json(body) => body.push(data),
             Form::Opaque => {}
+        }
+    }
+
+    /// An event longer than is ever held, such as an image: whoever only looks does not break the caller's stream for it, and
+    /// reads no more.
+    fn give_up_at(&mut self, error: Option<FrameError>) {
+        if let Some(error) = error {
+            tracing::debug!(%error, "the rest of a stream is not read");
+            self.form = Form::Opaque;
         }
     }
 
@@ -83,10 +108,21 @@ impl AnswerScan {
     pub(super) fn finish(&mut self) -> bool {
         match &mut self.form {
             Form::Events(framer) => {
-                if let Ok(Some(frame)) = framer.finish() {
+                if let Ok(Some(frame)) = framer.finish()
+                    && !is_cut_off(&frame)
+                {
                     self.facts.look_at(&frame);
                 }
                 self.facts.terminal || self.facts.usage.finish_reason().is_some()
+            }
+            Form::Lines(framer) => {
+                if let Ok(Some(line)) = framer.finish() {
+                    let json = line.json();
+                    self.facts.look_at_line(json);
+                    let broke_off = serde_json::from_slice::<IgnoredAny>(json).is_err();
+                    self.facts.owes_a_last_line |= broke_off && !json.is_empty();
+                }
+                self.facts.terminal || !self.facts.owes_a_last_line
             }
             Form::Json(body) => {
                 body.finish(&mut self.facts);
@@ -99,25 +135,56 @@ impl AnswerScan {
 
 impl Facts {
     fn look_at(&mut self, frame: &Frame<'_>) {
-        let raw = frame.raw();
         self.terminal |= is_terminal(frame);
-        let Some(data) = frame.data() else { return };
-        self.usage.event(&data);
-        self.output = self.output || has_output(&data);
-        if memmem::find(raw, b"\"error").is_some() || memmem::find(raw, b".failed\"").is_some() {
+        if let Some(data) = frame.data() {
+            self.look_at_data(&data);
+        }
+    }
+
+    fn look_at_line(&mut self, json: &[u8]) {
+        if let Some(is_last) = is_last_line(json) {
+            self.terminal |= is_last;
+            self.owes_a_last_line = true;
+        }
+        self.look_at_data(json);
+    }
+
+    fn look_at_data(&mut self, data: &[u8]) {
+        self.usage.event(data);
+        self.output = self.output || has_output(data);
+        if memmem::find(data, b"\"error").is_some() || memmem::find(data, b".failed\"").is_some() {
             self.error = self
                 .error
                 .take()
-                .or_else(|| ApiError::in_answer(&data).map(Box::new));
+                .or_else(|| ApiError::in_answer(data).map(Box::new));
         }
     }
 }
 
+/// Whether a line is the last of an answer, where it says so: Ollama's `done`, Cohere's `is_finished`.
+fn is_last_line(json: &[u8]) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Line {
+        #[serde(alias = "is_finished")]
+        done: bool,
+    }
+    let line = serde_json::from_slice::<Line>(json).ok()?;
+    Some(line.done)
+}
+
+/// Whether the last frame of a stream, which no blank line ended, broke off: its name alone must not pass for its event.
+fn is_cut_off(frame: &Frame<'_>) -> bool {
+    frame.data().is_none_or(|data| {
+        !data.starts_with(b"[DONE]") && serde_json::from_slice::<IgnoredAny>(&data).is_err()
+    })
+}
+
 /// `[DONE]`, Anthropic's `message_stop`, or the last event of a Responses stream.
 fn is_terminal(frame: &Frame<'_>) -> bool {
-    // Most events begin with their data and have no name: this is asked of every one.
-    if let Some(data) = frame.raw().strip_prefix(b"data:") {
-        return data.trim_ascii_start().starts_with(b"[DONE]");
+    // Most events are one line of JSON and have no name: this is asked of every one. A name may also follow the data (Bedrock).
+    let raw = frame.raw();
+    if raw.starts_with(b"data:") && raw.trim_ascii_end().ends_with(b"}") {
+        return false;
     }
     match frame.event() {
         Some(

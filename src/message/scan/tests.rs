@@ -34,7 +34,15 @@ fn a_stream_is_whole_by_its_terminal_event_or_its_finish_reason() {
             false,
         ),
         ("event: response.completed\ndata: {}\n\n", true),
+        ("event: response.completed\ndata: {}", true),
+        (
+            "event: response.completed\ndata: {\"response\":{\"id\":\"r",
+            false,
+        ),
+        ("event: message_stop\n", false),
+        ("data: [DO", false),
         ("event: response.incomplete\ndata: {}\n\n", true),
+        ("data: {}\nevent: response.completed\n\n", true),
         (
             "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\r\n\r\n",
             true,
@@ -52,6 +60,39 @@ fn a_stream_is_whole_by_its_terminal_event_or_its_finish_reason() {
                 whole,
                 "{text} by {split}"
             );
+        }
+    }
+}
+
+#[test]
+fn json_lines_are_whole_by_their_last_one_and_its_usage_is_read() {
+    let part =
+        r#"{"model":"m","message":{"role":"assistant","content":"\"done\":true"},"done":false}"#;
+    let done = r#"{"model":"m","message":{"role":"assistant","content":""},"done":true,"prompt_eval_count":7,"eval_count":5}"#;
+    let pulled = r#"{"status":"pulling"}"#;
+    for (text, whole, total) in [
+        (format!("{part}\n{done}\n"), true, Some(12)),
+        (format!("{part}\n{done}"), true, Some(12)),
+        (format!("{part}\n"), false, None),
+        (
+            format!("{part}\n{}", done.trim_end_matches('}')),
+            false,
+            None,
+        ),
+        (format!("{pulled}\n{pulled}\r\n "), true, None),
+        ("{\"model\":\"m\",\"mess".into(), false, None),
+        (
+            "{\"is_finished\":false,\"text\":\"a\"}\n".into(),
+            false,
+            None,
+        ),
+        ("{\"is_finished\":true}\n".into(), true, None),
+    ] {
+        for split in [1, 7, 4096] {
+            let (is_whole, scan) = scan(Media::JsonLines, &text, split);
+            assert_eq!(is_whole, whole, "{text} by {split}");
+            let usage = scan.facts().usage.usage();
+            assert_eq!(usage.map(|usage| usage.total()), total, "{text}");
         }
     }
 }

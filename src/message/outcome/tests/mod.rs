@@ -1,4 +1,5 @@
 mod answers;
+mod ended;
 mod meanings;
 mod overflows;
 mod retries;
