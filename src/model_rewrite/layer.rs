@@ -153,6 +153,24 @@ impl ModelRewriteBuilder {
         self
     }
 
+    /// What it does beside its aliases, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> impl Iterator<Item = String> {
+        let rules = match self.rules.len() {
+            0 => None,
+            1 => Some("1 rule".to_owned()),
+            many => Some(format!("{many} rules")),
+        };
+        let clamp = self.clamp_output.then(|| "output clamped".to_owned());
+        let checks = self.checks.is_on().then(|| "checked".to_owned());
+        rules.into_iter().chain(clamp).chain(checks)
+    }
+
+    #[cfg(feature = "gateway")]
+    pub(crate) fn get_aliases(&self) -> &Aliases {
+        &self.aliases
+    }
+
     /// The layer.
     ///
     /// # Errors

@@ -146,7 +146,10 @@ impl ParamRule {
             return Err(ConfigError::new("drop", reason));
         }
         if rule.does_nothing() {
-            return Err(ConfigError::new("models", "have a rule that does nothing"));
+            return Err(ConfigError::new(
+                "models",
+                "are those of a rule that does nothing",
+            ));
         }
         Ok(rule)
     }
@@ -224,7 +227,10 @@ mod tests {
                 ParamRule::new(["a*b*"]),
                 "rules.1.models: \"a*b*\" has more than one \"*\"",
             ),
-            (rule(), "rules.1.models: have a rule that does nothing"),
+            (
+                rule(),
+                "rules.1.models: are those of a rule that does nothing",
+            ),
             (
                 rule().max_output_tokens(0),
                 "rules.1.max_output_tokens: must be at least 1",
