@@ -198,6 +198,11 @@ fn values(
     let raw = |(name, value): (&String, &serde_json::Value)| {
         let text = serde_json::value::to_raw_value(value)
             .map_err(|error| ConfigError::new(field, format!("{name:?}: {error}")))?;
+        // What TOML's own dates become within serde.
+        if text.get().contains("$__toml_private_datetime") {
+            let reason = format!("{name:?}: JSON has no dates: write it as text");
+            return Err(ConfigError::new(field, reason));
+        }
         Ok((name.clone(), text))
     };
     values.iter().map(raw).collect()

@@ -139,6 +139,10 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
             "4: upstreams.0.checks.window_margin_percent: must be at most 99",
         ),
         (
+            "rules = [{ models = [\"a\"], set = { day = 2026-11-21 } }]",
+            "4: upstreams.0.rules.0.set: \"day\": JSON has no dates: write it as text",
+        ),
+        (
             "rules = [{ models = [\"a\"], drop = [\"model\"] }]",
             "4: upstreams.0.rules.0.drop: \"model\" is the business of the aliases",
         ),
