@@ -9,6 +9,9 @@ use crate::message::{
     ApiError, ConfigError, Endpoint, RequestBody, catalog::ModelInfo, estimate::TokenEstimator,
 };
 
+/// OpenAI's code for a prompt beyond the window.
+pub(super) const CONTEXT_LENGTH_EXCEEDED: &str = "context_length_exceeded";
+
 /// What is held against the catalog before a request is sent. What the catalog does not know refuses nothing.
 ///
 /// Off by default.
@@ -147,7 +150,7 @@ impl Checks {
         };
         Err(ApiError::invalid_request(message)
             .with_param(param)
-            .with_code("context_length_exceeded"))
+            .with_code(CONTEXT_LENGTH_EXCEEDED))
     }
 }
 

@@ -8,11 +8,13 @@ use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
 use super::{
-    Aliases, ModelRewriteFuture, Unknown, future::Answer, layer::Shared, params::Plan,
-    state::Decision,
+    Aliases, ModelRewriteFuture, Unknown, checks::CONTEXT_LENGTH_EXCEEDED, future::Answer,
+    layer::Shared, params::Plan, state::Decision,
 };
 use crate::{
-    message::{self, ApiError, Endpoint, Reason, Rejection, RequestBody, ResponseBody},
+    message::{
+        self, ApiError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody, ResponseBody,
+    },
     wire::json::Value,
 };
 
@@ -60,17 +62,24 @@ where
         match self.shared.rewrite(&mut request) {
             Ok(answer) => ModelRewriteFuture::inner(self.inner.call(request), answer),
             Err(error) => {
-                let reason = match error.code() {
-                    Some("model_not_found") => Reason::ModelNotFound,
-                    _ => Reason::InvalidRequest,
-                };
                 let dialect = Endpoint::of(&request).dialect();
-                ModelRewriteFuture::refused(
-                    Rejection::new("model_rewrite", reason).into_response(&error, dialect),
-                )
+                ModelRewriteFuture::refused(refused(&error, dialect))
             }
         }
     }
+}
+
+fn refused(error: &ApiError, dialect: Dialect) -> Response<ResponseBody> {
+    let reason = match error.code() {
+        Some("model_not_found") => Reason::ModelNotFound,
+        _ => Reason::InvalidRequest,
+    };
+    let mut response = Rejection::new("model_rewrite", reason).into_response(error, dialect);
+    if error.code() == Some(CONTEXT_LENGTH_EXCEEDED) {
+        // As if the upstream had said so: a larger window may take it.
+        response.extensions_mut().insert(Outcome::ContextTooLong);
+    }
+    response
 }
 
 impl Shared {

@@ -1,6 +1,9 @@
 use super::*;
 use crate::{
-    message::catalog::{ModelCatalog, ModelInfo, ModelTable},
+    message::{
+        Outcome,
+        catalog::{ModelCatalog, ModelInfo, ModelTable},
+    },
     testing::refusal,
 };
 
@@ -103,11 +106,12 @@ async fn what_a_model_cannot_do_is_refused_after_the_rules_had_their_say() {
     let layer = checking().build().unwrap();
     let tools = r#"{"model":"fast","tools":[{}]}"#;
     let long = format!(r#"{{"model":"fast","prompt":"{}"}}"#, "word ".repeat(50));
-    for (text, code) in [
-        (tools, "unsupported_parameter"),
-        (&long, "context_length_exceeded"),
+    for (text, code, outcome) in [
+        (tools, "unsupported_parameter", Outcome::InvalidRequest),
+        (&long, "context_length_exceeded", Outcome::ContextTooLong),
     ] {
         let response = passed(&layer, post(CHAT, text)).await.unwrap_err();
+        assert_eq!(Outcome::of_head(&response), Some(outcome));
         assert_eq!(refusal(response).await, (400, code.to_owned()));
     }
     let dropping = checking().rule(real().drop(["tools"])).build().unwrap();
