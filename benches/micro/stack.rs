@@ -16,7 +16,7 @@ use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
 use tower_relay::{
     client::{Credential, UpstreamLayer},
     message::{RequestBody, ResponseBody},
-    model_rewrite::ModelRewriteLayer,
+    model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     server::EdgeLayer,
 };
 
@@ -97,6 +97,16 @@ fn layers(criterion: &mut Criterion) {
         .unwrap();
     let _entered = runtime.enter();
     let models = ModelRewriteLayer::new([("gpt-4*", "llama-4-maverick")]).unwrap();
+    let rule = ParamRule::new(["llama-*"])
+        .rename("max_tokens", "max_completion_tokens")
+        .drop(["temperature"]);
+    let fitted = ModelRewriteLayer::builder()
+        .aliases(Aliases::new([("gpt-4*", "llama-4-maverick")]).unwrap())
+        .rule(rule)
+        .clamp_output(true)
+        .checks(Checks::new().capabilities(true).window(Window::Prompt))
+        .build()
+        .unwrap();
     let upstream = UpstreamLayer::builder("mock")
         .base_url("http://127.0.0.1:9000")
         .credential(Credential::key("sk-bench").unwrap())
@@ -105,6 +115,7 @@ fn layers(criterion: &mut Criterion) {
 
     layered(criterion, "stack/identity", Identity::new());
     layered(criterion, "stack/model_rewrite", models.clone());
+    layered(criterion, "stack/model_rewrite_rules", fitted);
     layered(criterion, "stack/upstream", upstream.clone());
 
     let mut edge = EdgeLayer::default().layer(Answers);

@@ -50,8 +50,8 @@ pub use self::{
     assembly::Gateway,
     cli::main,
     config::{
-        Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, ServerConfig, StyleConfig,
-        UpstreamConfig,
+        CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, ServerConfig,
+        StyleConfig, UpstreamConfig,
     },
     service::{GatewayFuture, GatewayService},
     stack::Stack,

@@ -1,22 +1,39 @@
 //! Which models a gateway lists.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use super::UpstreamConfig;
 use crate::{
     client::{Target, Upstreams},
-    message::ModelPattern,
+    message::{
+        ModelPattern,
+        catalog::{ModelCatalog, ModelInfo},
+    },
     model_rewrite::ModelRewriteHandle,
     server::{Model, Models},
 };
 
 /// The names that a request may ask for: the aliases, and what upstreams say they serve, where that passes the aliases.
-/// Patterns name no model. `None` where there is no name at all: then the first upstream's own list is the better answer.
+/// Patterns name no model. Each with what the catalog knows of it at the upstream that serves it. `None` where there is no name at all: then the first upstream's own list is the better answer.
 pub(super) fn offered(
     rewrite: Option<&ModelRewriteHandle>,
     upstreams: &Upstreams,
     configs: &[UpstreamConfig],
+    catalog: &ModelCatalog,
 ) -> Option<Models> {
+    let with_info = |listed: Model, owner: Option<&str>, model: &str| {
+        let owner = configs
+            .iter()
+            .find(|config| owner == Some(config.name.trim()));
+        let known = match owner {
+            Some(owner) => at_upstream(catalog, owner, model),
+            None => catalog.get(model),
+        };
+        match known {
+            Some(info) => listed.with_info(&info),
+            None => listed,
+        }
+    };
     let mut models = Vec::new();
     let mut seen = HashSet::new();
     if let Some(rewrite) = rewrite {
@@ -26,10 +43,10 @@ pub(super) fn offered(
             .into_iter()
             .filter(|name| !name.contains('*'))
         {
-            let owner = aliases
-                .resolve(&name)
-                .and_then(|target| server(upstreams, &target));
-            models.push(Model::new(&name, owner.unwrap_or("tower-relay")));
+            let target = aliases.resolve(&name).unwrap_or_default();
+            let owner = server(upstreams, &target);
+            let listed = Model::new(&name, owner.unwrap_or("tower-relay"));
+            models.push(with_info(listed, owner, &target));
             seen.insert(name);
         }
     }
@@ -42,11 +59,25 @@ pub(super) fn offered(
             .map(ModelPattern::to_string)
         {
             if rewrite.is_none_or(|rewrite| rewrite.passes(&name)) && seen.insert(name.clone()) {
-                models.push(Model::new(name, &config.name));
+                let listed = Model::new(&name, &config.name);
+                models.push(with_info(listed, Some(config.name.trim()), &name));
             }
         }
     }
     (!models.is_empty()).then(|| Models::new(models))
+}
+
+/// What is known of `model`, or else of what the upstream calls it.
+fn at_upstream(
+    catalog: &ModelCatalog,
+    upstream: &UpstreamConfig,
+    model: &str,
+) -> Option<Arc<ModelInfo>> {
+    let provider = upstream.name.trim();
+    catalog.get_at(provider, model).or_else(|| {
+        let own = upstream.aliases.as_ref()?.resolve(model)?;
+        catalog.get_at(provider, &own)
+    })
 }
 
 /// The upstream that serves `model`, as [`ModelRoute`](crate::client::ModelRoute) chooses it.

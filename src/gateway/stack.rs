@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::{Config, Gateway, InvalidConfig, UpstreamConfig, models};
 use crate::{
     client::{ModelRoute, Target, Upstreams},
-    message::{ConfigError, RequestBody, ResponseBody},
+    message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     worker::Worker,
 };
@@ -74,7 +74,9 @@ impl Config {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
-        self.upstreams(env).map_err(|error| self.locate(&error))
+        self.catalog()
+            .and_then(|catalog| self.upstreams(env, &catalog))
+            .map_err(|error| self.locate(&error))
     }
 
     fn gateway(
@@ -87,10 +89,11 @@ impl Config {
             .guard_all(true)
             .build()
             .map_err(within("edge"))?;
-        let rewrite = rewrite(self.models.clone()).map_err(within("models"))?;
-        let (upstreams, workers) = self.upstreams(env)?;
+        let catalog = self.catalog()?;
+        let rewrite = rewrite(self.models.clone(), &catalog).map_err(within("models"))?;
+        let (upstreams, workers) = self.upstreams(env, &catalog)?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
-        let models = models::offered(aliases.as_ref(), &upstreams, &self.upstreams);
+        let models = models::offered(aliases.as_ref(), &upstreams, &self.upstreams, &catalog);
 
         // The layers that every request passes, outermost first.
         let layers = (option_layer(rewrite),);
@@ -105,14 +108,19 @@ impl Config {
         Ok(workers.into_iter().fold(gateway, Gateway::with_worker))
     }
 
+    fn catalog(&self) -> Result<ModelCatalog, ConfigError> {
+        self.catalog.build().map_err(within("catalog"))
+    }
+
     fn upstreams(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
+        catalog: &ModelCatalog,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
-            let (target, worker) = target(config, env)
+            let (target, worker) = target(config, env, catalog)
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -137,19 +145,17 @@ impl Config {
 fn target(
     config: &UpstreamConfig,
     env: &dyn Fn(&str) -> Option<String>,
+    catalog: &ModelCatalog,
 ) -> Result<(Target, Option<Worker>), ConfigError> {
     let (upstream, worker) = config.layer(env)?;
     let client = config
         .client
         .build(&config.origin()?)
         .map_err(within("client"))?;
-    let names = config
-        .aliases
-        .clone()
-        .map(|aliases| ModelRewriteLayer::builder().aliases(aliases));
+    let rewrite = rewrite(config.rewrite(), catalog)?;
 
     // The layers of this upstream alone, outermost first.
-    let layers = (option_layer(rewrite(names)?), upstream);
+    let layers = (option_layer(rewrite), upstream);
     let mut target = Target::new(config.name.as_str(), layers.layer(client));
 
     if let Some(label) = &config.label {
@@ -164,8 +170,13 @@ fn target(
     Ok((target, worker))
 }
 
-fn rewrite(config: Option<ModelRewriteBuilder>) -> Result<Option<ModelRewriteLayer>, ConfigError> {
-    config.map(ModelRewriteBuilder::build).transpose()
+fn rewrite(
+    config: Option<ModelRewriteBuilder>,
+    catalog: &ModelCatalog,
+) -> Result<Option<ModelRewriteLayer>, ConfigError> {
+    config
+        .map(|config| config.catalog(catalog.clone()).build())
+        .transpose()
 }
 
 /// Says in which table a field is.

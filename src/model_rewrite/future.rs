@@ -7,7 +7,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::answer;
+use super::{answer, report::Report};
 use crate::message::{OrRefused, ResponseBody};
 
 pin_project! {
@@ -16,22 +16,31 @@ pin_project! {
     pub struct ModelRewriteFuture<F> {
         #[pin]
         future: OrRefused<F>,
-        restore: Option<Box<str>>,
+        answer: Answer,
     }
 }
 
+/// What is done to the answer.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// The name that was asked for, where it is to be shown again.
+    pub(super) restore: Option<Box<str>>,
+    /// Boxed, as most requests have none.
+    pub(super) report: Option<Box<Report>>,
+}
+
 impl<F> ModelRewriteFuture<F> {
-    pub(super) fn inner(future: F, restore: Option<Box<str>>) -> Self {
+    pub(super) fn inner(future: F, answer: Answer) -> Self {
         Self {
             future: OrRefused::inner(future),
-            restore,
+            answer,
         }
     }
 
     pub(super) fn refused(response: Response<ResponseBody>) -> Self {
         Self {
             future: OrRefused::refused(response),
-            restore: None,
+            answer: Answer::default(),
         }
     }
 }
@@ -44,8 +53,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let response = ready!(this.future.poll(cx))?;
-        Poll::Ready(Ok(match this.restore.take() {
+        let mut response = ready!(this.future.poll(cx))?;
+        if let Some(report) = this.answer.report.take() {
+            report.write(response.headers_mut());
+        }
+        Poll::Ready(Ok(match this.answer.restore.take() {
             Some(asked) => answer::restore_name(response, &asked),
             None => response,
         }))

@@ -4,10 +4,15 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use tower_layer::Layer;
 
-use super::{Aliases, ModelRewrite, Unknown, state::Decision};
-use crate::message::ConfigError;
+use super::{
+    Aliases, Checks, ModelRewrite, ParamRule, Unknown, params::Rules, rule, state::Decision,
+};
+use crate::message::{
+    ConfigError,
+    catalog::{ModelCatalog, ModelInfo},
+};
 
-/// Replaces the model that a request asks for by the one that it stands for.
+/// Replaces the model that a request asks for by the one that it stands for, and fits the request to that model.
 ///
 /// See the [module](super) for what it does and where it belongs.
 #[derive(Debug, Clone)]
@@ -15,7 +20,7 @@ pub struct ModelRewriteLayer {
     shared: Arc<Shared>,
 }
 
-/// What a [`ModelRewriteLayer`] replaces; also its configuration.
+/// What a [`ModelRewriteLayer`] replaces and checks; also its configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
@@ -23,6 +28,13 @@ pub struct ModelRewriteBuilder {
     aliases: Aliases,
     unknown: Unknown,
     restore_name: bool,
+    rules: Vec<ParamRule>,
+    clamp_output: bool,
+    checks: Checks,
+    /// As which provider's offer models are looked up.
+    provider: Option<Arc<str>>,
+    #[serde(skip)]
+    catalog: Option<ModelCatalog>,
 }
 
 /// Reads and changes the table of a running [`ModelRewriteLayer`].
@@ -37,6 +49,30 @@ pub(super) struct Shared {
     pub(super) aliases: ArcSwap<Aliases>,
     pub(super) unknown: Unknown,
     pub(super) restore_name: bool,
+    /// `None` where requests go on as they are but for the model's name.
+    pub(super) fit: Option<Box<Fit>>,
+}
+
+/// How requests are fitted to their models.
+#[derive(Debug)]
+pub(super) struct Fit {
+    pub(super) rules: Rules,
+    pub(super) clamp_output: bool,
+    pub(super) checks: Checks,
+    provider: Option<Arc<str>>,
+    /// `None` where nothing asks it.
+    catalog: Option<ModelCatalog>,
+}
+
+impl Fit {
+    /// What is known of `model`, where anything asks for it.
+    pub(super) fn known(&self, model: &str) -> Option<Arc<ModelInfo>> {
+        let catalog = self.catalog.as_ref()?;
+        match &self.provider {
+            Some(provider) => catalog.get_at(provider, model),
+            None => catalog.get(model),
+        }
+    }
 }
 
 impl ModelRewriteLayer {
@@ -85,19 +121,82 @@ impl ModelRewriteBuilder {
         self
     }
 
+    /// What is done with the parameters of requests for some models. Every rule that matches applies, in the order in which they
+    /// were added, each to what the one before has left.
+    pub fn rule(mut self, rule: ParamRule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Whether a request for more tokens of answer than the model gives, as far as the [`catalog`](Self::catalog) knows, is sent
+    /// with what it gives. Off by default. A [`ParamRule::max_output_tokens`] counts in place of the catalog's.
+    pub fn clamp_output(mut self, clamp: bool) -> Self {
+        self.clamp_output = clamp;
+        self
+    }
+
+    /// What is held against the [`catalog`](Self::catalog) before a request is sent: nothing by default.
+    pub fn checks(mut self, checks: Checks) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// What is known of models: [`ModelCatalog::builtin`] by default.
+    pub fn catalog(mut self, catalog: ModelCatalog) -> Self {
+        self.catalog = Some(catalog);
+        self
+    }
+
+    /// Whose offer requests go to, such as `groq`: models are then looked up by [`ModelCatalog::get_at`]. Any by default.
+    pub fn provider(mut self, provider: impl Into<Arc<str>>) -> Self {
+        self.provider = Some(provider.into());
+        self
+    }
+
+    /// What it does beside its aliases, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> impl Iterator<Item = String> {
+        let rules = match self.rules.len() {
+            0 => None,
+            1 => Some("1 rule".to_owned()),
+            many => Some(format!("{many} rules")),
+        };
+        let clamp = self.clamp_output.then(|| "output clamped".to_owned());
+        let checks = self.checks.is_on().then(|| "checked".to_owned());
+        rules.into_iter().chain(clamp).chain(checks)
+    }
+
+    #[cfg(feature = "gateway")]
+    pub(crate) fn get_aliases(&self) -> &Aliases {
+        &self.aliases
+    }
+
     /// The layer.
     ///
     /// # Errors
     ///
-    /// When the default model is empty.
+    /// When the default model is empty, a rule does nothing or contradicts itself, or a margin is out of range.
     pub fn build(self) -> Result<ModelRewriteLayer, ConfigError> {
         if matches!(&self.unknown, Unknown::Default(model) if model.trim().is_empty()) {
             return Err(ConfigError::new("unknown.default", "must name a model"));
         }
+        self.checks.validate()?;
+        let rules = rule::compile(self.rules)?;
+        let asks = self.clamp_output || self.checks.is_on();
+        let fit = (asks || rules.len() > 0).then(|| {
+            Box::new(Fit {
+                rules,
+                clamp_output: self.clamp_output,
+                checks: self.checks,
+                provider: self.provider,
+                catalog: asks.then(|| self.catalog.unwrap_or_default()),
+            })
+        });
         let shared = Shared {
             aliases: ArcSwap::from_pointee(self.aliases),
             unknown: self.unknown,
             restore_name: self.restore_name,
+            fit,
         };
         Ok(ModelRewriteLayer {
             shared: Arc::new(shared),

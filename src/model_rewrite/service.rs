@@ -7,9 +7,14 @@ use std::{
 use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
-use super::{Aliases, ModelRewriteFuture, Unknown, layer::Shared, state::Decision};
+use super::{
+    Aliases, ModelRewriteFuture, Unknown, checks::CONTEXT_LENGTH_EXCEEDED, future::Answer,
+    layer::Shared, params::Plan, state::Decision,
+};
 use crate::{
-    message::{self, ApiError, Endpoint, Reason, Rejection, RequestBody, ResponseBody},
+    message::{
+        self, ApiError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody, ResponseBody,
+    },
     wire::json::Value,
 };
 
@@ -55,46 +60,76 @@ where
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         match self.shared.rewrite(&mut request) {
-            Ok(asked) => ModelRewriteFuture::inner(self.inner.call(request), asked),
+            Ok(answer) => ModelRewriteFuture::inner(self.inner.call(request), answer),
             Err(error) => {
-                let reason = match error.code() {
-                    Some("model_not_found") => Reason::ModelNotFound,
-                    _ => Reason::InvalidRequest,
-                };
                 let dialect = Endpoint::of(&request).dialect();
-                ModelRewriteFuture::refused(
-                    Rejection::new("model_rewrite", reason).into_response(&error, dialect),
-                )
+                ModelRewriteFuture::refused(refused(&error, dialect))
             }
         }
     }
 }
 
+fn refused(error: &ApiError, dialect: Dialect) -> Response<ResponseBody> {
+    let reason = match error.code() {
+        Some("model_not_found") => Reason::ModelNotFound,
+        _ => Reason::InvalidRequest,
+    };
+    let mut response = Rejection::new("model_rewrite", reason).into_response(error, dialect);
+    if error.code() == Some(CONTEXT_LENGTH_EXCEEDED) {
+        // As if the upstream had said so: a larger window may take it.
+        response.extensions_mut().insert(Outcome::ContextTooLong);
+    }
+    response
+}
+
 impl Shared {
-    /// Puts the right model into `request`; the name that was asked for, where the answer is to show it again.
-    fn rewrite(&self, request: &mut Request<RequestBody>) -> Result<Option<Box<str>>, ApiError> {
+    /// Puts the right model into `request` and fits it to that; what is to be done to the answer.
+    fn rewrite(&self, request: &mut Request<RequestBody>) -> Result<Answer, ApiError> {
         let endpoint = Endpoint::of(request);
         let Some(members) = message::members(request).map_err(ApiError::from)? else {
             // What cannot be read cannot be let past a list of what is known.
             let unread = endpoint.reads_json() && self.unknown == Unknown::Reject;
-            return if unread { Err(unreadable()) } else { Ok(None) };
+            return if unread {
+                Err(unreadable())
+            } else {
+                Ok(Answer::default())
+            };
         };
         let asked = members.get("model").and_then(Value::as_str);
         let aliases = self.aliases.load();
         let target = match aliases.decide(&self.unknown, asked.as_deref()) {
-            Decision::Rename(target) => target,
+            Decision::Rename(target) => Some(target),
             Decision::NotFound => return Err(not_found(&asked.unwrap_or_default(), &aliases)),
             Decision::Missing if endpoint.needs_model() => return Err(ApiError::missing_model()),
-            Decision::Missing | Decision::Pass => return Ok(None),
+            Decision::Missing | Decision::Pass => None,
         };
-        let asked = self
-            .restore_name
-            .then(|| asked.map(|asked| Box::from(&*asked)))
-            .flatten();
-        message::edit(request, |edit| {
-            edit.set("model", &*target);
-        })?;
-        Ok(asked)
+
+        let (mut plan, mut known) = (Plan::default(), None);
+        if let Some(fit) = &self.fit {
+            let model = target.as_deref().or(asked.as_deref()).unwrap_or_default();
+            known = fit.known(model);
+            let cap = known.as_ref().and_then(|info| info.max_output_tokens);
+            let cap = cap.filter(|_| fit.clamp_output);
+            plan = fit.rules.plan(model, endpoint, cap, members)?;
+        }
+
+        let mut answer = Answer::default();
+        if self.restore_name && target.is_some() {
+            answer.restore = asked.map(|asked| Box::from(&*asked));
+        }
+        if target.is_some() || !plan.is_empty() {
+            message::edit(request, |edit| {
+                if let Some(target) = &target {
+                    edit.set("model", &**target);
+                }
+                answer.report = plan.apply(edit);
+            })?;
+        }
+        // Held against what is sent, so that a rule can take out what the model does not have.
+        if let (Some(fit), Some(known)) = (&self.fit, known) {
+            fit.checks.check(endpoint, request.body(), &known)?;
+        }
+        Ok(answer)
     }
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod fitting;
 mod harness;
 mod keys;
 mod lifecycle;

@@ -5,8 +5,11 @@ use http::Request;
 use tower::ServiceExt;
 use tower_relay::{
     client::{AdaptLayer, Credential, Style, UpstreamLayer},
-    message::RequestBody,
-    model_rewrite::{Aliases, ModelRewriteLayer},
+    message::{
+        RequestBody,
+        catalog::{ModelCatalog, ModelInfo, ModelTable},
+    },
+    model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     server::EdgeLayer,
 };
 
@@ -37,6 +40,33 @@ contract_tests!(model_rewrite_that_restores_names, || {
     ModelRewriteLayer::builder()
         .aliases(aliases)
         .restore_name(true)
+        .build()
+        .unwrap()
+});
+contract_tests!(model_rewrite_with_every_setting, || {
+    let mut probe = ModelInfo::new("*");
+    probe.context_window = Some(1_000_000);
+    probe.max_output_tokens = Some(1_000);
+    probe.capabilities.tools = Some(true);
+    ModelRewriteLayer::builder()
+        .aliases(Aliases::new([("fast", "real")]).unwrap())
+        .restore_name(true)
+        .rule(
+            ParamRule::new(["*"])
+                .rename("max_tokens", "max_completion_tokens")
+                .reject(["unheard_of"])
+                .drop(["temperature"])
+                .set("store", false)
+                .default_value("user", "probe"),
+        )
+        .clamp_output(true)
+        .checks(
+            Checks::new()
+                .capabilities(true)
+                .window(Window::PromptAndOutput),
+        )
+        .catalog(ModelCatalog::new(ModelTable::from_iter([probe])))
+        .provider("probe")
         .build()
         .unwrap()
 });

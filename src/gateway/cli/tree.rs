@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use crate::{
     gateway::{Config, CredentialConfig, UpstreamConfig, client::ClientConfig},
     message::ModelPattern,
-    model_rewrite::Aliases,
+    model_rewrite::ModelRewriteBuilder,
 };
 
 /// Prints a configuration as a tree, the outermost layer first.
@@ -38,12 +38,7 @@ impl Display for Tree<'_> {
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
         if let Some(models) = models {
-            let models = models.clone().build().map_err(|_| fmt::Error)?;
-            writeln!(
-                f,
-                "{indent}└─ ModelRewrite  {}",
-                arrows(&models.handle().aliases())
-            )?;
+            writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
         }
         writeln!(f, "{indent}└─ ModelRoute")?;
@@ -88,8 +83,8 @@ fn write_upstream(
     writeln!(f)?;
 
     let mut indent = format!("{indent}{below}");
-    if let Some(aliases) = &upstream.aliases {
-        writeln!(f, "{indent}└─ ModelRewrite  {}", arrows(aliases))?;
+    if let Some(models) = upstream.rewrite() {
+        writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(&models))?;
         indent.push_str("   ");
     }
     let address = upstream.base_url.as_ref().or(upstream.template.as_ref());
@@ -130,13 +125,13 @@ fn client(upstream: &UpstreamConfig, config: &ClientConfig) -> String {
     text
 }
 
-fn arrows(aliases: &Aliases) -> String {
-    list(
-        aliases
-            .entries()
-            .into_iter()
-            .map(|(name, target)| format!("{name} → {target}")),
-    )
+fn rewrite(models: &ModelRewriteBuilder) -> String {
+    let arrows = models
+        .get_aliases()
+        .entries()
+        .into_iter()
+        .map(|(name, target)| format!("{name} → {target}"));
+    list(arrows.chain(models.settings()))
 }
 
 fn list<T: Into<String>>(items: impl Iterator<Item = T>) -> String {

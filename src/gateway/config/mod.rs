@@ -1,5 +1,6 @@
 //! What a configuration file says.
 
+mod catalog;
 mod credential;
 mod headers;
 mod invalid;
@@ -19,6 +20,7 @@ use std::{
 use serde::Deserialize;
 
 pub use self::{
+    catalog::CatalogConfig,
     credential::CredentialConfig,
     headers::Headers,
     invalid::InvalidConfig,
@@ -56,7 +58,10 @@ pub struct Config {
     pub server: ServerConfig,
     /// What is taken from callers. `guard_all` is always on: every route of a gateway leads to an upstream.
     pub edge: EdgeBuilder,
-    /// The names of models; without it requests go on under the name that they ask for.
+    /// What is known of models.
+    pub catalog: CatalogConfig,
+    /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
+    /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
     /// Where requests go, in order of preference.
     pub upstreams: Vec<UpstreamConfig>,
@@ -71,6 +76,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
+            catalog: CatalogConfig::default(),
             models: None,
             upstreams: Vec::new(),
             source: None,

@@ -6,6 +6,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 
 use crate::{
     message::{ConfigError, X_RELAY_REQUEST_ID},
+    model_rewrite::{X_RELAY_CLAMPED_PARAMS, X_RELAY_DROPPED_PARAMS},
     wire::units,
 };
 
@@ -125,7 +126,12 @@ impl CorsConfig {
             .allow_origin(origins)
             .allow_methods(AllowMethods::mirror_request())
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers([X_RELAY_REQUEST_ID, header::RETRY_AFTER])
+            .expose_headers([
+                X_RELAY_REQUEST_ID,
+                X_RELAY_DROPPED_PARAMS,
+                X_RELAY_CLAMPED_PARAMS,
+                header::RETRY_AFTER,
+            ])
             .max_age(self.max_age);
         Ok(Some(layer))
     }

@@ -49,6 +49,24 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
             "relay.toml:2: models.unknown.default: must name a model",
         ),
         (
+            "[[models.rules]]\nmodels = [\"a\"]\ndrop = [\"b\"]\n[[models.rules]]\nmodels = [\"*\"]\nrename = { a = \"a\" }",
+            "relay.toml:6: models.rules.1.rename: \"a\" is renamed itself",
+        ),
+        (
+            "[[models.rules]]\nmodel = [\"a\"]",
+            "relay.toml:2: models.rules.0.model: unknown field `model`, expected one of `models`, `endpoints`, \
+          `rename`, `reject`, `drop`, `set`, `default`, `max_output_tokens`",
+        ),
+        (
+            "[models.checks]\nwindow = \"on\"",
+            "relay.toml:2: models.checks.window: unknown variant `on`, expected one of `off`, `prompt`, \
+          `prompt_and_output`",
+        ),
+        (
+            "[catalog]\nfiles = [\"/nowhere/models.toml\"]",
+            "relay.toml:2: catalog.files: /nowhere/models.toml: No such file or directory (os error 2)",
+        ),
+        (
             "[[upstreams]]\nbase_url = \"http://a.test\"",
             "relay.toml:1: upstreams.0.name: must not be empty",
         ),
@@ -115,6 +133,18 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
             "style = \"basic\"",
             "4: upstreams.0.style: expected \"bearer\", \"x-api-key\", \"api-key\" or { header = \"NAME\", \
           prefix = \"TEXT\" }",
+        ),
+        (
+            "checks = { window_margin_percent = 100 }",
+            "4: upstreams.0.checks.window_margin_percent: must be at most 99",
+        ),
+        (
+            "rules = [{ models = [\"a\"], set = { day = 2026-11-21 } }]",
+            "4: upstreams.0.rules.0.set: \"day\": JSON has no dates: write it as text",
+        ),
+        (
+            "rules = [{ models = [\"a\"], drop = [\"model\"] }]",
+            "4: upstreams.0.rules.0.drop: \"model\" is the business of the aliases",
         ),
         (
             "[upstreams.headers]\nhost = \"b\"",
@@ -260,6 +290,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         config.source = None;
         config.models = None;
         config.upstreams[0].aliases = None;
+        config.upstreams[0].rules = Vec::new();
         config.upstreams[0].headers = Headers::default();
     }
     let edge = "max_body_by_endpoint: {Embeddings: Size(67108864)}";

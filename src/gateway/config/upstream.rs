@@ -8,7 +8,7 @@ use crate::{
     client::{Style, UpstreamLayer},
     gateway::client::ClientConfig,
     message::{ConfigError, Endpoint, ModelPattern},
-    model_rewrite::Aliases,
+    model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
     worker::Worker,
 };
 
@@ -39,6 +39,13 @@ pub struct UpstreamConfig {
     pub endpoints: Option<Vec<Endpoint>>,
     /// The upstream's own names for the models.
     pub aliases: Option<Aliases>,
+    /// What is done with the parameters of its requests, by the upstream's own names for the models.
+    pub rules: Vec<ParamRule>,
+    /// Whether a request for more tokens of answer than its model gives is sent with what it gives, as
+    /// [`ModelRewriteBuilder::clamp_output`] says. Off by default.
+    pub clamp_output: bool,
+    /// What is held against the catalog before a request is sent to it.
+    pub checks: Checks,
     /// How it is connected to.
     pub client: ClientConfig,
 }
@@ -80,6 +87,28 @@ impl UpstreamConfig {
             builder = builder.header(name.clone(), value.clone());
         }
         Ok((builder.build()?, worker))
+    }
+
+    /// Its own names and parameters, where it has any.
+    pub(crate) fn rewrite(&self) -> Option<ModelRewriteBuilder> {
+        let is_plain = self.aliases.is_none()
+            && self.rules.is_empty()
+            && !self.clamp_output
+            && self.checks == Checks::default();
+        if is_plain {
+            return None;
+        }
+        let builder = ModelRewriteLayer::builder()
+            .aliases(self.aliases.clone().unwrap_or_default())
+            .clamp_output(self.clamp_output)
+            .checks(self.checks)
+            .provider(self.name.trim());
+        Some(
+            self.rules
+                .iter()
+                .cloned()
+                .fold(builder, ModelRewriteBuilder::rule),
+        )
     }
 
     /// Scheme and authority of its address.
