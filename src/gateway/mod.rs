@@ -36,6 +36,7 @@
 //! the gateway stops to accept and lets answers end, up to a deadline. Neither the time of a caller's silence nor the number of
 //! callers, of their streams or of the bytes held for them is without bound.
 
+mod access_log;
 mod assembly;
 mod cli;
 pub mod client;

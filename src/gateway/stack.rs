@@ -7,7 +7,7 @@ use tower::util::option_layer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Config, Gateway, InvalidConfig, UpstreamConfig, models};
+use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models};
 use crate::{
     client::{ModelRoute, Target, Upstreams},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
@@ -96,7 +96,8 @@ impl Config {
         let models = models::offered(aliases.as_ref(), &upstreams, &self.upstreams, &catalog);
 
         // The layers that every request passes, outermost first.
-        let layers = (option_layer(rewrite),);
+        let log = self.server.access_log.then_some(AccessLogLayer);
+        let layers = (option_layer(log), option_layer(rewrite));
         let stack = layers.layer(ModelRoute::new(upstreams));
 
         let mut gateway = Gateway::new(&edge, stack)

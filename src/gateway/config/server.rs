@@ -32,6 +32,9 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// Whether HTTP/2 is spoken beside HTTP/1.1, with callers who know in advance: on by default.
     pub http2: bool,
+    /// Whether a line is logged for each answer when it has ended: upstream, model, status, tokens, times; never what was said. Off
+    /// by default: reading what an answer used takes a microsecond or two.
+    pub access_log: bool,
     /// Which pages in browsers may call.
     pub cors: CorsConfig,
 }
@@ -60,6 +63,7 @@ impl Default for ServerConfig {
             shutdown_timeout: Duration::from_secs(30),
             max_connections: 10_000,
             http2: true,
+            access_log: false,
             cors: CorsConfig::default(),
         }
     }

@@ -28,7 +28,7 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         (
             "[server]\nport = 80",
             "relay.toml:2: server.port: unknown field `port`, expected one of `header_timeout`, \
-          `idle_timeout`, `shutdown_timeout`, `max_connections`, `http2`, `cors`",
+          `idle_timeout`, `shutdown_timeout`, `max_connections`, `http2`, `access_log`, `cors`",
         ),
         (
             "[server]\nidle_timeout = 30",

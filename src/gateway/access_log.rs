@@ -1,0 +1,193 @@
+//! One line for each answer.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::message::{
+    Completion, Endpoint, RequestBody, RequestId, ResponseBody, Served, usage::Usage,
+};
+
+/// Writes a `tracing` event at info level when an answer has ended: who answered, how it ended, how long it took and what it used.
+/// Never what was said.
+///
+/// Where that level is off, nothing is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AccessLogLayer;
+
+/// The service of [`AccessLogLayer`].
+#[derive(Debug, Clone)]
+pub(super) struct AccessLog<S> {
+    inner: S,
+}
+
+impl<S> Layer<S> for AccessLogLayer {
+    type Service = AccessLog<S>;
+
+    fn layer(&self, inner: S) -> AccessLog<S> {
+        AccessLog { inner }
+    }
+}
+
+impl<S> Service<Request<RequestBody>> for AccessLog<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = S::Error;
+    type Future = AccessLogFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let entry = tracing::enabled!(tracing::Level::INFO).then(|| Entry {
+            started: Instant::now(),
+            endpoint: Endpoint::of(&request),
+            id: request.extensions().get().cloned(),
+        });
+        AccessLogFuture {
+            future: self.inner.call(request),
+            entry,
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`AccessLog`].
+    pub(super) struct AccessLogFuture<F> {
+        #[pin]
+        future: F,
+        entry: Option<Entry>,
+    }
+}
+
+/// What is known when a request comes.
+struct Entry {
+    started: Instant,
+    endpoint: Endpoint,
+    id: Option<RequestId>,
+}
+
+impl<F, E> Future for AccessLogFuture<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let response = ready!(this.future.poll(cx))?;
+        Poll::Ready(Ok(match this.entry.take() {
+            Some(entry) => {
+                let status = response.status().as_u16();
+                let served = response.extensions().get::<Served>().cloned();
+                response
+                    .map(|body| body.on_end(move |end| entry.write(status, served.as_ref(), end)))
+            }
+            None => response,
+        }))
+    }
+}
+
+impl Entry {
+    fn write(&self, status: u16, served: Option<&Served>, completion: &Completion) {
+        let since = |at: Instant| at.saturating_duration_since(self.started).as_millis();
+        let usage = completion.usage.as_ref();
+        tracing::info!(
+            id = self.id.as_ref().map(tracing::field::display),
+            endpoint = self.endpoint.as_str(),
+            status,
+            upstream = served.map(|served| &*served.upstream),
+            model = served.and_then(|served| served.model.as_deref()),
+            end = ?completion.end,
+            finish_reason = completion.finish_reason.as_deref(),
+            input_tokens = usage.map(Usage::total_input),
+            output_tokens = usage.map(Usage::total_output),
+            first_token_ms = completion.first_token_at.map(since),
+            total_ms = since(completion.ended_at),
+            bytes = completion.bytes,
+            "answered"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{message::Media, testing::answering};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_answer_is_one_line_with_what_it_used_and_nothing_that_was_said() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _default = tracing::subscriber::set_default(subscriber);
+
+        let service = AccessLogLayer.layer(answering(|_| {
+            let answer = r#"{"choices":[{"message":{"content":"a secret"},"finish_reason":"stop"}],
+                "usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}"#;
+            Response::new(ResponseBody::from(answer).with_media(Media::Json))
+        }));
+        let request = Request::post("/v1/chat/completions")
+            .body(RequestBody::json(r#"{"messages":[{"content":"another"}]}"#))
+            .unwrap();
+        let response = service.oneshot(request).await.unwrap();
+        assert!(
+            written.0.lock().unwrap().is_empty(),
+            "not before it has ended"
+        );
+        response.into_body().collect().await.unwrap();
+
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        for part in [
+            "endpoint=\"chat_completions\"",
+            "status=200",
+            "end=Complete",
+            "input_tokens=3",
+            "output_tokens=4",
+            "finish_reason=\"stop\"",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(
+            !text.contains("secret") && !text.contains("another"),
+            "{text}"
+        );
+    }
+}
