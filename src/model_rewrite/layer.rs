@@ -4,13 +4,8 @@ use arc_swap::ArcSwap;
 use serde::Deserialize;
 use tower_layer::Layer;
 
-use super::{
-    Aliases, Checks, ModelRewrite, ParamRule, Unknown, params::Rules, rule, state::Decision,
-};
-use crate::message::{
-    ConfigError,
-    catalog::{ModelCatalog, ModelInfo},
-};
+use super::{Aliases, Checks, ModelRewrite, ParamRule, Unknown, fit::Fit, rule, state::Decision};
+use crate::message::{ConfigError, catalog::ModelCatalog};
 
 /// Replaces the model that a request asks for by the one that it stands for, and fits the request to that model.
 ///
@@ -51,28 +46,6 @@ pub(super) struct Shared {
     pub(super) restore_name: bool,
     /// `None` where requests go on as they are but for the model's name.
     pub(super) fit: Option<Box<Fit>>,
-}
-
-/// How requests are fitted to their models.
-#[derive(Debug)]
-pub(super) struct Fit {
-    pub(super) rules: Rules,
-    pub(super) clamp_output: bool,
-    pub(super) checks: Checks,
-    provider: Option<Arc<str>>,
-    /// `None` where nothing asks it.
-    catalog: Option<ModelCatalog>,
-}
-
-impl Fit {
-    /// What is known of `model`, where anything asks for it.
-    pub(super) fn known(&self, model: &str) -> Option<Arc<ModelInfo>> {
-        let catalog = self.catalog.as_ref()?;
-        match &self.provider {
-            Some(provider) => catalog.get_at(provider, model),
-            None => catalog.get(model),
-        }
-    }
 }
 
 impl ModelRewriteLayer {

@@ -4,6 +4,7 @@ mod answer;
 mod checks;
 mod draft;
 mod features;
+mod fit;
 mod future;
 mod layer;
 mod params;

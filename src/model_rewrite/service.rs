@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::{
     Aliases, ModelRewriteFuture, Unknown, checks::CONTEXT_LENGTH_EXCEEDED, future::Answer,
-    layer::Shared, params::Plan, state::Decision,
+    layer::Shared, state::Decision,
 };
 use crate::{
     message::{
@@ -104,30 +104,16 @@ impl Shared {
             Decision::Missing | Decision::Pass => None,
         };
 
-        let (mut plan, mut known) = (Plan::default(), None);
-        if let Some(fit) = &self.fit {
-            let model = target.as_deref().or(asked.as_deref()).unwrap_or_default();
-            known = fit.known(model);
-            let cap = known.as_ref().and_then(|info| info.max_output_tokens);
-            let cap = cap.filter(|_| fit.clamp_output);
-            plan = fit.rules.plan(model, endpoint, cap, members)?;
-        }
-
         let mut answer = Answer::default();
         if self.restore_name && target.is_some() {
             answer.restore = asked.map(|asked| Box::from(&*asked));
         }
-        if target.is_some() || !plan.is_empty() {
+        if let Some(fit) = &self.fit {
+            answer.report = fit.apply(request, endpoint, target.as_deref())?;
+        } else if let Some(target) = target {
             message::edit(request, |edit| {
-                if let Some(target) = &target {
-                    edit.set("model", &**target);
-                }
-                answer.report = plan.apply(edit);
+                edit.set("model", &*target);
             })?;
-        }
-        // Held against what is sent, so that a rule can take out what the model does not have.
-        if let (Some(fit), Some(known)) = (&self.fit, known) {
-            fit.checks.check(endpoint, request.body(), &known)?;
         }
         Ok(answer)
     }
