@@ -29,7 +29,7 @@ pub(super) use self::weight::Weight;
 use std::borrow::Cow;
 
 use self::overhead::Overhead;
-use super::{Prompt, RequestBody};
+use super::RequestBody;
 
 /// Estimates the tokens of a prompt.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,7 +80,7 @@ impl TokenEstimator {
             Counter::Tiktoken { .. } => {
                 let members = body.members().ok()??;
                 self.sum(|add| {
-                    Prompt::count_with(members, add);
+                    super::Prompt::count_with(members, add);
                 })
             }
         };

@@ -1,22 +1,30 @@
 use std::{borrow::Cow, fmt, ops::Range};
 
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
-use super::{Index, Value, index::Member, value::name_is};
+use super::{Index, NewValue, index::Member, value::name_is};
 
 /// Changes to the top-level members of one JSON object, applied in one copy of the text.
 ///
 /// Whatever is not named stays byte-identical, whitespace included.
 pub struct Edit<'a> {
+    text: &'a [u8],
+    index: &'a Index,
+    /// The one value that was replaced, as long as nothing else was asked for: most edits are that.
+    value: Option<(usize, Cow<'a, [u8]>)>,
+    /// All members, once more than that is asked for.
+    list: Option<List<'a>>,
+    changed: bool,
+}
+
+/// The object as it will be, piece by piece.
+struct List<'a> {
     /// The text up to the first member.
     head: &'a [u8],
     slots: Vec<Slot<'a>>,
     /// The text after the last member.
     tail: &'a [u8],
     open: usize,
-    changed: bool,
 }
 
 /// One member of the result, in the order of writing.
@@ -30,7 +38,106 @@ struct Slot<'a> {
 }
 
 impl<'a> Edit<'a> {
-    pub(super) fn new(text: &'a [u8], index: &Index) -> Self {
+    pub(super) fn new(text: &'a [u8], index: &'a Index) -> Self {
+        Self {
+            text,
+            index,
+            value: None,
+            list: None,
+            changed: false,
+        }
+    }
+
+    /// Whether the result will differ from the text that was there, so that an edit that changed nothing need not
+    /// be finished.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Whether there is a member with this name, after the changes so far.
+    pub fn contains(&self, name: &str) -> bool {
+        match &self.list {
+            Some(list) => list.position(name).is_some(),
+            None => self.index.position(self.text, name).is_some(),
+        }
+    }
+
+    /// Sets a member: its value is replaced where it stands, or the member is added at the end of the object.
+    ///
+    /// An edit may go beyond [`MAX_MEMBERS`](super::MAX_MEMBERS), as it is ours and not the caller's; parsing its result then fails.
+    pub fn set(&mut self, name: &str, value: impl Into<NewValue<'a>>) -> &mut Self {
+        let NewValue { raw: value } = value.into();
+        if self.list.is_none()
+            && self.value.is_none()
+            && let Some(member) = self.index.position(self.text, name)
+        {
+            if self.index.value(self.text, member) != &*value {
+                self.value = Some((member, value));
+                self.changed = true;
+            }
+            return self;
+        }
+        self.changed |= self.list().set(name, value);
+        self
+    }
+
+    /// Gives a member another name where it stands and keeps its value; whether there was such a member.
+    ///
+    /// # Errors
+    ///
+    /// When a member of the new name is there already. Nothing is changed then: the caller decides which of the two
+    /// counts and [removes](Self::remove) the other.
+    pub fn rename(&mut self, old: &str, new: &str) -> Result<bool, MemberExists> {
+        if old == new || !self.contains(old) {
+            return Ok(self.contains(old));
+        }
+        if self.contains(new) {
+            return Err(MemberExists { name: new.into() });
+        }
+        if let Some(slot) = self.list().slot(old) {
+            slot.name = NewValue::from(new).raw;
+            self.changed = true;
+        }
+        Ok(true)
+    }
+
+    /// Removes a member together with one comma; whether there was such a member.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let removed = self.contains(name) && self.list().remove(name);
+        self.changed |= removed;
+        removed
+    }
+
+    /// The new text and its index, which is shifted from the old one and equals what parsing would give.
+    pub fn finish(self) -> (Bytes, Index) {
+        let (text, index) = self.write();
+        (text.into(), index)
+    }
+
+    pub(super) fn write(self) -> (Vec<u8>, Index) {
+        match (self.list, self.value) {
+            (Some(list), _) => list.write(),
+            (None, Some((member, value))) => self.index.splice(self.text, member, &value),
+            (None, None) => (self.text.to_vec(), self.index.clone()),
+        }
+    }
+
+    /// The list of all members, with what was changed so far.
+    fn list(&mut self) -> &mut List<'a> {
+        self.list.get_or_insert_with(|| {
+            let mut list = List::new(self.text, self.index);
+            if let Some((member, value)) = self.value.take()
+                && let Some(slot) = list.slots.get_mut(member)
+            {
+                slot.value = value;
+            }
+            list
+        })
+    }
+}
+
+impl<'a> List<'a> {
+    fn new(text: &'a [u8], index: &Index) -> Self {
         let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
         let inside = index.open.saturating_add(1);
         let mut end = index
@@ -55,28 +162,13 @@ impl<'a> Edit<'a> {
             slots,
             tail: slice(end..text.len()),
             open: index.open,
-            changed: false,
         }
     }
 
-    /// Whether the result will differ from the text that was there, so that an edit that changed nothing need not
-    /// be finished.
-    pub fn is_changed(&self) -> bool {
-        self.changed
-    }
-
-    /// Whether there is a member with this name, after the changes so far.
-    pub fn contains(&self, name: &str) -> bool {
-        self.position(name).is_some()
-    }
-
-    /// Sets a member: its value is replaced where it stands, or the member is added at the end of the object.
-    ///
-    /// An edit may go beyond [`MAX_MEMBERS`](super::MAX_MEMBERS), as it is ours and not the caller's; parsing its result then fails.
-    pub fn set(&mut self, name: &str, value: impl Into<NewValue<'a>>) -> &mut Self {
-        let NewValue { raw: value } = value.into();
+    /// Whether anything changed.
+    fn set(&mut self, name: &str, value: Cow<'a, [u8]>) -> bool {
         match self.slot(name) {
-            Some(slot) if slot.value == value => return self,
+            Some(slot) if slot.value == value => return false,
             Some(slot) => slot.value = value,
             None => self.slots.push(Slot {
                 comma: b",",
@@ -85,47 +177,17 @@ impl<'a> Edit<'a> {
                 value,
             }),
         }
-        self.changed = true;
-        self
+        true
     }
 
-    /// Gives a member another name where it stands and keeps its value; whether there was such a member.
-    ///
-    /// # Errors
-    ///
-    /// When a member of the new name is there already. Nothing is changed then: the caller decides which of the two
-    /// counts and [removes](Self::remove) the other.
-    pub fn rename(&mut self, old: &str, new: &str) -> Result<bool, MemberExists> {
-        if old == new || !self.contains(old) {
-            return Ok(self.contains(old));
-        }
-        if self.contains(new) {
-            return Err(MemberExists { name: new.into() });
-        }
-        if let Some(slot) = self.slot(old) {
-            slot.name = NewValue::from(new).raw;
-            self.changed = true;
-        }
-        Ok(true)
-    }
-
-    /// Removes a member together with one comma; whether there was such a member.
-    pub fn remove(&mut self, name: &str) -> bool {
+    fn remove(&mut self, name: &str) -> bool {
         let position = self.position(name);
-        if let Some(position) = position {
-            self.slots.remove(position);
-            self.changed = true;
-        }
-        position.is_some()
+        position
+            .map(|position| self.slots.remove(position))
+            .is_some()
     }
 
-    /// The new text and its index, which is shifted from the old one and equals what parsing would give.
-    pub fn finish(self) -> (Bytes, Index) {
-        let (text, index) = self.write();
-        (text.into(), index)
-    }
-
-    pub(super) fn write(mut self) -> (Vec<u8>, Index) {
+    fn write(mut self) -> (Vec<u8>, Index) {
         if let Some(first) = self.slots.first_mut() {
             first.comma = b"";
         }
@@ -170,7 +232,6 @@ impl<'a> Edit<'a> {
 impl fmt::Debug for Edit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edit")
-            .field("members", &self.slots.len())
             .field("changed", &self.changed)
             .finish_non_exhaustive()
     }
@@ -188,98 +249,4 @@ impl Slot<'_> {
 pub struct MemberExists {
     /// The name asked for.
     pub name: String,
-}
-
-/// A JSON value to be written. Valid by construction: from a Rust string, number or truth value, from a value of
-/// another object, or from what serde_json made.
-///
-/// A `&str` becomes a JSON string; JSON text goes through [`RawValue`].
-#[derive(Clone)]
-pub struct NewValue<'a> {
-    raw: Cow<'a, [u8]>,
-}
-
-impl NewValue<'_> {
-    /// Encodes any serializable value.
-    ///
-    /// # Errors
-    ///
-    /// When `value` refuses, or has a map whose keys are not strings.
-    pub fn serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        Ok(Self {
-            raw: serde_json::to_vec(value)?.into(),
-        })
-    }
-
-    fn owned(json: String) -> Self {
-        Self {
-            raw: json.into_bytes().into(),
-        }
-    }
-}
-
-impl fmt::Debug for NewValue<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Value::new(&self.raw).fmt(f)
-    }
-}
-
-/// An object that was just edited, to be set in the one around it.
-impl From<Edit<'_>> for NewValue<'_> {
-    fn from(edit: Edit<'_>) -> Self {
-        Self {
-            raw: Cow::Owned(edit.finish().0.into()),
-        }
-    }
-}
-
-impl From<&str> for NewValue<'_> {
-    fn from(text: &str) -> Self {
-        // Text always serializes.
-        Self::serialize(text).unwrap_or(Self {
-            raw: Cow::Borrowed(b"null"),
-        })
-    }
-}
-
-impl From<bool> for NewValue<'_> {
-    fn from(value: bool) -> Self {
-        Self {
-            raw: Cow::Borrowed(if value { b"true" } else { b"false" }),
-        }
-    }
-}
-
-impl From<u64> for NewValue<'_> {
-    fn from(number: u64) -> Self {
-        Self::owned(number.to_string())
-    }
-}
-
-impl From<serde_json::Value> for NewValue<'_> {
-    fn from(value: serde_json::Value) -> Self {
-        Self::owned(value.to_string())
-    }
-}
-
-impl<'a> From<Value<'a>> for NewValue<'a> {
-    fn from(value: Value<'a>) -> Self {
-        Self {
-            raw: value.raw().into(),
-        }
-    }
-}
-
-impl<'a> From<&'a RawValue> for NewValue<'a> {
-    fn from(json: &'a RawValue) -> Self {
-        Self {
-            raw: json.get().as_bytes().into(),
-        }
-    }
-}
-
-impl From<Box<RawValue>> for NewValue<'_> {
-    fn from(json: Box<RawValue>) -> Self {
-        Self::owned(String::from(Box::<str>::from(json)))
-    }
 }

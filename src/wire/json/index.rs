@@ -85,6 +85,46 @@ impl Index {
     }
 }
 
+impl Index {
+    pub(super) fn position(&self, text: &[u8], name: &str) -> Option<usize> {
+        let is_named = |member: &Member| {
+            text.get(member.name.clone())
+                .is_some_and(|raw| name_is(raw, name))
+        };
+        self.members.iter().position(is_named)
+    }
+
+    pub(super) fn value<'a>(&self, text: &'a [u8], member: usize) -> &'a [u8] {
+        let range = self.members.get(member).map(|member| member.value.clone());
+        range.and_then(|range| text.get(range)).unwrap_or_default()
+    }
+
+    /// The text with the value of one member replaced, and its index.
+    pub(super) fn splice(&self, text: &[u8], member: usize, value: &[u8]) -> (Vec<u8>, Self) {
+        let Some(old) = self.members.get(member).map(|member| member.value.clone()) else {
+            return (text.to_vec(), self.clone());
+        };
+        let mut spliced = Vec::with_capacity((text.len() + value.len()).saturating_sub(old.len()));
+        spliced.extend_from_slice(text.get(..old.start).unwrap_or_default());
+        spliced.extend_from_slice(value);
+        spliced.extend_from_slice(text.get(old.end..).unwrap_or_default());
+
+        let mut index = self.clone();
+        let shift = |at: usize| {
+            if at < old.end {
+                at
+            } else {
+                at + value.len() - old.len()
+            }
+        };
+        for member in &mut index.members {
+            member.name = shift(member.name.start)..shift(member.name.end);
+            member.value = shift(member.value.start)..shift(member.value.end);
+        }
+        (spliced, index)
+    }
+}
+
 struct Scan<'s, 'de> {
     json: &'de str,
     members: &'s mut Vec<Member>,

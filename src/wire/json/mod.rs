@@ -36,12 +36,14 @@
 mod edit;
 mod error;
 mod index;
+mod new_value;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use edit::{Edit, MemberExists, NewValue};
+pub use edit::{Edit, MemberExists};
 pub use error::{JsonError, JsonErrorKind};
 pub use index::{Index, MAX_MEMBERS, Members};
+pub use new_value::NewValue;
 pub use value::{Kind, Value};
