@@ -89,8 +89,11 @@ impl Future for ReqwestFuture {
         match &mut self.0 {
             State::Sending(future) => {
                 let answer = ready!(future.as_mut().poll(cx));
+                // The address may hold a key in its query, and an error's text is logged.
                 Poll::Ready(
-                    answer.map(|response| ResponseBody::wrap(Response::<Body>::from(response))),
+                    answer
+                        .map(|response| ResponseBody::wrap(Response::<Body>::from(response)))
+                        .map_err(Error::without_url),
                 )
             }
             State::Failed(error) => error

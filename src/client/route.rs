@@ -7,18 +7,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{Target, TargetFuture, Upstreams};
-use crate::message::{Endpoint, RequestBody, ResponseBody};
+use crate::message::{ApiError, Endpoint, Reason, Rejection, RequestBody, ResponseBody};
 
 /// Sends each request to the first of [`Upstreams`] that names its model and serves its endpoint; else to the first that
-/// serves the endpoint and names no models; else to the first of all.
+/// serves the endpoint and names no models; else to the first that serves the endpoint.
 ///
 /// Requests that name no model, or whose body is not read, go to the first that serves the endpoint: always the same, so
-/// that what it keeps is found again.
+/// that what it keeps is found again. Where no upstream serves the endpoint the answer is 404 with the code
+/// `endpoint_not_served`: which endpoints a key may be used for is not the caller's to choose.
 #[derive(Debug, Clone)]
 pub struct ModelRoute {
     upstreams: Upstreams,
@@ -47,9 +48,7 @@ impl ModelRoute {
                 .find(|target| target.names_models() && target.serves_model(&model))
                 .or_else(|| serving().find(|target| !target.names_models()))
         });
-        named
-            .or_else(|| serving().next())
-            .or_else(|| self.upstreams.iter().next())
+        named.or_else(|| serving().next())
     }
 }
 
@@ -69,10 +68,27 @@ impl Service<Request<RequestBody>> for ModelRoute {
                 target,
                 request: Some(request),
             },
-            None => State::Empty,
+            None => State::Refused {
+                response: Some(Box::new(not_served(&request))),
+            },
         };
         ModelRouteFuture { state }
     }
+}
+
+fn not_served(request: &Request<RequestBody>) -> Response<ResponseBody> {
+    let endpoint = Endpoint::of(request);
+    let error = ApiError::new(
+        StatusCode::NOT_FOUND,
+        "invalid_request_error",
+        format!(
+            "no upstream serves {} {}",
+            request.method(),
+            request.uri().path()
+        ),
+    )
+    .with_code("endpoint_not_served");
+    Rejection::new("model_route", Reason::InvalidRequest).into_response(&error, endpoint.dialect())
 }
 
 pin_project! {
@@ -86,7 +102,8 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State {
-        Empty,
+        // Boxed: a response is large, and this is the rare case.
+        Refused { response: Option<Box<Response<ResponseBody>>> },
         Ready { target: Target, request: Option<Request<RequestBody>> },
         Call { #[pin] future: TargetFuture },
     }
@@ -99,8 +116,12 @@ impl Future for ModelRouteFuture {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
-                // `Upstreams` are never empty, and a future that has answered is never polled again.
-                StateProjection::Empty => return Poll::Pending,
+                // A future that has answered is never polled again: what was taken then is not missed.
+                StateProjection::Refused { response } => {
+                    return response
+                        .take()
+                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)));
+                }
                 StateProjection::Ready { target, request } => {
                     let Ok(()) = ready!(target.poll_ready(cx));
                     let Some(request) = request.take() else {

@@ -58,6 +58,11 @@ impl<S: Stack> Gateway<S> {
         self
     }
 
+    /// Whether it answers `/v1/models` itself.
+    pub(super) fn lists_models(&self) -> bool {
+        self.service.lists_models()
+    }
+
     /// How callers are served.
     ///
     /// # Errors

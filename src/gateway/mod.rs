@@ -32,9 +32,9 @@
 //! # How connections end
 //!
 //! A caller who leaves cancels the request at the upstream. A connection on which no request comes, or the head of one comes too
-//! slowly, is closed ([`ServerConfig`]); one whose request is under way is not, for that the edge has deadlines. At a shutdown
-//! the gateway stops to accept and lets answers end, up to a deadline. Neither the time of a caller's silence nor the number of
-//! callers, of their streams or of the bytes held for them is without bound.
+//! slowly, or whose caller takes nothing of an answer, is closed ([`ServerConfig`]); one whose request is under way is not, for
+//! that the edge has deadlines. At a shutdown the gateway stops to accept and lets answers end, up to a deadline. Neither the
+//! time of a caller's silence nor the number of callers, of their streams or of the bytes held for them is without bound.
 
 mod access_log;
 mod assembly;

@@ -49,6 +49,10 @@ impl<S> GatewayService<S> {
         self.dispatch.models = Some(models);
     }
 
+    pub(super) fn lists_models(&self) -> bool {
+        self.dispatch.models.is_some()
+    }
+
     pub(super) fn set_cors(&mut self, cors: Option<CorsLayer>) {
         self.cors = cors;
     }
@@ -105,7 +109,9 @@ where
         }
         if let Some(models) = &mut self.models
             && path
-                .strip_prefix("/v1/models")
+                .strip_prefix("/v1")
+                .unwrap_or(path)
+                .strip_prefix("/models")
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         {
             return DispatchFuture::Small {

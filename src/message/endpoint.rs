@@ -73,11 +73,21 @@ impl Endpoint {
     /// use for routes of its own, so they need a version (`/v1/embeddings`), a deployment
     /// (`/openai/deployments/{name}/embeddings`, Azure's) or `openai` (`/v1beta/openai/embeddings`, Gemini's)
     /// before them.
+    ///
+    /// A path that servers may take for such a one is recognised too: with escapes (`/v1/chat/%63ompletions`), capitals
+    /// or slashes too many. What a layer is to bound must not pass unread for how it is spelled.
     pub fn from_path(method: &Method, path: &str) -> Self {
         // What nearly every request calls, told by one comparison.
         if path == "/v1/chat/completions" && *method == Method::POST {
             return Self::ChatCompletions;
         }
+        match plain(path) {
+            Some(plain) => Self::from_plain_path(method, &plain),
+            None => Self::from_plain_path(method, path),
+        }
+    }
+
+    fn from_plain_path(method: &Method, path: &str) -> Self {
         let path = path.strip_suffix('/').unwrap_or(path);
         let Some((head, last)) = path.rsplit_once('/') else {
             return Self::Other;
@@ -184,6 +194,30 @@ fn keeps_state(endpoint: Endpoint, members: Members<'_>) -> bool {
             .any(is_named)
 }
 
+/// A path as the most lenient of servers reads it; `None` where it stands so already.
+fn plain(path: &str) -> Option<String> {
+    let is_odd = |byte: u8| byte == b'%' || byte.is_ascii_uppercase();
+    if !path.bytes().any(is_odd) && !path.contains("//") {
+        return None;
+    }
+    let hex = |byte: Option<u8>| char::from(byte?).to_digit(16);
+    let mut plain = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(mut byte) = bytes.next() {
+        if byte == b'%' {
+            let mut ahead = bytes.clone();
+            if let (Some(high), Some(low)) = (hex(ahead.next()), hex(ahead.next())) {
+                byte = u8::try_from(high << 4 | low).unwrap_or(byte);
+                bytes = ahead;
+            }
+        }
+        if byte != b'/' || plain.last() != Some(&b'/') {
+            plain.push(byte.to_ascii_lowercase());
+        }
+    }
+    Some(String::from_utf8_lossy(&plain).into_owned())
+}
+
 /// Whether the short name of an endpoint may follow `head`.
 fn is_api_root(head: &str) -> bool {
     let mut segments = head.rsplit('/');
@@ -233,6 +267,28 @@ mod tests {
                 Endpoint::Models,
                 "{path}"
             );
+        }
+    }
+
+    #[test]
+    fn how_a_path_is_spelled_does_not_change_what_it_calls() {
+        for (path, endpoint) in [
+            ("/v1/chat/%63ompletions", Endpoint::ChatCompletions),
+            ("/v1/chat%2Fcompletions", Endpoint::ChatCompletions),
+            ("/v1/chat%2fcompletion%73", Endpoint::ChatCompletions),
+            ("/v1/chat//completions", Endpoint::ChatCompletions),
+            ("//v1/chat/completions//", Endpoint::ChatCompletions),
+            ("/V1/Chat/Completions", Endpoint::ChatCompletions),
+            ("/v1/messages/count%5Ftokens", Endpoint::CountTokens),
+            ("/%761/embeddings", Endpoint::Embeddings),
+            ("/v1/chat/%", Endpoint::Other),
+            ("/v1/chat/%zzompletions", Endpoint::Other),
+            ("/v1/chat/%+3ompletions", Endpoint::Other),
+            ("/v1/%ff%fe/completions", Endpoint::Other),
+            // Decoded once, as servers do.
+            ("/v1/chat/%2563ompletions", Endpoint::Other),
+        ] {
+            assert_eq!(Endpoint::from_path(&Method::POST, path), endpoint, "{path}");
         }
     }
 

@@ -68,10 +68,12 @@ async fn models_that_may_be_asked_for_are_listed_and_no_others() {
         get(relay.uri("/v1/models/gpt-4.1-mini")).await.json()["owned_by"],
         "demo"
     );
-    assert_eq!(
-        get(relay.uri("/v1/models/gpt-9")).await.failure(),
-        (404, "model_not_found".to_owned())
-    );
+    for path in ["/v1/models/gpt-9", "/models/gpt-9"] {
+        assert_eq!(
+            get(relay.uri(path)).await.failure(),
+            (404, "model_not_found".to_owned())
+        );
+    }
 }
 
 #[tokio::test]
@@ -95,6 +97,22 @@ async fn a_model_that_nobody_knows_is_a_404_with_those_that_are_known() {
     .await;
     assert_eq!(got.failure(), (404, "model_not_found".to_owned()));
     assert!(got.text.contains("gpt-4.1-mini"), "{}", got.text);
+}
+
+#[tokio::test]
+async fn how_a_path_is_spelled_lets_no_model_past_the_known_ones() {
+    let relay = Relay::before(demo().await.0).await;
+    for path in [
+        "/v1/chat/%63ompletions",
+        "/v1/chat%2Fcompletions",
+        "/v1//chat//completions/",
+        "/V1/chat/Completions",
+        "/chat/completions",
+        "/embeddings",
+    ] {
+        let got = send(post(relay.uri(path), &chat("gpt-9", &json!({})))).await;
+        assert_eq!(got.failure(), (404, "model_not_found".to_owned()), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,25 @@ async fn a_request_may_take_longer_than_a_head_and_an_idle_connection() {
 }
 
 #[tokio::test]
+async fn a_caller_who_takes_nothing_of_an_answer_is_cut_off_and_the_upstream_let_go() {
+    let (upstream, mut asked) = scripted().await;
+    let relay = Relay::with(upstream, "[server]\nidle_timeout = \"50ms\"").await;
+    let mut stuck = TcpStream::connect(relay.address).await.unwrap();
+    let body = chat("gpt-4.1-mini", &json!({"stream": true})).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stuck.write_all(head.as_bytes()).await.unwrap();
+    stuck.write_all(body.as_bytes()).await.unwrap();
+    let asked = soon(asked.recv()).await.unwrap();
+    // Fills every buffer on the way, until the relay lets go.
+    let text = bytes::Bytes::from(vec![b'x'; 1 << 18]);
+    soon(async { while asked.answer.send(text.clone()).await.is_ok() {} }).await;
+    drop(stuck);
+}
+
+#[tokio::test]
 async fn callers_over_the_limit_wait_until_another_has_gone() {
     let relay = Relay::with(demo().await.0, "[server]\nmax_connections = 1").await;
     let head = b"GET /health HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n";

@@ -81,6 +81,17 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
 }
 
 #[test]
+fn a_list_of_models_that_would_be_empty_is_not_promised() {
+    let file = File::new(
+        "nameless.toml",
+        "[[upstreams]]\nname = \"near\"\nbase_url = \"http://127.0.0.1:1\"\n",
+    );
+    let (code, out, _) = said(&run(&["--config", file.path(), "--check"]));
+    assert_eq!(code, Some(0));
+    assert!(!out.contains("/v1/models"), "{out}");
+}
+
+#[test]
 fn what_it_cannot_run_it_says_in_one_line_and_exits_with_2() {
     let broken = File::new(
         "broken.toml",

@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     client::UpstreamsBuilder,
     message::{Chosen, ModelPattern},
-    testing::{answering, read},
+    testing::{answering, read, refusal},
 };
 
 /// A target that answers with the name it was chosen by.
@@ -85,9 +85,30 @@ async fn a_request_that_nobody_names_goes_to_the_first_that_serves_its_endpoint(
         "embed"
     );
     assert_eq!(
-        chosen(targets(), "/v1/responses", r#"{"model":"b"}"#).await,
+        chosen(targets(), "/v1/chat/completions", r#"{"model":"c"}"#).await,
         "chat"
     );
+}
+
+#[tokio::test]
+async fn a_request_to_an_endpoint_that_nobody_serves_is_answered_here() {
+    for (path, body) in [
+        ("/v1/responses", r#"{"model":"a"}"#),
+        ("/v1/files", ""),
+        ("/v1/models", ""),
+    ] {
+        let only = target("chat").endpoints([Endpoint::ChatCompletions]);
+        let upstreams = Upstreams::builder().add(only).build().unwrap();
+        let request = Request::post(path).body(RequestBody::json(body)).unwrap();
+        let Ok(response) = ModelRoute::new(upstreams).oneshot(request).await;
+        let rejection = response.extensions().get::<Rejection>().unwrap();
+        assert_eq!(rejection.reason, Reason::InvalidRequest);
+        assert_eq!(
+            refusal(response).await,
+            (404, "endpoint_not_served".to_owned()),
+            "{path}"
+        );
+    }
 }
 
 #[test]

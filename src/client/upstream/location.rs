@@ -102,6 +102,13 @@ impl Location {
     /// The upstream's URI for `request`.
     pub(super) fn uri(&self, request: &Request<RequestBody>) -> Result<Uri, ApiError> {
         let path = request.uri().path();
+        // `OPTIONS *` asks about a server, not about anything on it.
+        if !path.starts_with('/') {
+            return Err(
+                ApiError::invalid_request("the path does not begin with \"/\"")
+                    .with_code("invalid_path"),
+            );
+        }
         if has_dot_segment(path) {
             return Err(
                 ApiError::invalid_request("the path has a \".\" or \"..\" segment")
@@ -394,6 +401,7 @@ mod tests {
             "/v1/%2e%2E/x",
             "/./x",
             "/v1/..",
+            "*",
         ] {
             let request = Request::post(path).body(RequestBody::empty()).unwrap();
             assert_eq!(

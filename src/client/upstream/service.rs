@@ -182,6 +182,9 @@ impl Attempt {
     pub(super) fn finish(&self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let mut response = match response.status() {
             StatusCode::UNAUTHORIZED if !self.shared.credential.is_callers() => self.key_rejected(),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.bad_answer(
+                "cannot be reached through the relay's proxy, which asks for a user name and password",
+            ),
             StatusCode::SWITCHING_PROTOCOLS => {
                 self.bad_answer("switched protocols, which was not asked for")
             }

@@ -73,8 +73,12 @@ fn check(options: &Options) -> Result<String, String> {
 
 fn describe(mut config: Config, options: &Options, env: Env<'_>) -> Result<String, String> {
     config.listen = options.listen.unwrap_or(config.listen);
-    config.build_with_env(env).map_err(text)?;
-    Ok(Tree(&config).to_string())
+    let gateway = config.build_with_env(env).map_err(text)?;
+    let tree = Tree {
+        config: &config,
+        lists_models: gateway.lists_models(),
+    };
+    Ok(tree.to_string())
 }
 
 async fn start(options: &Options) -> Result<(), String> {
@@ -130,7 +134,10 @@ async fn serve(
     print(format!(
         "tower-relay {} is listening on http://{listen}\n\n{}",
         env!("CARGO_PKG_VERSION"),
-        Tree(&config)
+        Tree {
+            config: &config,
+            lists_models: gateway.lists_models()
+        }
     ))?;
     print(hint.replace("{listen}", &listen))?;
 

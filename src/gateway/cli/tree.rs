@@ -9,7 +9,11 @@ use crate::{
 };
 
 /// Prints a configuration as a tree, the outermost layer first.
-pub(super) struct Tree<'a>(pub(super) &'a Config);
+pub(super) struct Tree<'a> {
+    pub(super) config: &'a Config,
+    /// Whether there are names to list: otherwise a request for the list is one like any other.
+    pub(super) lists_models: bool,
+}
 
 impl Display for Tree<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -19,7 +23,7 @@ impl Display for Tree<'_> {
             models,
             upstreams,
             ..
-        } = self.0;
+        } = self.config;
         let versions = if server.http2 {
             "HTTP/1.1 and HTTP/2"
         } else {
@@ -34,7 +38,9 @@ impl Display for Tree<'_> {
             writeln!(f, "├─ CORS for {}", server.cors.origins.join(", "))?;
         }
         writeln!(f, "├─ GET /health")?;
-        writeln!(f, "├─ GET /v1/models")?;
+        if self.lists_models {
+            writeln!(f, "├─ GET /v1/models")?;
+        }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
         if let Some(models) = models {

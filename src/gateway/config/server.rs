@@ -22,7 +22,8 @@ pub struct ServerConfig {
     #[serde(deserialize_with = "units::duration")]
     pub header_timeout: Duration,
     /// How long a connection is kept that no request is on: 75 s by default, more than the minute for which most load
-    /// balancers keep theirs. It may become twice as long.
+    /// balancers keep theirs. It may become twice as long. Also how long a caller may take nothing of an answer that is
+    /// there to be taken: then the connection is closed.
     #[serde(deserialize_with = "units::duration")]
     pub idle_timeout: Duration,
     /// How long answers may go on after the shutdown began: 30 s by default. Then their connections are closed.

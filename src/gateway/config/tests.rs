@@ -75,6 +75,14 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
             "relay.toml:1: upstreams.0.base_url: is missing: where is the upstream?",
         ),
         (
+            "[[upstreams]]\nname = \"a\"\nbase_url = \"http://a.test\"\nmodels = []",
+            "relay.toml:4: upstreams.0.models: names none: without it all are served",
+        ),
+        (
+            "[[upstreams]]\nname = \"a\"\nbase_url = \"http://a.test\"\nendpoints = []",
+            "relay.toml:4: upstreams.0.endpoints: names none: without it all are served",
+        ),
+        (
             "[[upstreams]]\nname = \"a\"\nbase_url = \"a.test\"",
             "relay.toml:3: upstreams.0.base_url: must begin with http:// \
           or https:// and a host",

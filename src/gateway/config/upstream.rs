@@ -62,6 +62,16 @@ impl UpstreamConfig {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(UpstreamLayer, Option<Worker>), ConfigError> {
+        let lists = [
+            ("models", self.models.as_ref().map(Vec::is_empty)),
+            ("endpoints", self.endpoints.as_ref().map(Vec::is_empty)),
+        ];
+        for (field, is_empty) in lists {
+            if is_empty == Some(true) {
+                let reason = "names none: without it all are served";
+                return Err(ConfigError::new(field, reason));
+            }
+        }
         let mut builder = UpstreamLayer::builder(Arc::<str>::from(self.name.trim()));
         builder = match (&self.base_url, &self.template) {
             (Some(url), None) => builder.base_url(url),

@@ -15,7 +15,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Limits {
     /// From the first byte of a request's head to its last.
     pub(super) head: Duration,
-    /// Without a request.
+    /// Without a request, or with an answer of which the caller takes nothing.
     pub(super) idle: Duration,
 }
 
@@ -32,6 +32,8 @@ struct State {
     idle_since: Instant,
     /// When the first byte came of a head that is not complete.
     head_since: Option<Instant>,
+    /// Since when the caller takes nothing of what is to be sent.
+    stuck_since: Option<Instant>,
     version: Version,
 }
 
@@ -54,6 +56,8 @@ pub(super) enum Verdict {
     Idle,
     /// Its request's head takes too long.
     HeadLate,
+    /// Its caller has taken nothing of an answer for too long.
+    Stuck,
 }
 
 /// One request, until it is dropped.
@@ -65,6 +69,7 @@ impl Activity {
             open: 0,
             idle_since: Instant::now(),
             head_since: None,
+            stuck_since: None,
             version: Version::Unknown { matched: 0 },
         };
         Self {
@@ -104,6 +109,16 @@ impl Activity {
         }
     }
 
+    /// Takes note of whether the socket took something of what was to be written.
+    pub(super) fn wrote(&self, taken: bool) {
+        let mut state = self.state();
+        if taken {
+            state.stuck_since = None;
+        } else {
+            state.stuck_since.get_or_insert_with(Instant::now);
+        }
+    }
+
     /// A request has come whole, up to its body.
     pub(super) fn open(&self) -> Open {
         let mut state = self.state();
@@ -119,10 +134,12 @@ impl Activity {
 
     pub(super) fn verdict(&self, now: Instant, limits: Limits) -> Verdict {
         let state = self.state();
-        let (since, limit, late) = match state.head_since {
-            Some(since) => (since, limits.head, Verdict::HeadLate),
-            None if state.open > 0 => (now, limits.idle, Verdict::Idle),
-            None => (state.idle_since, limits.idle, Verdict::Idle),
+        let (since, limit, late) = match (state.head_since, state.stuck_since) {
+            (Some(since), _) => (since, limits.head, Verdict::HeadLate),
+            // A body that nobody takes is not polled either, so its deadline cannot end it.
+            (None, Some(since)) => (since, limits.idle, Verdict::Stuck),
+            (None, None) if state.open > 0 => (now, limits.idle, Verdict::Idle),
+            (None, None) => (state.idle_since, limits.idle, Verdict::Idle),
         };
         match since.checked_add(limit) {
             Some(due) if due <= now => late,
@@ -184,6 +201,22 @@ mod tests {
         drop(second);
         assert!(matches!(after(&activity, 74).await, Verdict::Wait(_)));
         assert_eq!(after(&activity, 1).await, Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_takes_nothing_of_an_answer_is_waited_for_as_long_as_an_idle_one() {
+        let activity = Activity::new();
+        activity.read(b"GET / HTTP/1.1\r\n\r\n");
+        let _open = activity.open();
+        activity.wrote(false);
+        assert!(matches!(after(&activity, 74).await, Verdict::Wait(_)));
+        // It was slow, not stuck.
+        activity.wrote(true);
+        assert!(matches!(after(&activity, 3600).await, Verdict::Wait(_)));
+        activity.wrote(false);
+        assert!(matches!(after(&activity, 74).await, Verdict::Wait(_)));
+        activity.wrote(false);
+        assert_eq!(after(&activity, 1).await, Verdict::Stuck);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::activity::{Activity, Limits, Verdict};
 
 pin_project! {
-    /// Drives a connection until it ends by itself, is idle for too long, or its caller is too slow with a head; asks it to
+    /// Drives a connection until it ends by itself, is idle for too long, or its caller is too slow with a head or takes
+    /// nothing of an answer; asks it to
     /// end when `stop` does.
     ///
     /// One timer serves all of this, and is set anew only when it fires, or for a head that did not come in one piece.
@@ -33,7 +34,7 @@ impl<C, F> Connection<C, F> {
         let now = Instant::now();
         let due = match activity.verdict(now, limits) {
             Verdict::Wait(due) => due,
-            Verdict::Idle | Verdict::HeadLate => now,
+            Verdict::Idle | Verdict::HeadLate | Verdict::Stuck => now,
         };
         let timer = sleep_until(due);
         Self {
@@ -81,6 +82,10 @@ where
                 }
                 Verdict::HeadLate => {
                     tracing::debug!("a request's head did not come in time");
+                    return Poll::Ready(());
+                }
+                Verdict::Stuck => {
+                    tracing::debug!("a caller took nothing of an answer for too long");
                     return Poll::Ready(());
                 }
                 // It was asked to end, and does not: the caller does not take what is left to send.

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::Activity;
 
-/// A caller's socket that tells what it reads.
+/// A caller's socket that tells what it reads, and whether it can be written to.
 pub(super) struct Stream {
     socket: TcpStream,
     activity: Activity,
@@ -46,7 +46,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let wrote = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.activity.wrote(wrote.is_ready());
+        wrote
     }
 
     fn poll_write_vectored(
@@ -54,7 +56,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+        let wrote = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.activity.wrote(wrote.is_ready());
+        wrote
     }
 
     fn is_write_vectored(&self) -> bool {

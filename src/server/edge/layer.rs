@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use http::Request;
 use serde::Deserialize;
 use tower_layer::Layer;
 
@@ -96,7 +97,7 @@ impl EdgeBuilder {
 
     /// Whether routes that are no LLM endpoint get a request id and a deadline as well. Off by default, so that the
     /// other routes of an existing application pass untouched; a gateway, whose every route leads to an upstream,
-    /// turns it on.
+    /// turns it on. An endpoint's path then needs no version either: `/embeddings` is `/v1/embeddings`.
     pub fn guard_all(mut self, guard: bool) -> Self {
         self.guard_all = guard;
         self
@@ -177,6 +178,24 @@ impl Shared {
 
     pub(super) fn deadline(&self) -> Duration {
         self.config.deadline
+    }
+
+    /// What `request` calls. Where every route leads to an upstream, whose address may bring the version, `/embeddings` is no
+    /// application's own route.
+    pub(super) fn endpoint<B>(&self, request: &mut Request<B>) -> Endpoint {
+        let endpoint = Endpoint::of(request);
+        if endpoint != Endpoint::Other
+            || !self.config.guard_all
+            || request.extensions().get::<Endpoint>().is_some()
+        {
+            return endpoint;
+        }
+        let versioned = ["/v1", request.uri().path()].concat();
+        let endpoint = Endpoint::from_path(request.method(), &versioned);
+        if endpoint != Endpoint::Other {
+            request.extensions_mut().insert(endpoint);
+        }
+        endpoint
     }
 
     pub(super) fn guards(&self, endpoint: Endpoint) -> bool {

@@ -10,9 +10,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{EdgeFuture, collect::Collect, layer::Shared};
-use crate::message::{
-    BoxError, Deadline, Endpoint, RequestBody, RequestId, ResponseBody, is_readable_json,
-};
+use crate::message::{BoxError, Deadline, RequestBody, RequestId, ResponseBody, is_readable_json};
 
 /// The service of [`EdgeLayer`](super::EdgeLayer).
 #[derive(Debug, Clone)]
@@ -51,7 +49,7 @@ impl<S> Edge<S> {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let endpoint = Endpoint::of(&request);
+        let endpoint = self.shared.endpoint(&mut request);
         let inner = self.inner.clone();
         if !self.shared.guards(endpoint) {
             return EdgeFuture::pass(inner, endpoint, request.map(RequestBody::new));

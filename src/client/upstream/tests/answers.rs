@@ -48,6 +48,19 @@ async fn the_relays_own_key_rejected_is_not_the_callers_401() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_rejects_the_relay_is_not_the_callers_407() {
+    for credential in [Credential::key("sk-own").unwrap(), Credential::caller()] {
+        let layer = upstream(credential).build().unwrap();
+        let request = chat().header("authorization", "Bearer sk-theirs");
+        let response = answered(&layer, request, || status(407)).await;
+        assert_eq!(
+            refusal(response).await,
+            (502, "upstream_bad_answer".to_owned())
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_callers_own_key_rejected_is_the_callers_401() {
     let layer = upstream(Credential::caller()).build().unwrap();
     let response = answered(

@@ -55,6 +55,29 @@ async fn json_is_collected_where_layers_read_it() {
 }
 
 #[tokio::test]
+async fn a_path_without_a_version_is_an_endpoint_only_where_all_routes_are_the_relays() {
+    let named = answering(|request| {
+        let endpoint = Endpoint::of(&request);
+        Response::new(ResponseBody::from(format!("{endpoint:?}")))
+    });
+    for (guard, path, own, expected) in [
+        (true, "/embeddings", None, "Embeddings"),
+        (true, "/messages/count_tokens", None, "CountTokens"),
+        (true, "/files", None, "Other"),
+        (true, "/embeddings", Some(Endpoint::Other), "Other"),
+        (false, "/embeddings", None, "Other"),
+    ] {
+        let layer = EdgeLayer::builder().guard_all(guard).build().unwrap();
+        let mut request = Request::post(path).body("{}".to_owned()).unwrap();
+        if let Some(own) = own {
+            request.extensions_mut().insert(own);
+        }
+        let response = send(&layer, named.clone(), request).await;
+        assert_eq!(read(response).await.1, expected, "{guard} {path}");
+    }
+}
+
+#[tokio::test]
 async fn malformed_json_is_not_the_edges_business() {
     for text in ["{\"model\":", "", "[]", r#"{"model":1,"model":2}"#] {
         let request = chat().body(text.to_owned()).unwrap();
