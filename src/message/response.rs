@@ -81,11 +81,12 @@ impl ResponseBody {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let media = Media::of(response.headers());
-        response.map(|body| Self {
-            media,
-            ..Self::new(body)
-        })
+        let mut response = response.map(Self::new);
+        // One that was wrapped further in knows already.
+        if response.body().media == Media::Opaque {
+            response.body_mut().media = Media::of(response.headers());
+        }
+        response
     }
 
     fn of(source: Source) -> Self {

@@ -1,0 +1,83 @@
+use super::*;
+
+fn request(body: &'static str) -> Request<RequestBody> {
+    Request::post("/v1/chat/completions")
+        .body(RequestBody::json(body))
+        .unwrap()
+}
+
+fn key(by: &KeyBy, request: &Request<RequestBody>) -> String {
+    by.key_of(request).unwrap().unwrap().to_string()
+}
+
+#[test]
+fn an_api_key_is_one_key_in_whichever_header_and_never_shown() {
+    let mut keys = Vec::new();
+    for (name, value) in [
+        ("authorization", "bearer  sk-1"),
+        ("x-api-key", "sk-1"),
+        ("api-key", " sk-1 "),
+    ] {
+        let mut request = request("{}");
+        request.headers_mut().insert(name, value.parse().unwrap());
+        let key = KeyBy::api_key().key_of(&request).unwrap().unwrap();
+        assert!(!format!("{key} {key:?}").contains("sk-1"));
+        keys.push(key);
+    }
+    assert!(keys.iter().all(|key| *key == keys[0]));
+}
+
+#[test]
+fn models_outside_the_list_are_counted_together() {
+    let by = KeyBy::model_among(["gpt-*".parse().unwrap()]);
+    assert_eq!(
+        key(&by, &request(r#"{"model":"gpt-4.1"}"#)),
+        "model:gpt-4.1"
+    );
+    assert_eq!(
+        key(&by, &request(r#"{"model":"whatever-7"}"#)),
+        "model:other"
+    );
+    assert_eq!(key(&by, &request("{}")), "model:missing");
+}
+
+#[test]
+fn a_long_name_is_kept_as_its_digest() {
+    let long = Key::named("header", &"x".repeat(10_000));
+    assert_eq!(long.to_string().len(), "header:".len() + 32);
+    assert_ne!(long, Key::named("header", &"x".repeat(10_001)));
+}
+
+#[test]
+fn a_missing_identity_follows_the_policy() {
+    let by = KeyBy::header(HeaderName::from_static("x-team"));
+    assert_eq!(key(&by, &request("{}")), "header:missing");
+    assert_eq!(
+        by.clone()
+            .when_missing(Missing::Exempt)
+            .key_of(&request("{}"))
+            .unwrap(),
+        None
+    );
+    let refused = by
+        .when_missing(Missing::Refuse)
+        .key_of(&request("{}"))
+        .unwrap_err();
+    assert_eq!(
+        (refused.status().as_u16(), refused.message()),
+        (400, "the header x-team is missing")
+    );
+}
+
+#[test]
+fn what_an_auth_layer_left_is_a_key() {
+    #[derive(Clone)]
+    struct Tenant(&'static str);
+    let by = KeyBy::extension(|tenant: &Tenant| Key::named("tenant", tenant.0));
+    let mut request = request("{}");
+    request.extensions_mut().insert(Tenant("blue"));
+    assert_eq!(key(&by, &request), "tenant:blue");
+    let by = KeyBy::custom(|request| Some(Key::named("path", request.uri().path())));
+    assert_eq!(key(&by, &request), "path:/v1/chat/completions");
+    assert_eq!(key(&KeyBy::global(), &request), "global");
+}
