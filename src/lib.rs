@@ -73,8 +73,8 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap) and
-//! `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!

@@ -8,7 +8,8 @@ use http::Response;
 use super::{BoxError, Gather, Media, Output, ResponseBody, Transform, transform};
 use crate::wire::sse::{Frame, Framer};
 
-/// The most of a JSON answer that is held to be edited; a longer one passes unchanged.
+/// The most of a JSON answer, or of one event, that is held to be edited. A longer answer passes unchanged; a longer event breaks
+/// its stream.
 const MAX_JSON: usize = 16 << 20;
 
 /// What becomes of the JSON text that an editor was shown.
@@ -34,7 +35,8 @@ where
         Media::EventStream => transform(
             response,
             EventEditor {
-                framer: Framer::default(),
+                // An event may hold an image, which the usual cap has no room for.
+                framer: Framer::with_cap(MAX_JSON),
                 edit,
             },
         ),
@@ -183,5 +185,28 @@ impl<F: FnMut(&[u8]) -> Edited + Send> Transform for BodyEditor<F> {
         // It breaks all the same, whether or not this can be pushed.
         let _ = output.push(self.text.take());
         error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_with_an_image_in_one_event_is_edited_and_goes_on() {
+        let image = "x".repeat(3 << 20);
+        let text = |model| {
+            format!("data: {{\"image\":\"{image}\",\"model\":\"{model}\"}}\n\ndata: [DONE]\n\n")
+        };
+        let response = Response::new(ResponseBody::from(text("a")).with_media(Media::EventStream));
+        let answer = edit_answer(response, |data| {
+            let renamed =
+                String::from_utf8_lossy(data).replace("\"model\":\"a\"", "\"model\":\"b\"");
+            Edited::Replace(renamed.into())
+        });
+        let whole = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(whole == text("b"));
     }
 }

@@ -205,7 +205,7 @@ async fn a_transform_that_acts_by_time_goes_on_though_a_later_one_holds_what_it_
 async fn events_before_one_that_is_too_long_are_handed_on() {
     let text = format!(
         "data: {{}}\n\ndata: {{\"a\":\"{}\"}}\n\n",
-        "x".repeat(2 << 20)
+        "x".repeat(17 << 20)
     );
     let body = ResponseBody::from(text).with_media(Media::EventStream);
     let mut body = edit_answer(Response::new(body), |_| Edited::Keep).into_body();
