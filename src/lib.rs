@@ -78,8 +78,7 @@
 //!
 //! # What is not there yet
 //!
-//! Limits, breakers, fallbacks, cost metering and the other layers that the introduction promises are being built in this order of need; the
-//! changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Limits, breakers, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(feature = "edge", feature = "upstream", feature = "model-rewrite")),

@@ -15,8 +15,8 @@ use tower_relay::{
 
 use crate::server;
 
-/// The service between server and client, in front of `upstream`, a host and port: the layers as the gateway stacks them, with
-/// the model of every request rewritten.
+/// The service between server and client, in front of `upstream`, a host and port: `EdgeLayer`, `ModelRewriteLayer` and
+/// `UpstreamLayer`, with the model of every request rewritten. The gateway has a choice of upstreams and a server of its own besides.
 pub(crate) fn stack(
     upstream: &str,
 ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible, Future: Send>
