@@ -121,13 +121,29 @@ fn logprobs(
     edit: &mut Edit<'_>,
     repairs: &mut Repairs,
 ) {
-    let is_lacking = match members.get("logprobs") {
-        None => !in_stream && !answer.openai,
-        Some(value) => !matches!(value.kind(), Kind::Null | Kind::Object),
-    };
-    if is_lacking {
-        edit.set("logprobs", serde_json::Value::Null);
-        repairs.add(Repair::Logprobs);
+    let null = serde_json::Value::Null;
+    match members.get("logprobs") {
+        Some(stated) if stated.kind() == Kind::Object => {
+            let Ok(index) = Index::parse(stated.raw()) else {
+                return;
+            };
+            let mut whole = index.members(stated.raw()).edit();
+            for name in ["content", "refusal"] {
+                if !whole.contains(name) {
+                    whole.set(name, null.clone());
+                }
+            }
+            if let Some(whole) = edited(whole) {
+                edit.set("logprobs", RawValue::from_string(whole).unwrap_or_default());
+                repairs.add(Repair::Logprobs);
+            }
+        }
+        Some(stated) if stated.is_null() => {}
+        None if in_stream || answer.openai => {}
+        _ => {
+            edit.set("logprobs", null);
+            repairs.add(Repair::Logprobs);
+        }
     }
 }
 
@@ -182,6 +198,17 @@ fn message(
     {
         edit.remove("audio");
         repairs.add(Repair::Placeholder);
+    }
+    if let Some(annotations) = members.get("annotations")
+        && let Ok(all) = annotations.deserialize::<Vec<serde_json::Value>>()
+    {
+        // OpenAI has no other kind.
+        let is_citation = |annotation: &&serde_json::Value| annotation["url_citation"].is_object();
+        let kept: Vec<_> = all.iter().filter(is_citation).cloned().collect();
+        if kept.len() < all.len() {
+            edit.set("annotations", serde_json::Value::from(kept));
+            repairs.add(Repair::Extra);
+        }
     }
     if let Some(calls) = members.get("tool_calls")
         && let Some(calls) =

@@ -56,7 +56,7 @@ pub(super) fn repaired(
         repairs.add(Repair::Object);
     }
     let created = members.get("created").and_then(|created| created.as_u64());
-    if created.is_none_or(|created| created == 0) {
+    if created.is_none() {
         edit.set("created", answer.created);
         repairs.add(Repair::Created);
     }

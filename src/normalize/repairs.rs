@@ -61,7 +61,7 @@ repairs! {
     Usage = "usage",
     /// Usage stood beside choices, in several chunks, or where nobody had asked for it.
     UsagePlace = "usage_place",
-    /// `service_tier`, `system_fingerprint` or `metadata` had a value that OpenAI does not have.
+    /// `service_tier` or an annotation had a value that OpenAI does not have.
     Extra = "extra",
     /// `[DONE]` was missing from a stream that had ended.
     Done = "done",
