@@ -67,13 +67,17 @@
     doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
 )]
 #![cfg_attr(
+    feature = "normalize",
+    doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -95,6 +99,8 @@ pub mod key;
 pub mod message;
 #[cfg(feature = "model-rewrite")]
 pub mod model_rewrite;
+#[cfg(feature = "normalize")]
+pub mod normalize;
 #[cfg(feature = "edge")]
 pub mod server;
 pub mod stats;

@@ -10,6 +10,7 @@ use tower_relay::{
         catalog::{ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
+    normalize::ResponseNormalizeLayer,
     server::EdgeLayer,
 };
 
@@ -70,6 +71,8 @@ contract_tests!(model_rewrite_with_every_setting, || {
         .build()
         .unwrap()
 });
+
+contract_tests!(normalize, ResponseNormalizeLayer::new);
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 

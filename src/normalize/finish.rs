@@ -1,0 +1,122 @@
+//! Why the model stopped, in OpenAI's words.
+
+use super::repairs::{Repair, Repairs};
+
+/// What a provider's word means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Finish {
+    /// OpenAI's word for it.
+    Reason(&'static str),
+    /// The model did not stop but failed: no word of OpenAI's says so.
+    Failed,
+}
+
+/// OpenAI's word for `word`, of an answer that calls tools or not. `None` is an absent or `null` reason.
+///
+/// Tools that were called count for more than a `stop`, but for OpenAI, which says `stop` of a call that the request named.
+pub(super) fn reason(
+    word: Option<&str>,
+    tools: bool,
+    openai: bool,
+    repairs: &mut Repairs,
+) -> Finish {
+    let known = word.map_or(Some("stop"), known);
+    if known.is_none() && word.is_some_and(is_failure) {
+        return Finish::Failed;
+    }
+    if known.is_none() {
+        repairs.add(Repair::FinishReasonUnknown);
+    }
+    let mut reason = known.unwrap_or("stop");
+    if reason == "stop" && tools && !openai {
+        repairs.add(Repair::FinishReasonToolCalls);
+        reason = "tool_calls";
+    } else if word != Some(reason) {
+        repairs.add(Repair::FinishReason);
+    }
+    Finish::Reason(reason)
+}
+
+fn known(word: &str) -> Option<&'static str> {
+    Some(match word {
+        ""
+        | "stop"
+        | "eos"
+        | "eos_token"
+        | "end_turn"
+        | "stop_sequence"
+        | "STOP"
+        | "COMPLETE"
+        | "STOP_SEQUENCE"
+        | "complete"
+        | "completed"
+        | "FINISH_REASON_UNSPECIFIED" => "stop",
+        "length"
+        | "max_tokens"
+        | "MAX_TOKENS"
+        | "model_length"
+        | "max_output_tokens"
+        | "model_context_window_exceeded"
+        | "token_limit"
+        | "compaction"
+        | "pause_turn" => "length",
+        "tool_calls" | "tool_use" | "TOOL_CALL" => "tool_calls",
+        "function_call" => "function_call",
+        "content_filter"
+        | "content_filtered"
+        | "refusal"
+        | "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "MODEL_ARMOR"
+        | "ERROR_TOXIC"
+        | "guardrail_intervened"
+        | "sensitive" => "content_filter",
+        _ if word.starts_with("IMAGE_") => "content_filter",
+        _ => return None,
+    })
+}
+
+fn is_failure(word: &str) -> bool {
+    matches!(
+        word,
+        "error"
+            | "ERROR"
+            | "network_error"
+            | "MALFORMED_FUNCTION_CALL"
+            | "insufficient_system_resource"
+            | "abort"
+            | "repetition"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_becomes_openais_and_no_failure_becomes_a_stop() {
+        for (word, tools, openai, expected) in [
+            (Some("eos"), false, false, Finish::Reason("stop")),
+            (Some("MAX_TOKENS"), true, false, Finish::Reason("length")),
+            (Some("stop"), true, false, Finish::Reason("tool_calls")),
+            (Some("stop"), true, true, Finish::Reason("stop")),
+            (None, true, false, Finish::Reason("tool_calls")),
+            (Some(""), false, false, Finish::Reason("stop")),
+            (
+                Some("sensitive"),
+                false,
+                false,
+                Finish::Reason("content_filter"),
+            ),
+            (Some("weather"), false, false, Finish::Reason("stop")),
+            (Some("network_error"), false, false, Finish::Failed),
+        ] {
+            let got = reason(word, tools, openai, &mut Repairs::default());
+            assert_eq!(got, expected, "{word:?}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The members around the choices, of a body or a chunk.
+
+use bytes::Bytes;
+
+use super::{
+    choice::{self, Place},
+    repairs::{Repair, Repairs},
+    usage,
+};
+use crate::wire::json::{Index, Kind};
+
+/// What is the same for all of an answer.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// For an answer that has none.
+    pub(super) id: String,
+    /// Seconds since the epoch.
+    pub(super) created: u64,
+    pub(super) model: String,
+    /// Whether OpenAI itself answers, whose own habits are no deviations.
+    pub(super) openai: bool,
+}
+
+/// `text`, a whole body or a chunk, as OpenAI would have sent it; `None` where it is so already, or is no answer.
+pub(super) fn repaired(
+    text: &[u8],
+    answer: &Answer,
+    place: &mut Place<'_>,
+    repairs: &mut Repairs,
+) -> Option<Bytes> {
+    let index = Index::parse(text).ok()?;
+    let members = index.members(text);
+    let choices = members
+        .get("choices")
+        .filter(|choices| choices.kind() == Kind::Array)?;
+    if members.get("error").is_some_and(|error| !error.is_null()) {
+        return None;
+    }
+    let mut edit = members.edit();
+    let is_text = |name| {
+        let text = members.get(name).and_then(|value| value.as_str());
+        text.is_some_and(|text| !text.is_empty())
+    };
+    if !is_text("id") {
+        edit.set("id", answer.id.as_str());
+        repairs.add(Repair::Id);
+    }
+    let object = place.object();
+    if members
+        .get("object")
+        .and_then(|value| value.as_str())
+        .as_deref()
+        != Some(object)
+    {
+        edit.set("object", object);
+        repairs.add(Repair::Object);
+    }
+    let created = members.get("created").and_then(|created| created.as_u64());
+    if created.is_none() {
+        edit.set("created", answer.created);
+        repairs.add(Repair::Created);
+    }
+    if !is_text("model") {
+        edit.set("model", answer.model.as_str());
+        repairs.add(Repair::Model);
+    }
+    if let Some(tier) = members.get("service_tier").filter(|tier| !tier.is_null()) {
+        let known = ["auto", "default", "flex", "scale", "priority", "fast"];
+        if tier.as_str().is_none_or(|tier| !known.contains(&&*tier)) {
+            edit.set("service_tier", "default");
+            repairs.add(Repair::Extra);
+        }
+    }
+    if let Some(usage) = members.get("usage")
+        && let Some(usage) = usage::repaired(text, usage)
+    {
+        edit.set("usage", usage);
+        repairs.add(Repair::Usage);
+    }
+    if let Some(choices) = choice::each(choices.raw(), |at, raw| {
+        choice::repaired(raw, at, answer, place, repairs)
+    }) {
+        edit.set("choices", choices);
+    }
+    edit.is_changed().then(|| edit.finish().0)
+}
