@@ -96,6 +96,7 @@ pub mod key;
 pub mod message;
 #[cfg(feature = "model-rewrite")]
 pub mod model_rewrite;
+pub mod reserve;
 #[cfg(feature = "edge")]
 pub mod server;
 pub mod stats;
