@@ -67,13 +67,17 @@
     doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
 )]
 #![cfg_attr(
+    feature = "retry",
+    doc = "| [`RetryLayer`](retry::RetryLayer) | another attempt, where time heals |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap) and
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `retry`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap) and
 //! `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -82,7 +86,12 @@
 //! changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "edge", feature = "upstream", feature = "model-rewrite")),
+    not(all(
+        feature = "edge",
+        feature = "upstream",
+        feature = "model-rewrite",
+        feature = "retry"
+    )),
     allow(
         dead_code,
         unused_imports,
@@ -97,6 +106,8 @@ pub mod message;
 #[cfg(feature = "model-rewrite")]
 pub mod model_rewrite;
 pub mod reserve;
+#[cfg(feature = "retry")]
+pub mod retry;
 #[cfg(feature = "edge")]
 pub mod server;
 pub mod stats;

@@ -17,6 +17,7 @@ use tower_relay::{
     client::{Credential, UpstreamLayer},
     message::{RequestBody, ResponseBody},
     model_rewrite::ModelRewriteLayer,
+    retry::RetryLayer,
     server::EdgeLayer,
 };
 
@@ -105,6 +106,7 @@ fn layers(criterion: &mut Criterion) {
 
     layered(criterion, "stack/identity", Identity::new());
     layered(criterion, "stack/model_rewrite", models.clone());
+    layered(criterion, "stack/retry", RetryLayer::default());
     layered(criterion, "stack/upstream", upstream.clone());
 
     let mut edge = EdgeLayer::default().layer(Answers);

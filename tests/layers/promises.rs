@@ -7,6 +7,7 @@ use tower_relay::{
     client::{AdaptLayer, Credential, Style, UpstreamLayer},
     message::RequestBody,
     model_rewrite::{Aliases, ModelRewriteLayer},
+    retry::RetryLayer,
     server::EdgeLayer,
 };
 
@@ -40,6 +41,8 @@ contract_tests!(model_rewrite_that_restores_names, || {
         .build()
         .unwrap()
 });
+
+contract_tests!(retry, RetryLayer::default);
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 
