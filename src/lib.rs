@@ -71,13 +71,17 @@
     doc = "| [`RetryLayer`](retry::RetryLayer) | another attempt, where time heals |"
 )]
 #![cfg_attr(
+    feature = "timeout",
+    doc = "| [`TimeoutLayer`](timeout::TimeoutLayer) | an end to attempts that take too long, by model |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `retry`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap) and
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `retry`, `timeout`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap) and
 //! `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -90,7 +94,8 @@
         feature = "edge",
         feature = "upstream",
         feature = "model-rewrite",
-        feature = "retry"
+        feature = "retry",
+        feature = "timeout"
     )),
     allow(
         dead_code,
@@ -113,6 +118,8 @@ pub mod server;
 pub mod stats;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "timeout")]
+pub mod timeout;
 mod timer;
 pub mod wire;
 pub mod worker;

@@ -9,6 +9,7 @@ use tower_relay::{
     model_rewrite::{Aliases, ModelRewriteLayer},
     retry::RetryLayer,
     server::EdgeLayer,
+    timeout::TimeoutBuilder,
 };
 
 use crate::contract::{Probed, SECRET, Stack, chat};
@@ -43,6 +44,8 @@ contract_tests!(model_rewrite_that_restores_names, || {
 });
 
 contract_tests!(retry, RetryLayer::default);
+
+contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 
