@@ -71,13 +71,21 @@
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
 )]
 #![cfg_attr(
+    feature = "retry",
+    doc = "| [`RetryLayer`](retry::RetryLayer) | another attempt, where time heals |"
+)]
+#![cfg_attr(
+    feature = "timeout",
+    doc = "| [`TimeoutLayer`](timeout::TimeoutLayer) | an end to attempts that take too long, by model |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -85,7 +93,14 @@
 //! Limits, breakers, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "edge", feature = "upstream", feature = "model-rewrite")),
+    not(all(
+        feature = "edge",
+        feature = "upstream",
+        feature = "model-rewrite",
+        feature = "normalize",
+        feature = "retry",
+        feature = "timeout"
+    )),
     allow(
         dead_code,
         unused_imports,
@@ -101,11 +116,16 @@ pub mod message;
 pub mod model_rewrite;
 #[cfg(feature = "normalize")]
 pub mod normalize;
+pub mod reserve;
+#[cfg(feature = "retry")]
+pub mod retry;
 #[cfg(feature = "edge")]
 pub mod server;
 pub mod stats;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "timeout")]
+pub mod timeout;
 mod timer;
 pub mod wire;
 pub mod worker;

@@ -17,7 +17,9 @@ use tower_relay::{
     client::{Credential, UpstreamLayer},
     message::{RequestBody, ResponseBody},
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
+    retry::RetryLayer,
     server::EdgeLayer,
+    timeout::TimeoutLayer,
 };
 
 const BODY: &str = r#"{"messages":[{"role":"system","content":"You are a careful assistant. Answer in plain English."},{"role":"user","content":"Explain in two sentences what a relay for language models does."}],"model":"gpt-4o-mini","max_tokens":256,"temperature":0.2,"stream":false}"#;
@@ -116,6 +118,9 @@ fn layers(criterion: &mut Criterion) {
     layered(criterion, "stack/identity", Identity::new());
     layered(criterion, "stack/model_rewrite", models.clone());
     layered(criterion, "stack/model_rewrite_rules", fitted);
+    layered(criterion, "stack/retry", RetryLayer::default());
+    let timeout = TimeoutLayer::builder().build().unwrap();
+    layered(criterion, "stack/timeout", timeout);
     layered(criterion, "stack/upstream", upstream.clone());
 
     let mut edge = EdgeLayer::default().layer(Answers);

@@ -11,7 +11,9 @@ use tower_relay::{
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     normalize::ResponseNormalizeLayer,
+    retry::RetryLayer,
     server::EdgeLayer,
+    timeout::TimeoutBuilder,
 };
 
 use crate::contract::{Probed, SECRET, Stack, chat};
@@ -73,6 +75,10 @@ contract_tests!(model_rewrite_with_every_setting, || {
 });
 
 contract_tests!(normalize, ResponseNormalizeLayer::new);
+
+contract_tests!(retry, RetryLayer::default);
+
+contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 

@@ -1,0 +1,117 @@
+//! What is done once an attempt has failed.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tower_service::Service;
+
+use super::{
+    layer::Shared,
+    service::copy,
+    state::{Failed, Stop},
+};
+use crate::{
+    message::{Deadline, Outcome, RequestBody, ResponseBody, classify_with},
+    reserve::{AttemptLimit, Attempts, Withdrawal},
+};
+
+/// As much of an answer that is not handed on is read, in bytes, so that its connection can be used again.
+const MAX_DRAINED: usize = 64 << 10;
+/// And for so long.
+const MAX_DRAIN: Duration = Duration::from_millis(250);
+
+/// What it takes to make another attempt.
+pub(super) struct Again<S> {
+    pub(super) service: S,
+    pub(super) shared: Arc<Shared>,
+    pub(super) request: Request<RequestBody>,
+    pub(super) limit: AttemptLimit,
+    pub(super) deadline: Option<Deadline>,
+}
+
+impl<S> Again<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+{
+    /// Makes further attempts after one that was answered with `response`, for as long as they fail and may be made.
+    pub(super) async fn run(
+        mut self,
+        mut response: Response<ResponseBody>,
+    ) -> Result<Response<ResponseBody>, S::Error> {
+        let mut attempts = Attempts::default();
+        let mut made = 1;
+        loop {
+            response = classify_with(response, &self.shared.classify).await;
+            let outcome = Outcome::of(&response).unwrap_or(Outcome::Success);
+            let (wait, paid) = match self.decide(&response, outcome, made) {
+                Ok(decided) => decided,
+                Err(stop) => {
+                    if stop != Stop::Final {
+                        let (outcome, why) = (outcome.as_str(), stop.as_str());
+                        tracing::debug!(attempts = made, outcome, why, "not retried");
+                    }
+                    attempts.note(&mut response);
+                    return Ok(response);
+                }
+            };
+            let wait_ms = wait.as_millis();
+            tracing::debug!(
+                attempt = made,
+                outcome = outcome.as_str(),
+                wait_ms,
+                "retrying"
+            );
+            let next = Instant::now() + wait;
+            attempts.push(&mut response, outcome);
+            drain(response.into_body()).await;
+            sleep_until(next).await;
+
+            poll_fn(|cx| self.service.poll_ready(cx)).await?;
+            let body = self.request.body().try_clone().unwrap_or_default();
+            paid.spend();
+            response = self.service.call(copy(&self.request, body)).await?;
+            made += 1;
+        }
+    }
+
+    /// The wait before the next attempt, and the attempt, paid for.
+    fn decide(
+        &self,
+        response: &Response<ResponseBody>,
+        outcome: Outcome,
+        made: u32,
+    ) -> Result<(Duration, Withdrawal), Stop> {
+        let shared = &*self.shared;
+        let told = response.headers().get("x-should-retry");
+        let failed = Failed {
+            outcome,
+            attempts: made,
+            told_not_to: told.is_some_and(|told| told == "false"),
+            remaining: self.deadline.map(Deadline::remaining),
+        };
+        let wait = shared
+            .policy
+            .decide(failed, &self.request, shared.random.next())?;
+        let paid = shared.budget.withdraw().ok_or(Stop::Budget)?;
+        if self.limit.take() {
+            Ok((wait, paid))
+        } else {
+            Err(Stop::Attempts)
+        }
+    }
+}
+
+/// Reads a small rest of an answer that nobody wants: dropping it would close its HTTP/1 connection.
+async fn drain(mut body: ResponseBody) {
+    let until = Instant::now() + MAX_DRAIN;
+    let mut read = 0;
+    while read < MAX_DRAINED {
+        let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await else {
+            return;
+        };
+        // Empty frames must come to an end too.
+        read += frame.data_ref().map_or(0, bytes::Bytes::len).max(64);
+    }
+}

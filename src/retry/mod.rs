@@ -1,0 +1,19 @@
+#![doc = include_str!("../docs/retry.md")]
+
+mod again;
+mod backoff;
+mod future;
+mod jitter;
+mod layer;
+mod presets;
+mod service;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    backoff::{Backoff, Growth, Jitter},
+    future::RetryFuture,
+    layer::{RetryBuilder, RetryLayer},
+    service::Retry,
+};
