@@ -67,22 +67,31 @@
     doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
 )]
 #![cfg_attr(
+    feature = "circuit-breaker",
+    doc = "| [`CircuitBreakerLayer`](circuit_breaker::CircuitBreakerLayer) | an upstream that fails is left alone until it has recovered |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap) and
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `circuit-breaker`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap) and
 //! `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Limits, breakers, fallbacks, cost metering and the other layers that the introduction promises are being built in this order of need; the
+//! Limits, fallbacks, cost metering and the other layers that the introduction promises are being built in this order of need; the
 //! changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(all(feature = "edge", feature = "upstream", feature = "model-rewrite")),
+    not(all(
+        feature = "edge",
+        feature = "upstream",
+        feature = "model-rewrite",
+        feature = "circuit-breaker"
+    )),
     allow(
         dead_code,
         unused_imports,
@@ -90,6 +99,8 @@
     )
 )]
 
+#[cfg(feature = "circuit-breaker")]
+pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
 pub mod client;
 pub mod key;
