@@ -79,18 +79,22 @@
     doc = "| [`TimeoutLayer`](timeout::TimeoutLayer) | an end to attempts that take too long, by model |"
 )]
 #![cfg_attr(
+    feature = "circuit-breaker",
+    doc = "| [`CircuitBreakerLayer`](circuit_breaker::CircuitBreakerLayer) | an upstream that fails is left alone until it has recovered |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Limits, breakers, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Limits, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -99,7 +103,8 @@
         feature = "model-rewrite",
         feature = "normalize",
         feature = "retry",
-        feature = "timeout"
+        feature = "timeout",
+        feature = "circuit-breaker"
     )),
     allow(
         dead_code,
@@ -108,6 +113,8 @@
     )
 )]
 
+#[cfg(feature = "circuit-breaker")]
+pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
 pub mod client;
 pub mod key;

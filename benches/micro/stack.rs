@@ -14,6 +14,7 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
 use tower_relay::{
+    circuit_breaker::CircuitBreakerLayer,
     client::{Credential, UpstreamLayer},
     message::{RequestBody, ResponseBody},
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
@@ -116,6 +117,16 @@ fn layers(criterion: &mut Criterion) {
         .unwrap();
 
     layered(criterion, "stack/identity", Identity::new());
+    // What settling at the end of a body costs whoever does so first in a stack.
+    let watched = tower::util::MapResponseLayer::new(|response: Response<ResponseBody>| {
+        response.map(|body| body.on_end(|completion| _ = black_box(completion)))
+    });
+    layered(criterion, "stack/on_end", watched);
+    layered(
+        criterion,
+        "stack/circuit_breaker",
+        CircuitBreakerLayer::default(),
+    );
     layered(criterion, "stack/model_rewrite", models.clone());
     layered(criterion, "stack/model_rewrite_rules", fitted);
     layered(criterion, "stack/retry", RetryLayer::default());

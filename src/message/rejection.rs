@@ -35,6 +35,8 @@ pub enum Reason {
     ModelNotFound,
     /// The connection cannot be upgraded to another protocol.
     UpgradeUnsupported,
+    /// The upstream is out of rotation.
+    CircuitOpen,
     /// A deadline of the relay passed.
     Timeout(Phase),
 }
@@ -65,6 +67,7 @@ impl Reason {
             Self::Unauthenticated => "unauthenticated",
             Self::ModelNotFound => "model_not_found",
             Self::UpgradeUnsupported => "upgrade_unsupported",
+            Self::CircuitOpen => "circuit_open",
             Self::Timeout(_) => "timeout",
         }
     }

@@ -30,6 +30,8 @@ mod registry;
 mod ring;
 mod series;
 
+#[cfg(feature = "circuit-breaker")]
+pub(crate) use self::ring::Ring;
 pub use self::{
     availability::{Availability, AvailabilityCell, Subscription},
     histogram::{Histogram, Percentiles},

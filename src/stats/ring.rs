@@ -11,7 +11,7 @@ pub(super) const SLICES: usize = 10;
 ///
 /// Time may be given in any order. What is older than the window, seen from the newest moment that was recorded, is left out.
 #[derive(Debug, Clone)]
-pub(super) struct Ring<T> {
+pub(crate) struct Ring<T> {
     origin: Instant,
     slice_nanos: u128,
     slices: [Slice<T>; SLICES],
@@ -25,14 +25,14 @@ struct Slice<T> {
 }
 
 /// What a window is made of.
-pub(super) trait Content: Default {
+pub(crate) trait Content: Default {
     /// Makes it as new, keeping its memory.
     fn clear(&mut self);
 }
 
 impl<T: Content> Ring<T> {
     /// A window of `length`, at least 10 ns. Moments before `origin` count as `origin`.
-    pub(super) fn new(origin: Instant, length: Duration) -> Self {
+    pub(crate) fn new(origin: Instant, length: Duration) -> Self {
         Self {
             origin,
             slice_nanos: (length.as_nanos() / SLICES as u128).max(1),
@@ -44,7 +44,7 @@ impl<T: Content> Ring<T> {
     }
 
     /// Where to record what happens at `now`; `None` when that is older than the window.
-    pub(super) fn at(&mut self, now: Instant) -> Option<&mut T> {
+    pub(crate) fn at(&mut self, now: Instant) -> Option<&mut T> {
         let number = self.number(now);
         let newest = self.newest().unwrap_or(number);
         if number + (SLICES as u64) <= newest {
@@ -61,7 +61,7 @@ impl<T: Content> Ring<T> {
     }
 
     /// What is in the window at `now`, or at the newest moment recorded if that is later.
-    pub(super) fn within(&self, now: Instant) -> impl Iterator<Item = &T> {
+    pub(crate) fn within(&self, now: Instant) -> impl Iterator<Item = &T> {
         let end = self.number(now).max(self.newest().unwrap_or(0));
         let in_window = move |number: u64| number + SLICES as u64 > end;
         self.slices
@@ -71,7 +71,7 @@ impl<T: Content> Ring<T> {
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         for slice in &mut self.slices {
             slice.number = None;
         }

@@ -4,7 +4,9 @@ use axum::body::Body;
 use http::Request;
 use tower::ServiceExt;
 use tower_relay::{
+    circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, UpstreamLayer},
+    key::{Key, KeyBy},
     message::{
         RequestBody,
         catalog::{ModelCatalog, ModelInfo, ModelTable},
@@ -16,7 +18,10 @@ use tower_relay::{
     timeout::TimeoutBuilder,
 };
 
-use crate::contract::{Probed, SECRET, Stack, chat};
+use crate::{
+    contract::{Probed, SECRET, Stack, chat},
+    probe::Step,
+};
 
 contract_tests!(
     edge,
@@ -80,6 +85,13 @@ contract_tests!(retry, RetryLayer::default);
 
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
 
+contract_tests!(
+    circuit_breaker,
+    || CircuitBreakerLayer::builder().by(KeyBy::api_key()).build().unwrap(),
+    state: async |layer, services| follows_its_circuit(&layer, services).await
+);
+contract_tests!(circuit_breaker_by_upstream, CircuitBreakerLayer::default);
+
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 
 fn upstream(credential: Credential) -> UpstreamLayer {
@@ -103,6 +115,23 @@ async fn shares_its_cap([one, two]: [Probed<impl Stack>; 2]) {
     assert_eq!(send(&one, request()).await, 503);
     drop(held);
     assert_eq!(send(&two, request()).await, 200);
+}
+
+/// What one service opened the other finds open.
+async fn follows_its_circuit(layer: &CircuitBreakerLayer, [one, two]: [Probed<impl Stack>; 2]) {
+    let key = Key::secret("api_key", SECRET.as_bytes());
+    one.1.play(|script| script.head = Step::Fails);
+    for _ in 0..5 {
+        assert!(one.0.clone().oneshot(chat()).await.is_err());
+    }
+    one.1.play(|script| script.head = Step::Goes);
+    for service in [&one, &two] {
+        assert_eq!(send(service, chat()).await, 503);
+    }
+    layer.handle().reset(&key);
+    for service in [&one, &two] {
+        assert_eq!(send(service, chat()).await, 200);
+    }
 }
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {

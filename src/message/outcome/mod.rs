@@ -164,6 +164,7 @@ impl From<&Rejection> for Outcome {
             }
             Reason::ModelNotFound => Self::ModelNotFound,
             Reason::Overloaded | Reason::Unauthenticated => Self::Refused(Refusal::Tenant),
+            Reason::CircuitOpen => Self::Refused(Refusal::CircuitOpen),
             Reason::Timeout(phase) => Self::Timeout { phase },
         }
     }

@@ -1,0 +1,138 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use super::circuit::Guard;
+use crate::message::{
+    Completion, Media, OrRefused, Outcome, Phase, ResponseBody, Verdict, classify,
+};
+
+pin_project! {
+    /// The future of [`CircuitBreaker`](super::CircuitBreaker).
+    pub struct CircuitBreakerFuture<F> {
+        #[pin]
+        future: OrRefused<F>,
+        // Dropped with the future, at whichever point that is, unless it was settled or went on with the body.
+        guard: Option<Guard>,
+        first_token_by: Option<Instant>,
+        reading: Option<Reading>,
+    }
+}
+
+/// An error whose body is being read.
+type Reading = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+
+impl<F> CircuitBreakerFuture<F> {
+    pub(super) fn admitted(future: F, guard: Guard, first_token_by: Option<Instant>) -> Self {
+        Self {
+            guard: Some(guard),
+            first_token_by,
+            ..Self::of(OrRefused::inner(future))
+        }
+    }
+
+    pub(super) fn exempt(future: F) -> Self {
+        Self::of(OrRefused::inner(future))
+    }
+
+    pub(super) fn refused(response: Response<ResponseBody>) -> Self {
+        Self::of(OrRefused::refused(response))
+    }
+
+    fn of(future: OrRefused<F>) -> Self {
+        Self {
+            future,
+            guard: None,
+            first_token_by: None,
+            reading: None,
+        }
+    }
+}
+
+impl<F, E> Future for CircuitBreakerFuture<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if this.reading.is_none() {
+            let result = ready!(this.future.poll(cx));
+            if this.guard.is_none() {
+                return Poll::Ready(result);
+            }
+            let head = match &result {
+                Ok(response) => Outcome::of_head(response),
+                // What a client could not do, in an error of its own.
+                Err(_) => Some(Outcome::Transport { phase: Phase::Head }),
+            };
+            match (result, head) {
+                (Ok(response), None) => *this.reading = Some(Box::pin(classify(response))),
+                (Ok(response), Some(Outcome::Success)) => {
+                    let Some(guard) = this.guard.take() else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let by = *this.first_token_by;
+                    return Poll::Ready(Ok(response.map(|body| judge(body, guard, by))));
+                }
+                (result, Some(outcome)) => {
+                    if let Some(guard) = this.guard.take() {
+                        guard.settle(outcome, Instant::now());
+                    }
+                    return Poll::Ready(result);
+                }
+                (Err(error), None) => return Poll::Ready(Err(error)),
+            }
+        }
+        let Some(reading) = this.reading else {
+            return Poll::Pending;
+        };
+        let response = ready!(reading.as_mut().poll(cx));
+        if let (Some(guard), Some(outcome)) = (this.guard.take(), Outcome::of(&response)) {
+            guard.settle(outcome, Instant::now());
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// Lets the end of `body` decide.
+fn judge(body: ResponseBody, guard: Guard, first_token_by: Option<Instant>) -> ResponseBody {
+    let first_token_by = match body.media() {
+        Media::EventStream | Media::JsonLines => first_token_by,
+        _ => None,
+    };
+    body.on_end(move |completion| {
+        let outcome = Outcome::of_completion(completion, Outcome::Success);
+        let outcome = match first_token_by {
+            Some(by) if is_slow(completion, by) && outcome.verdict() == Verdict::Success => {
+                Outcome::Timeout { phase: Phase::Body }
+            }
+            _ => outcome,
+        };
+        guard.settle(outcome, completion.ended_at);
+    })
+}
+
+fn is_slow(completion: &Completion, first_token_by: Instant) -> bool {
+    completion
+        .first_token_at
+        .is_some_and(|at| at > first_token_by)
+}
+
+impl<F: fmt::Debug> fmt::Debug for CircuitBreakerFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreakerFuture")
+            .field("future", &self.future)
+            .field("guard", &self.guard)
+            .field("reading", &self.reading.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../docs/circuit_breaker.md")]
+
+mod circuit;
+mod future;
+mod handle;
+mod layer;
+mod policy;
+mod service;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    future::CircuitBreakerFuture,
+    handle::CircuitBreakerHandle,
+    layer::CircuitBreakerLayer,
+    policy::{CircuitBreakerBuilder, Forgiveness},
+    service::CircuitBreaker,
+    state::CircuitState,
+};
