@@ -40,6 +40,10 @@ impl Place<'_> {
     }
 }
 
+#[expect(
+    clippy::single_match_else,
+    reason = "what is said, and what stands for it, read as two cases"
+)]
 pub(super) fn repaired(
     raw: &[u8],
     at: usize,

@@ -7,7 +7,7 @@ use super::{
     repairs::{Repair, Repairs},
     usage,
 };
-use crate::wire::json::{Index, Kind};
+use crate::wire::json::{Index, Kind, Value};
 
 /// What is the same for all of an answer.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub(super) fn repaired(
     }
     let mut edit = members.edit();
     let is_text = |name| {
-        let text = members.get(name).and_then(|value| value.as_str());
+        let text = members.get(name).and_then(Value::as_str);
         text.is_some_and(|text| !text.is_empty())
     };
     if !is_text("id") {
@@ -46,16 +46,11 @@ pub(super) fn repaired(
         repairs.add(Repair::Id);
     }
     let object = place.object();
-    if members
-        .get("object")
-        .and_then(|value| value.as_str())
-        .as_deref()
-        != Some(object)
-    {
+    if members.get("object").and_then(Value::as_str).as_deref() != Some(object) {
         edit.set("object", object);
         repairs.add(Repair::Object);
     }
-    let created = members.get("created").and_then(|created| created.as_u64());
+    let created = members.get("created").and_then(Value::as_u64);
     if created.is_none() {
         edit.set("created", answer.created);
         repairs.add(Repair::Created);

@@ -14,11 +14,12 @@ use super::{
 use crate::{
     message::{ApiError, BoxError, Edited, Output, Transform},
     wire::{
-        json::{Index, Kind},
+        json::{Index, Kind, Value},
         sse::{DONE, Frame, Framer, event},
     },
 };
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Stream {
     framer: Framer,
     answer: Answer,
@@ -95,13 +96,13 @@ impl Stream {
         };
         let members = index.members(data);
         let text = |name| {
-            let text = members.get(name).and_then(|value| value.as_str());
+            let text = members.get(name).and_then(Value::as_str);
             text.filter(|text| !text.is_empty())
         };
         let (id, model) = (text("id"), text("model"));
         if let Some(created) = members
             .get("created")
-            .and_then(|created| created.as_u64())
+            .and_then(Value::as_u64)
             .filter(|created| *created > 0)
         {
             self.answer.created = created;

@@ -57,10 +57,13 @@ const EVENTS: &str = "text/event-stream";
 const HEAD: &str = r#""id":"1","object":"chat.completion.chunk","created":1,"model":"m""#;
 
 fn chunks(chunks: &[&str]) -> String {
-    chunks
-        .iter()
-        .map(|chunk| format!("data: {{{HEAD},{chunk}}}\n\n"))
-        .collect()
+    chunks.iter().fold(String::new(), |all, chunk| {
+        all + &format!(
+            "data: {{{HEAD},{chunk}}}
+
+"
+        )
+    })
 }
 
 #[test]
