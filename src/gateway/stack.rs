@@ -9,9 +9,12 @@ use tower_service::Service;
 
 use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models};
 use crate::{
+    circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    retry::RetryBuilder,
+    timeout::TimeoutBuilder,
     worker::Worker,
 };
 
@@ -155,8 +158,23 @@ fn target(
         .map_err(within("client"))?;
     let rewrite = rewrite(config.rewrite(), catalog)?;
 
+    let retry = config.retry.clone().map(RetryBuilder::build).transpose();
+    let breaker = config.circuit_breaker.clone();
+    let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
+    let timeout = config
+        .timeout
+        .clone()
+        .map(TimeoutBuilder::build)
+        .transpose();
+
     // The layers of this upstream alone, outermost first.
-    let layers = (option_layer(rewrite), upstream);
+    let layers = (
+        option_layer(retry.map_err(within("retry"))?),
+        option_layer(breaker.map_err(within("circuit_breaker"))?),
+        option_layer(timeout.map_err(within("timeout"))?),
+        option_layer(rewrite),
+        upstream,
+    );
     let mut target = Target::new(config.name.as_str(), layers.layer(client));
 
     if let Some(label) = &config.label {

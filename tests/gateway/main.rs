@@ -13,4 +13,5 @@ mod harness;
 mod keys;
 mod lifecycle;
 mod program;
+mod resilience;
 mod streams;

@@ -5,10 +5,13 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{CredentialConfig, Headers};
 use crate::{
+    circuit_breaker::CircuitBreakerBuilder,
     client::{Style, UpstreamLayer},
     gateway::client::ClientConfig,
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
+    retry::RetryBuilder,
+    timeout::TimeoutBuilder,
     worker::Worker,
 };
 
@@ -46,6 +49,12 @@ pub struct UpstreamConfig {
     pub clamp_output: bool,
     /// What is held against the catalog before a request is sent to it.
     pub checks: Checks,
+    /// How its failures are tried again. Off, unless there is a table.
+    pub retry: Option<RetryBuilder>,
+    /// When it is left alone because it fails. Off, unless there is a table.
+    pub circuit_breaker: Option<CircuitBreakerBuilder>,
+    /// How long an attempt may take. Off, unless there is a table.
+    pub timeout: Option<TimeoutBuilder>,
     /// How it is connected to.
     pub client: ClientConfig,
 }
