@@ -4,7 +4,10 @@ use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 
 use super::{Dialect, RequestBody};
-use crate::wire::json::{Members, Value};
+use crate::wire::{
+    json::{Members, Value},
+    path::{is_version, percent_decode},
+};
 
 /// Which API of an LLM provider a request calls.
 ///
@@ -200,17 +203,8 @@ fn plain(path: &str) -> Option<String> {
     if !path.bytes().any(is_odd) && !path.contains("//") {
         return None;
     }
-    let hex = |byte: Option<u8>| char::from(byte?).to_digit(16);
     let mut plain = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(mut byte) = bytes.next() {
-        if byte == b'%' {
-            let mut ahead = bytes.clone();
-            if let (Some(high), Some(low)) = (hex(ahead.next()), hex(ahead.next())) {
-                byte = u8::try_from(high << 4 | low).unwrap_or(byte);
-                bytes = ahead;
-            }
-        }
+    for byte in percent_decode(path) {
         if byte != b'/' || plain.last() != Some(&b'/') {
             plain.push(byte.to_ascii_lowercase());
         }
@@ -222,10 +216,9 @@ fn plain(path: &str) -> Option<String> {
 fn is_api_root(head: &str) -> bool {
     let mut segments = head.rsplit('/');
     let last = segments.next().unwrap_or_default();
-    let is_version = last
-        .strip_prefix('v')
-        .is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()));
-    is_version || last == "openai" || matches!(segments.next(), Some("deployments" | "engines"))
+    is_version(last)
+        || last == "openai"
+        || matches!(segments.next(), Some("deployments" | "engines"))
 }
 
 #[cfg(test)]

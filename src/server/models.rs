@@ -13,9 +13,12 @@ use serde::{Deserialize, Serialize};
 use tower_service::Service;
 
 use super::json::respond;
-use crate::message::{
-    ApiError, Dialect, Endpoint, ResponseBody,
-    catalog::{Capabilities, ModelInfo, Rates},
+use crate::{
+    message::{
+        ApiError, Dialect, Endpoint, ResponseBody,
+        catalog::{Capabilities, ModelInfo, Rates},
+    },
+    wire::path::percent_decode,
 };
 
 /// OpenAI's list of models, for a relay's own names: answers `GET …/models` and `GET …/models/{id}`.
@@ -148,7 +151,8 @@ impl Models {
                 },
             );
         }
-        let id = percent_decode(id);
+        // Clients escape the slashes of names such as `openai/gpt-4.1`.
+        let id = String::from_utf8_lossy(&percent_decode(id)).into_owned();
         match models.iter().find(|model| model.id == id) {
             Some(model) => respond(StatusCode::OK, model),
             None => ApiError::new(
@@ -161,28 +165,6 @@ impl Models {
             .to_response(Dialect::OpenAi),
         }
     }
-}
-
-/// Clients escape the slashes of names such as `openai/gpt-4.1`.
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = after
-            .get(..2)
-            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match escaped {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl<B> Service<Request<B>> for Models {

@@ -8,6 +8,7 @@ pub mod duration;
 mod framing;
 pub mod json;
 pub mod ndjson;
+pub(crate) mod path;
 pub mod retry_after;
 mod rfc3339;
 pub mod sse;

@@ -3,7 +3,10 @@ use http::{
     uri::{self, Authority, PathAndQuery, Scheme},
 };
 
-use crate::message::{ApiError, ConfigError, RequestBody};
+use crate::{
+    message::{ApiError, ConfigError, RequestBody},
+    wire::path::is_version,
+};
 
 /// Where an upstream is: how a caller's path becomes its URI.
 #[derive(Debug, Clone)]
@@ -242,12 +245,6 @@ fn percent_encode(text: &str, to: &mut String) {
             );
         }
     }
-}
-
-fn is_version(segment: &str) -> bool {
-    segment
-        .strip_prefix('v')
-        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// `/chat/completions` of `/v1/chat/completions`.
