@@ -118,6 +118,7 @@ pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
 pub mod client;
 pub mod key;
+pub mod ledger;
 pub mod message;
 #[cfg(feature = "model-rewrite")]
 pub mod model_rewrite;

@@ -62,6 +62,12 @@ impl ShutdownHandle {
 }
 
 impl Shutdown {
+    /// Waits until the shutdown fires.
+    pub(crate) async fn fired(&mut self) {
+        // The worker holds the sender, so the channel cannot close under it.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+
     /// Waits until the shutdown fires, at most for `wait`; whether it did.
     pub(crate) async fn fired_within(&mut self, wait: Duration) -> bool {
         // The worker holds the sender, so the channel cannot close under it.

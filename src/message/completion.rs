@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, header};
 use tokio::time::Instant;
 
-use super::{ApiError, usage::Usage};
+use super::{ApiError, Bill, catalog::Cost, usage::Usage};
 
 /// What was seen of an answer by the time it ended; given to every callback of
 /// [`ResponseBody::on_end`](super::ResponseBody::on_end).
@@ -24,6 +24,13 @@ pub struct Completion {
     pub service_tier: Option<Box<str>>,
     /// The error that stands in an answer whose status is a success.
     pub error: Option<ApiError>,
+    /// The output that was seen, in tokens by the weight of its text: an estimate for when `usage` is not the last word. Only where
+    /// somebody [asked](super::ResponseBody::weigh_output).
+    pub output_weight: Option<u64>,
+    /// What the answer cost, where its provider says so.
+    pub stated_cost: Option<Cost>,
+    /// What the request has cost with all its attempts so far, where a meter stands in the stack.
+    pub bill: Option<Bill>,
     /// When the first byte of the body came from the upstream; `None` for a body without bytes.
     pub first_byte_at: Option<Instant>,
     /// When the first output came (text, reasoning, a tool call), rather than what opens a stream; for a JSON body, when it

@@ -6,6 +6,7 @@
 //! [`Rejection`], [`TransportError`], [`Outcome`]) and in its [`Completion`].
 
 mod api_error;
+mod bill;
 mod body_error;
 mod boxed;
 pub mod catalog;
@@ -29,6 +30,7 @@ mod require_usage;
 mod response;
 mod scan;
 mod served;
+mod tags;
 mod transform;
 mod transport;
 pub mod usage;
@@ -36,6 +38,7 @@ mod watch;
 
 pub use self::{
     api_error::{ApiError, Dialect},
+    bill::{Bill, BillLine, CostSource, OpenLine},
     body_error::BodyError,
     chosen::Chosen,
     completion::{Completion, End, Failure, Media},
@@ -56,6 +59,7 @@ pub use self::{
     require_usage::{HideUsage, require_usage},
     response::ResponseBody,
     served::Served,
+    tags::Tags,
     transform::{Output, Transform, transform},
     transport::TransportError,
 };

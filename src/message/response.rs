@@ -117,23 +117,33 @@ impl ResponseBody {
     /// Callbacks run in the order of their registration, so an outer layer's sees what an inner one's wrote into
     /// the [`Completion`]. They run inside `poll_frame` or `drop`: they must not block.
     pub fn on_end(mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) -> Self {
-        let media = self.media;
         let declared =
             matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
-        let ahead = &self.ahead;
         let broken = self.is_broken_ahead();
-        let watch = self.watch.get_or_insert_with(|| {
-            let mut watch = Box::new(Watch::new(media));
-            for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
-                watch.data(data);
-            }
-            watch
-        });
+        let watch = self.watch();
         if declared && !broken {
             watch.source_ended();
         }
         watch.register(callback);
         self
+    }
+
+    /// Weighs the text that passes, for [`Completion::output_weight`]: about 20 ns an event of a stream. To be asked before the
+    /// answer is read ahead.
+    pub fn weigh_output(mut self) -> Self {
+        self.watch().weigh_output();
+        self
+    }
+
+    fn watch(&mut self) -> &mut Watch {
+        let (media, ahead) = (self.media, &self.ahead);
+        self.watch.get_or_insert_with(|| {
+            let mut watch = Box::new(Watch::new(media));
+            for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
+                watch.data(data);
+            }
+            watch
+        })
     }
 
     /// Changes the bytes on their way to the caller, after all transforms registered before.

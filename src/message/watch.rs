@@ -32,6 +32,11 @@ impl Watch {
         }
     }
 
+    /// Weighs the output from here on.
+    pub(super) fn weigh_output(&mut self) {
+        self.scan.weigh();
+    }
+
     pub(super) fn register(&mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) {
         self.callbacks.push(SyncWrapper::new(Box::new(callback)));
     }
@@ -101,6 +106,9 @@ impl Drop for Watch {
             model: facts.usage.model().map(Box::from),
             service_tier: facts.usage.service_tier().map(Box::from),
             error: facts.error.as_deref().cloned(),
+            output_weight: facts.weighed(),
+            stated_cost: facts.usage.cost(),
+            bill: None,
             first_byte_at: self.first_byte_at,
             first_token_at: self.first_token_at,
             ended_at: Instant::now(),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The moment that `text` names. Fractions beyond a nanosecond are cut off; a leap second is the second after it.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let mut text = Reader(text.trim().as_bytes());
     let year = text.digits(4)?;
     text.one_of(b"-")?;
@@ -54,6 +54,37 @@ pub(super) fn parse(text: &str) -> Option<SystemTime> {
         UNIX_EPOCH.checked_add(whole)
     };
     moment?.checked_add(Duration::from_nanos(nanos))
+}
+
+/// `moment` in UTC, to the millisecond: `2025-03-15T08:58:28.250Z`. Before the year 0 or after 9999 it is the nearest that can be
+/// written.
+pub(crate) fn format(moment: SystemTime) -> String {
+    const LAST: u64 = 253_402_300_799;
+    let since_epoch = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since_epoch.as_secs().min(LAST);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil_from_days(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        second / 3_600,
+        second / 60 % 60,
+        second % 60,
+        since_epoch.subsec_millis()
+    )
+}
+
+/// Howard Hinnant's [`civil_from_days`](https://howardhinnant.github.io/date_algorithms.html#civil_from_days), for days since the
+/// epoch.
+fn civil_from_days(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 fn days_in_month(year: i64, month: i64) -> Option<i64> {
@@ -183,7 +214,21 @@ mod tests {
         )
     }
 
+    #[test]
+    fn moments_are_written_in_utc_to_the_millisecond() {
+        let at = |millis| format(UNIX_EPOCH + Duration::from_millis(millis));
+        assert_eq!(at(1_742_029_108_250), "2025-03-15T08:58:28.250Z");
+        assert_eq!(at(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_reads_back(millis in 0_u64..253_402_300_799_000) {
+            let moment = UNIX_EPOCH + Duration::from_millis(millis);
+            prop_assert_eq!(parse(&format(moment)), Some(moment));
+        }
+
         #[test]
         fn every_moment_reads_back(
             seconds in 100_000_u64..253_402_200_000,

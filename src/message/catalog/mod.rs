@@ -30,6 +30,7 @@
 
 mod builtin;
 mod config;
+mod cost;
 mod info;
 mod litellm;
 mod name;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::{
+    cost::Cost,
     info::{Capabilities, ModelInfo},
     off_peak::{OffPeak, Window},
     price::Price,

@@ -56,7 +56,7 @@ impl Price {
     /// Shows USD per million units as an exact decimal.
     pub fn usd_per_million(self) -> impl fmt::Display {
         Shown {
-            pico: self.0,
+            pico: self.0.into(),
             decimals: PER_MILLION,
         }
     }
@@ -64,7 +64,7 @@ impl Price {
     /// Shows USD per unit as an exact decimal.
     pub fn usd_per_unit(self) -> impl fmt::Display {
         Shown {
-            pico: self.0,
+            pico: self.0.into(),
             decimals: PER_UNIT,
         }
     }
@@ -149,14 +149,15 @@ fn parse_exponent(text: &str) -> Option<i32> {
     if short { text.parse().ok() } else { None }
 }
 
-struct Shown {
-    pico: u64,
-    decimals: u32,
+/// An integer as a decimal with so many places.
+pub(super) struct Shown {
+    pub(super) pico: u128,
+    pub(super) decimals: u32,
 }
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = 10u64.pow(self.decimals);
+        let unit = 10u128.pow(self.decimals);
         write!(f, "{}", self.pico / unit)?;
         let mut fraction = self.pico % unit;
         if fraction == 0 {

@@ -44,6 +44,11 @@ impl BodyScan {
             return;
         }
         facts.usage.body(&text);
+        if let Some(weight) = &mut facts.weight
+            && facts.usage.usage().is_none()
+        {
+            weight.body(&text);
+        }
         if memmem::find(&text, b"\"error").is_some() {
             facts.error = ApiError::in_answer(&text).map(Box::new);
         }

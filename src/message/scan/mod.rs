@@ -4,12 +4,13 @@ mod body;
 mod output;
 #[cfg(test)]
 mod tests;
+mod weigh;
 
 use bytes::Bytes;
 use memchr::memmem;
 use serde::{Deserialize, de::IgnoredAny};
 
-use self::body::BodyScan;
+use self::{body::BodyScan, weigh::OutputWeight};
 use super::{ApiError, Media, usage::UsageScan};
 use crate::wire::{
     ndjson,
@@ -43,6 +44,8 @@ pub(super) struct Facts {
     /// Some output was seen: text, reasoning, a tool call.
     pub(super) output: bool,
     pub(super) error: Option<Box<ApiError>>,
+    /// What the output weighs, for whoever has asked.
+    weight: Option<Box<OutputWeight>>,
 }
 
 impl AnswerScan {
@@ -61,6 +64,11 @@ impl AnswerScan {
 
     pub(super) fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Weighs the output from here on.
+    pub(super) fn weigh(&mut self) {
+        self.facts.weight.get_or_insert_default();
     }
 
     /// Takes the next bytes.
@@ -134,6 +142,11 @@ impl AnswerScan {
 }
 
 impl Facts {
+    /// The output so far in tokens, by its text; `None` where nobody asked.
+    pub(super) fn weighed(&self) -> Option<u64> {
+        self.weight.as_ref().map(|weight| weight.tokens())
+    }
+
     fn look_at(&mut self, frame: &Frame<'_>) {
         self.terminal |= is_terminal(frame);
         if let Some(data) = frame.data() {
@@ -151,6 +164,9 @@ impl Facts {
 
     fn look_at_data(&mut self, data: &[u8]) {
         self.usage.event(data);
+        if let Some(weight) = &mut self.weight {
+            weight.event(data);
+        }
         self.output = self.output || has_output(data);
         if memmem::find(data, b"\"error").is_some() || memmem::find(data, b".failed\"").is_some() {
             self.error = self

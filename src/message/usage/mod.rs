@@ -43,6 +43,7 @@
 //! - An answer that only counts tokens (`count_tokens`, `countTokens`) used none, so it states no usage.
 
 mod answer;
+mod cost;
 mod counts;
 mod details;
 mod key;

@@ -6,9 +6,11 @@ use serde::de::DeserializeSeed;
 use super::{
     Usage,
     answer::{Answer, Facts},
+    cost::stated_cost,
     place::Place,
     stated::Stated,
 };
+use crate::message::catalog::Cost;
 
 /// Reads usage, finish reason, served model and service tier as an answer passes by.
 ///
@@ -21,6 +23,7 @@ pub struct UsageScan {
     finish_reason: Option<Box<str>>,
     model: Option<Box<str>>,
     tier: Option<Box<str>>,
+    cost: Option<Cost>,
 }
 
 impl UsageScan {
@@ -30,6 +33,7 @@ impl UsageScan {
     pub fn event(&mut self, data: &[u8]) {
         if FILTER.admits(data) {
             self.value(&mut serde_json::Deserializer::from_slice(data));
+            self.cost = stated_cost(data).or(self.cost);
         }
     }
 
@@ -39,6 +43,7 @@ impl UsageScan {
     pub fn body(&mut self, json: &[u8]) {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         while self.value(&mut deserializer) && deserializer.end().is_err() {}
+        self.cost = stated_cost(json);
     }
 
     /// The usage stated so far. `None` when none was: a stated zero is `Some`.
@@ -61,6 +66,11 @@ impl UsageScan {
     /// The service tier that was served, as the provider names it, if an event that was parsed names one.
     pub fn service_tier(&self) -> Option<&str> {
         self.tier.as_deref()
+    }
+
+    /// What the answer cost, where its provider says so.
+    pub fn cost(&self) -> Option<Cost> {
+        self.cost
     }
 
     /// Reads one JSON value, all of it or nothing: a number that breaks off reads as a smaller number.

@@ -19,6 +19,9 @@ fn ended(end: End) -> Completion {
         first_token_at: None,
         ended_at: Instant::now(),
         bytes: 0,
+        output_weight: None,
+        stated_cost: None,
+        bill: None,
     }
 }
 

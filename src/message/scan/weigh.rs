@@ -1,0 +1,153 @@
+//! How much an answer said, for when it does not say what that was in tokens.
+
+use std::borrow::Cow;
+
+use memchr::{memchr2, memmem};
+
+use crate::message::estimate::Weight;
+
+/// Weighs the text of an answer as it passes: what a model wrote, thought, or put into the arguments of a call.
+#[derive(Default)]
+pub(super) struct OutputWeight {
+    weight: Weight,
+    /// The name under which this answer's last text stood; the next stands there too, nearly always.
+    last: usize,
+}
+
+/// The members that hold text in any dialect: OpenAI's chat, completions and Responses, Anthropic, Gemini, Cohere, Ollama.
+const NAMES: [&str; 9] = [
+    "\"content\"",
+    "\"text\"",
+    "\"delta\"",
+    "\"reasoning_content\"",
+    "\"reasoning\"",
+    "\"arguments\"",
+    "\"partial_json\"",
+    "\"thinking\"",
+    "\"response\"",
+];
+
+impl OutputWeight {
+    /// Weighs an event of a stream. It holds text under one name, in all but rare cases.
+    pub(super) fn event(&mut self, data: &[u8]) {
+        let last = self.last;
+        let others = (0..NAMES.len()).filter(|name| *name != last);
+        for name in std::iter::once(last).chain(others) {
+            if self.add(name, data) {
+                self.last = name;
+                return;
+            }
+        }
+    }
+
+    /// Weighs a whole answer, which may hold text under several names.
+    pub(super) fn body(&mut self, data: &[u8]) {
+        for name in 0..NAMES.len() {
+            self.add(name, data);
+        }
+    }
+
+    /// In tokens; it never falls as more is weighed.
+    pub(super) fn tokens(&self) -> u64 {
+        self.weight.tokens()
+    }
+
+    /// Whether `data` holds text under this name.
+    fn add(&mut self, name: usize, data: &[u8]) -> bool {
+        let Some(needle) = NAMES.get(name) else {
+            return false;
+        };
+        let mut rest = data;
+        let mut found = false;
+        while let Some(at) = memmem::find(rest, needle.as_bytes()) {
+            rest = rest.get(at + needle.len()..).unwrap_or_default();
+            if let Some(text) = string_after_colon(rest) {
+                self.weight.add(&unescaped(text));
+                found |= !text.is_empty();
+            }
+        }
+        found
+    }
+}
+
+/// The inside of the string that is the value of the member whose name ended right before `rest`.
+fn string_after_colon(rest: &[u8]) -> Option<&[u8]> {
+    let value = rest.trim_ascii_start().strip_prefix(b":")?;
+    let text = value.trim_ascii_start().strip_prefix(b"\"")?;
+    let mut end = 0;
+    loop {
+        end += memchr2(b'"', b'\\', text.get(end..)?)?;
+        if text.get(end) == Some(&b'"') {
+            return text.get(..end);
+        }
+        // The escape and what it escapes.
+        end += 2;
+    }
+}
+
+/// Escapes of whole characters weigh far more than the characters.
+fn unescaped(text: &[u8]) -> Cow<'_, str> {
+    if memmem::find(text, b"\\u").is_some() {
+        let quoted = [b"\"", text, b"\""].concat();
+        if let Ok(plain) = serde_json::from_slice::<String>(&quoted) {
+            return plain.into();
+        }
+    }
+    String::from_utf8_lossy(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weigh(events: &[&str]) -> u64 {
+        let mut weight = OutputWeight::default();
+        for event in events {
+            weight.event(event.as_bytes());
+        }
+        weight.tokens()
+    }
+
+    #[test]
+    fn text_is_found_in_every_dialect_and_nothing_else_is() {
+        let said = "the quick brown fox jumps";
+        for event in [
+            r#"{"choices":[{"delta":{"content":"TEXT"}}],"usage":null}"#,
+            r#"{"choices":[{"delta":{"content":"","reasoning_content":"TEXT"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"TEXT"}}]}}]}"#,
+            r#"{"choices":[{"text":"TEXT"}]}"#,
+            r#"{"type":"response.output_text.delta","delta":"TEXT"}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"TEXT"}}"#,
+            r#"{"delta": {"partial_json": "TEXT"}}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":"TEXT"}]}}]}"#,
+            r#"{"model":"m","response":"TEXT","done":false}"#,
+        ] {
+            assert_eq!(weigh(&[&event.replace("TEXT", said)]), 5, "{event}");
+        }
+        for event in [
+            r#"{"choices":[{"delta":{"role":"assistant"}}]}"#,
+            r#"{"choices":[{"delta":{"content":null}}]}"#,
+            r#"{"content":"broken off"#,
+            "[DONE]",
+        ] {
+            assert_eq!(weigh(&[event]), 0, "{event}");
+        }
+    }
+
+    #[test]
+    fn escapes_weigh_what_they_stand_for() {
+        let plain = weigh(&[r#"{"content":"人人生而自由"}"#]);
+        let escaped = weigh(&[r#"{"content":"\u4eba\u4eba\u751f\u800c\u81ea\u7531"}"#]);
+        assert_eq!(plain, escaped);
+        assert!(weigh(&[r#"{"content":"say \"hello\" to them all"}"#]) >= 5);
+    }
+
+    #[test]
+    fn a_whole_answer_is_weighed_under_all_its_names() {
+        let mut weight = OutputWeight::default();
+        weight.body(
+            br#"{"choices":[{"message":{"reasoning_content":"one two three","content":"four five six"}}]}"#,
+        );
+        assert_eq!(weight.tokens(), 6);
+    }
+}
