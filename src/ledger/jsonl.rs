@@ -1,8 +1,8 @@
 //! Records as lines of a file.
 
-mod writer;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::{
     future::Future,

@@ -118,8 +118,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (first, second) = (dir.path().join("1"), dir.path().join("2"));
         let endless = "x".repeat(3 << 20);
-        let torn = &line("torn")[..40];
-        fs::write(&first, format!("{}\n{endless}\n{}\n{torn}", line("a"), line("b"))).unwrap();
+        let torn = line("torn").split_off(40);
+        fs::write(
+            &first,
+            format!("{}\n{endless}\n{}\n{torn}", line("a"), line("b")),
+        )
+        .unwrap();
         fs::write(&second, format!("[]\n{}", line("c"))).unwrap();
 
         let mut records = read_files([&first, &second]);
@@ -133,7 +137,10 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_an_error_with_its_name() {
-        let error = read_files(["/nowhere/audit.jsonl"]).next().unwrap().unwrap_err();
+        let error = read_files(["/nowhere/audit.jsonl"])
+            .next()
+            .unwrap()
+            .unwrap_err();
         assert!(error.to_string().contains("/nowhere/audit.jsonl"));
     }
 }

@@ -173,7 +173,9 @@ mod tests {
         record.cost_usd = Cost::parse_usd("0.0012");
         record.tags = Tags::from_iter([("team", "growth")]);
         let line = serde_json::to_string(&record).unwrap();
-        assert!(line.starts_with(r#"{"time":"1970-01-01T00:00:00.000Z","request_id":"req-1","attempt":1,"#));
+        assert!(line.starts_with(
+            r#"{"time":"1970-01-01T00:00:00.000Z","request_id":"req-1","attempt":1,"#
+        ));
         assert!(line.contains(r#""cost_usd":"0.0012""#) && !line.contains('\n'));
         assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
     }

@@ -21,16 +21,19 @@ const MAX_LINES: usize = 64;
 #[derive(Clone, Default)]
 pub struct Bill(Arc<Mutex<State>>);
 
+type Settle = Box<dyn FnOnce(&Bill) + Send>;
+
 #[derive(Default)]
 struct State {
+    asked: Option<Arc<str>>,
     lines: Vec<BillLine>,
     cost: Cost,
     usage: Usage,
     attempts: u32,
     unpriced: u32,
     open: u32,
-    begun: u32,
-    waiting: Vec<Box<dyn FnOnce(&Bill) + Send>>,
+    numbered: u32,
+    waiting: Vec<Settle>,
 }
 
 /// One attempt of a request.
@@ -107,14 +110,21 @@ impl Bill {
         extensions.get().cloned()
     }
 
+    /// Notes the model that the caller asked for, before a layer puts another in its place. The first note stands.
+    pub fn note_asked(&self, model: &str) {
+        self.state().asked.get_or_insert_with(|| model.into());
+    }
+
+    /// The model that the caller asked for, where a layer has put another in its place.
+    pub fn asked(&self) -> Option<Arc<str>> {
+        self.state().asked.clone()
+    }
+
     /// Begins an attempt, whose line is still to come.
     pub fn open(&self) -> OpenLine {
-        let mut state = self.state();
-        state.open += 1;
-        state.begun = state.begun.saturating_add(1);
+        self.state().open += 1;
         OpenLine {
             bill: self.clone(),
-            number: state.begun,
             line: None,
         }
     }
@@ -207,7 +217,6 @@ impl fmt::Debug for Bill {
 #[must_use = "an attempt that is not closed has cost nothing"]
 pub struct OpenLine {
     bill: Bill,
-    number: u32,
     line: Option<BillLine>,
 }
 
@@ -217,9 +226,11 @@ impl OpenLine {
         &self.bill
     }
 
-    /// Which attempt of its request it is: the first is 1.
-    pub fn number(&self) -> u32 {
-        self.number
+    /// The number that this attempt goes by in a ledger: 1 for the first of its request that asks for one, as it ends.
+    pub fn take_number(&self) -> u32 {
+        let mut state = self.bill.state();
+        state.numbered = state.numbered.saturating_add(1);
+        state.numbered
     }
 
     /// Ends the attempt.
@@ -299,7 +310,10 @@ mod tests {
         for _ in 0..1_000 {
             bill.open().close(line(Some(1)));
         }
-        assert_eq!((bill.lines().len(), bill.cost().pico_usd()), (MAX_LINES, 1_000));
+        assert_eq!(
+            (bill.lines().len(), bill.cost().pico_usd()),
+            (MAX_LINES, 1_000)
+        );
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     message::{
-        self, ApiError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody, ResponseBody,
+        self, ApiError, Bill, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody,
+        ResponseBody,
     },
     wire::json::Value,
 };
@@ -104,6 +105,11 @@ impl Shared {
             Decision::Missing | Decision::Pass => None,
         };
 
+        if let (Some(_), Some(asked), Some(bill)) =
+            (&target, &asked, request.extensions().get::<Bill>())
+        {
+            bill.note_asked(asked);
+        }
         let mut answer = Answer::default();
         if self.restore_name && target.is_some() {
             answer.restore = asked.map(|asked| Box::from(&*asked));

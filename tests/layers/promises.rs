@@ -1,12 +1,16 @@
 //! The contract, held against every layer of this crate.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::Request;
 use tower::ServiceExt;
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, UpstreamLayer},
+    cost_meter::{BillLayer, CostMeterLayer},
     key::{Key, KeyBy},
+    ledger::Totals,
     message::{
         RequestBody,
         catalog::{ModelCatalog, ModelInfo, ModelTable},
@@ -91,6 +95,15 @@ contract_tests!(
     state: async |layer, services| follows_its_circuit(&layer, services).await
 );
 contract_tests!(circuit_breaker_by_upstream, CircuitBreakerLayer::default);
+
+contract_tests!(bill, BillLayer::new);
+contract_tests!(cost_meter, CostMeterLayer::new);
+contract_tests!(cost_meter_with_every_setting, || {
+    CostMeterLayer::builder()
+        .cost_in_body(true)
+        .ledger(Arc::new(Totals::default()))
+        .build()
+});
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 

@@ -52,7 +52,7 @@ async fn totals_survive_a_restart_and_a_torn_line_costs_only_itself() {
     let path = dir.path().join("audit.jsonl");
     write(JsonlAudit::builder(&path), &["a", "b"]).await;
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, &text[..text.len() - 20]).unwrap();
+    fs::write(&path, text.get(..text.len() - 20).unwrap()).unwrap();
 
     let audit = write(JsonlAudit::builder(&path), &["c"]).await;
     assert_eq!(ids(&path), ["a", "c"]);
@@ -88,7 +88,11 @@ async fn a_full_queue_drops_and_counts_or_makes_attempts_wait() {
     let dir = tempdir().unwrap();
     let build = |policy| {
         let path = dir.path().join(format!("{policy:?}.jsonl"));
-        JsonlAudit::builder(path).queue(1).when_full(policy).build().unwrap()
+        JsonlAudit::builder(path)
+            .queue(1)
+            .when_full(policy)
+            .build()
+            .unwrap()
     };
     let (dropping, _worker) = build(WhenFull::Drop);
     for id in ["a", "b", "c"] {

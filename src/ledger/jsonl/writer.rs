@@ -233,4 +233,3 @@ async fn write(mut writer: Writer, lines: Vec<u8>, shutdown: &mut Shutdown) -> O
         wait = (wait * 2).min(longest);
     }
 }
-

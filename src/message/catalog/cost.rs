@@ -243,7 +243,10 @@ mod tests {
             audio_out: 1,
             ..Usage::default()
         };
-        assert_eq!(plain.cost(&usage).unwrap().pico_usd(), 4_000_000 + 4_000_000);
+        assert_eq!(
+            plain.cost(&usage).unwrap().pico_usd(),
+            4_000_000 + 4_000_000
+        );
         let longer = Rates {
             cache_write_5m: price("5"),
             ..plain
@@ -319,7 +322,12 @@ mod tests {
             output: 1_000,
             ..Usage::default()
         };
-        let cost = |usage, service| prices.cost(&usage, service, UNIX_EPOCH).unwrap().to_string();
+        let cost = |usage, service| {
+            prices
+                .cost(&usage, service, UNIX_EPOCH)
+                .unwrap()
+                .to_string()
+        };
         // Cached tokens count towards the tier.
         assert_eq!(cost(usage(100_000), None), "0.345");
         assert_eq!(cost(usage(100_001), None), "0.6525003");

@@ -75,15 +75,24 @@ mod tests {
     #[test]
     fn each_providers_form_of_a_cost_is_read() {
         for (json, usd) in [
-            (r#"{"usage":{"cost":0.0001235,"is_byok":false}}"#, Some("0.0001235")),
+            (
+                r#"{"usage":{"cost":0.0001235,"is_byok":false}}"#,
+                Some("0.0001235"),
+            ),
             (r#"{"usage":{"cost":1.5e-7}}"#, Some("0.00000015")),
             (r#"{"usage":{"cost":0}}"#, Some("0")),
             (
                 r#"{"usage":{"cost":{"input_tokens_cost":0.001,"total_cost":0.006}}}"#,
                 Some("0.006"),
             ),
-            (r#"{"usage":{"cost_in_usd_ticks":37756000}}"#, Some("0.0037756")),
-            (r#"{"cost":{"usd":0.02,"diem":0.2},"usage":{}}"#, Some("0.02")),
+            (
+                r#"{"usage":{"cost_in_usd_ticks":37756000}}"#,
+                Some("0.0037756"),
+            ),
+            (
+                r#"{"cost":{"usd":0.02,"diem":0.2},"usage":{}}"#,
+                Some("0.02"),
+            ),
             (
                 r#"{"type":"response.completed","response":{"usage":{"cost":0.5}}}"#,
                 Some("0.5"),
