@@ -23,7 +23,7 @@ pub struct UsageScan {
     finish_reason: Option<Box<str>>,
     model: Option<Box<str>>,
     tier: Option<Box<str>>,
-    cost: Option<Cost>,
+    cost: Option<Box<Cost>>,
 }
 
 impl UsageScan {
@@ -33,7 +33,9 @@ impl UsageScan {
     pub fn event(&mut self, data: &[u8]) {
         if FILTER.admits(data) {
             self.value(&mut serde_json::Deserializer::from_slice(data));
-            self.cost = stated_cost(data).or(self.cost);
+            if let Some(cost) = stated_cost(data) {
+                self.cost = Some(Box::new(cost));
+            }
         }
     }
 
@@ -43,7 +45,7 @@ impl UsageScan {
     pub fn body(&mut self, json: &[u8]) {
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         while self.value(&mut deserializer) && deserializer.end().is_err() {}
-        self.cost = stated_cost(json);
+        self.cost = stated_cost(json).map(Box::new);
     }
 
     /// The usage stated so far. `None` when none was: a stated zero is `Some`.
@@ -70,7 +72,7 @@ impl UsageScan {
 
     /// What the answer cost, where its provider says so.
     pub fn cost(&self) -> Option<Cost> {
-        self.cost
+        self.cost.as_deref().copied()
     }
 
     /// Reads one JSON value, all of it or nothing: a number that breaks off reads as a smaller number.
