@@ -70,11 +70,11 @@ enum Policy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatedCost {
-    /// It counts where the catalog has no price.
+    /// It counts before the catalog's prices: it holds fees for tools and searches, which no count of tokens shows.
     #[default]
-    WhenUnpriced,
-    /// It counts before the catalog's prices.
     Prefer,
+    /// It counts where the catalog has no price.
+    WhenUnpriced,
     /// It does not count.
     Ignore,
 }

@@ -13,6 +13,7 @@
 #![cfg(test)]
 
 mod completions;
+mod costs;
 mod ends;
 mod errors;
 mod estimate;

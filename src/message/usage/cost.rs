@@ -26,6 +26,17 @@ struct Usage<'a> {
     /// xAI: 10¹⁰ to the USD.
     #[serde(default)]
     cost_in_usd_ticks: Option<u64>,
+    /// OpenRouter called the model with the caller's own key: `cost` is its fee, and the model's provider charges the rest.
+    #[serde(default)]
+    is_byok: Option<bool>,
+    #[serde(borrow, default)]
+    cost_details: Option<Details<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Details<'a> {
+    #[serde(borrow, default)]
+    upstream_inference_cost: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -52,8 +63,16 @@ fn stated(json: &[u8], depth: u8) -> Option<Cost> {
         Some(response) if depth == 0 => stated(response.get().as_bytes(), 1),
         _ => None,
     };
+    let charged = |usage: &Usage<'_>| {
+        let rest = usage
+            .cost_details
+            .as_ref()
+            .filter(|_| usage.is_byok == Some(true))
+            .and_then(|details| usd(details.upstream_inference_cost?));
+        Some(usd(usage.cost?)? + rest.unwrap_or_default())
+    };
     usage
-        .and_then(|usage| usd(usage.cost?))
+        .and_then(charged)
         .or_else(ticks)
         .or_else(|| usd(answer.cost?))
         .or_else(within)
@@ -78,6 +97,10 @@ mod tests {
             (
                 r#"{"usage":{"cost":0.0001235,"is_byok":false}}"#,
                 Some("0.0001235"),
+            ),
+            (
+                r#"{"usage":{"cost":0.01,"is_byok":true,"cost_details":{"upstream_inference_cost":0.2}}}"#,
+                Some("0.21"),
             ),
             (r#"{"usage":{"cost":1.5e-7}}"#, Some("0.00000015")),
             (r#"{"usage":{"cost":0}}"#, Some("0")),
