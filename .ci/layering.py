@@ -14,6 +14,7 @@ SHARED = {
     "stats": {"wire", "message"},
     "key": {"wire", "message"},
     "worker": set(),
+    "ledger": {"wire", "message", "key", "worker"},
     "reserve": {"wire", "message", "key", "stats", "worker"},
 }
 SHARED_ROOMS = set(SHARED)

@@ -14,10 +14,12 @@ use std::{
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use serde::Deserialize;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     message::{BodyError, ConfigError, ResponseBody},
+    wire::units,
     worker::{Shutdown, Worker},
 };
 
@@ -29,11 +31,14 @@ pub struct Drainer {
     refused: Arc<AtomicU64>,
 }
 
-/// The bounds of a [`Drainer`].
-#[derive(Debug, Clone, Copy)]
+/// The bounds of a [`Drainer`]; also its configuration.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct DrainerBuilder {
+    #[serde(deserialize_with = "units::bytes")]
     bytes: u64,
+    #[serde(deserialize_with = "units::duration")]
     time: Duration,
     concurrency: usize,
 }

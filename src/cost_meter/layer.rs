@@ -3,11 +3,12 @@ use std::{fmt, sync::Arc};
 use serde::Deserialize;
 use tower_layer::Layer;
 
-use super::{CostMeter, Drainer, Multiplier};
+use super::{CostMeter, Drainer, DrainerBuilder, Multiplier};
 use crate::{
     key::{KeyBy, Missing},
     ledger::Ledger,
-    message::{catalog::ModelCatalog, estimate::TokenEstimator},
+    message::{ConfigError, catalog::ModelCatalog, estimate::TokenEstimator},
+    worker::Worker,
 };
 
 /// Meters what every attempt used and cost. See the [module](super) for what it does and where it belongs.
@@ -57,12 +58,13 @@ pub enum OnDisconnect {
 }
 
 /// [`OnDisconnect`], as it is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Policy {
     #[default]
     CancelAndEstimate,
     CancelNoBill,
+    Drain(DrainerBuilder),
 }
 
 /// What is made of the cost that some providers state in their answers (OpenRouter, Perplexity, xAI, Venice). It is recorded in any
@@ -101,12 +103,32 @@ pub(super) struct Shared {
 impl CostMeterLayer {
     /// Meters by the built-in prices.
     pub fn new() -> Self {
-        CostMeterBuilder::default().build()
+        Self::of(CostMeterBuilder::default(), OnDisconnect::default())
     }
 
     /// Settings to choose before [`build`](CostMeterBuilder::build).
     pub fn builder() -> CostMeterBuilder {
         CostMeterBuilder::default()
+    }
+
+    fn of(builder: CostMeterBuilder, on_disconnect: OnDisconnect) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                name: builder.name.unwrap_or_else(|| "upstream".into()),
+                provider: builder.provider,
+                multiplier: builder.multiplier,
+                stated: builder.stated_cost,
+                ask_usage: builder.ask_usage,
+                cost_header: builder.cost_header,
+                cost_in_body: builder.cost_in_body,
+                shadow: builder.shadow,
+                on_disconnect,
+                catalog: builder.catalog,
+                estimator: builder.estimator,
+                ledger: builder.ledger,
+                key: builder.key,
+            }),
+        }
     }
 }
 
@@ -226,38 +248,52 @@ impl CostMeterBuilder {
         self
     }
 
+    /// Makes the drainer that the configuration asks for, if it does, and its worker.
+    ///
+    /// # Errors
+    ///
+    /// When a bound of it is zero.
+    pub fn with_drainer(self) -> Result<(Self, Option<Worker>), ConfigError> {
+        let Policy::Drain(bounds) = self.on_disconnect else {
+            return Ok((self, None));
+        };
+        let within = |error: ConfigError| error.within("drain").within("on_disconnect");
+        let (drainer, worker) = bounds.build().map_err(within)?;
+        let made = self.on_disconnect(OnDisconnect::Drain(drainer));
+        Ok((made, Some(worker)))
+    }
+
     /// The layer.
-    pub fn build(self) -> CostMeterLayer {
-        let on_disconnect = match (self.drainer, self.on_disconnect) {
+    ///
+    /// # Errors
+    ///
+    /// When the configuration asks for a drainer that was not [made](Self::with_drainer).
+    pub fn build(mut self) -> Result<CostMeterLayer, ConfigError> {
+        let on_disconnect = match (self.drainer.take(), self.on_disconnect) {
             (Some(drainer), _) => OnDisconnect::Drain(drainer),
             (None, Policy::CancelAndEstimate) => OnDisconnect::CancelAndEstimate,
             (None, Policy::CancelNoBill) => OnDisconnect::CancelNoBill,
+            (None, Policy::Drain(_)) => {
+                let reason = "a drainer has a worker: make it by `with_drainer` first";
+                return Err(ConfigError::new("on_disconnect", reason));
+            }
         };
-        CostMeterLayer {
-            shared: Arc::new(Shared {
-                name: self.name.unwrap_or_else(|| "upstream".into()),
-                provider: self.provider,
-                multiplier: self.multiplier,
-                stated: self.stated_cost,
-                ask_usage: self.ask_usage,
-                cost_header: self.cost_header,
-                cost_in_body: self.cost_in_body,
-                shadow: self.shadow,
-                on_disconnect,
-                catalog: self.catalog,
-                estimator: self.estimator,
-                ledger: self.ledger,
-                key: self.key,
-            }),
-        }
+        Ok(CostMeterLayer::of(self, on_disconnect))
     }
 }
 
 impl fmt::Debug for CostMeterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CostMeterBuilder")
+            .field("name", &self.name)
             .field("provider", &self.provider)
             .field("multiplier", &self.multiplier)
+            .field("stated_cost", &self.stated_cost)
+            .field("ask_usage", &self.ask_usage)
+            .field("cost_header", &self.cost_header)
+            .field("cost_in_body", &self.cost_in_body)
+            .field("on_disconnect", &self.on_disconnect)
+            .field("drainer", &self.drainer)
             .field("ledger", &self.ledger)
             .finish_non_exhaustive()
     }

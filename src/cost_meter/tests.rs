@@ -95,7 +95,7 @@ async fn an_answer_that_states_its_usage_is_billed_by_it() {
     request
         .extensions_mut()
         .insert(Tags::from_iter([("team", "growth")]));
-    let response = served(&meter.build(), request, |_| answer(JSON, ANSWER)).await;
+    let response = served(&meter.build().unwrap(), request, |_| answer(JSON, ANSWER)).await;
     let bill = Bill::find(response.extensions()).unwrap();
     assert_eq!((bill.attempts(), bill.open_attempts()), (0, 1));
     assert_eq!(text(response).await, ANSWER);
@@ -126,7 +126,7 @@ async fn what_served_is_priced_and_not_what_was_asked_for() {
         response.extensions_mut().insert(served);
         response
     };
-    text(served(&meter.build(), request, answered).await).await;
+    text(served(&meter.build().unwrap(), request, answered).await).await;
     let record = kept.only();
     // 0.10 and 0.40 USD a million.
     assert_eq!(record.cost_usd.unwrap().to_string(), "0.00014");
@@ -148,7 +148,10 @@ async fn an_unknown_price_is_unpriced_unless_the_provider_states_a_cost() {
         let (meter, kept) = meter();
         let body = format!(r#"{{"choices":[],"usage":{usage}}}"#);
         let request = chat(r#"{"model":"nobody-knows"}"#);
-        let response = served(&meter.build(), request, move |_| answer(JSON, body.clone())).await;
+        let response = served(&meter.build().unwrap(), request, move |_| {
+            answer(JSON, body.clone())
+        })
+        .await;
         let bill = Bill::find(response.extensions()).unwrap();
         text(response).await;
         assert_eq!(kept.only().cost_usd, cost);
@@ -169,7 +172,8 @@ async fn a_stated_cost_can_be_preferred_and_a_discount_applies_to_list_prices() 
         let layer = meter
             .multiplier("0.5".parse().unwrap())
             .stated_cost(policy)
-            .build();
+            .build()
+            .unwrap();
         let body = stated.clone();
         text(served(&layer, asked(), move |_| answer(JSON, body.clone())).await).await;
         let record = kept.only();
@@ -182,7 +186,13 @@ async fn a_stated_cost_can_be_preferred_and_a_discount_applies_to_list_prices() 
 async fn a_whole_answer_without_usage_is_estimated_from_its_text() {
     let (meter, kept) = meter();
     let silent = r#"{"choices":[{"message":{"content":"The capital of France is Paris."},"finish_reason":"stop"}]}"#;
-    text(served(&meter.build(), asked(), move |_| answer(JSON, silent)).await).await;
+    text(
+        served(&meter.build().unwrap(), asked(), move |_| {
+            answer(JSON, silent)
+        })
+        .await,
+    )
+    .await;
     let record = kept.only();
     assert_eq!(record.source, CostSource::Estimated);
     assert_eq!((record.usage.input, record.usage.output), (13, 7));
@@ -209,25 +219,25 @@ async fn errors_cost_nothing_and_what_nobody_knows_costs_the_prompt() {
         response
     };
     let (layer, kept) = meter();
-    text(served(&layer.build(), asked(), refused).await).await;
+    text(served(&layer.build().unwrap(), asked(), refused).await).await;
     assert_eq!(kept.only().source, CostSource::Unbilled);
     assert_eq!(kept.only().cost_usd, Some(Cost::ZERO));
 
     let (layer, kept) = meter();
     let never_sent = unreachable(std::io::ErrorKind::ConnectionRefused);
-    text(served(&layer.build(), asked(), never_sent).await).await;
+    text(served(&layer.build().unwrap(), asked(), never_sent).await).await;
     assert_eq!(kept.only().source, CostSource::Unbilled);
 
     let (layer, kept) = meter();
     let broken = unreachable(std::io::ErrorKind::ConnectionReset);
-    text(served(&layer.build(), asked(), broken).await).await;
+    text(served(&layer.build().unwrap(), asked(), broken).await).await;
     assert_eq!(
         (kept.only().source, kept.only().usage.input),
         (CostSource::Partial, 13)
     );
 
     let (layer, kept) = meter();
-    text(served(&layer.build(), asked(), late).await).await;
+    text(served(&layer.build().unwrap(), asked(), late).await).await;
     assert_eq!(
         (kept.only().source, kept.only().usage.input),
         (CostSource::Partial, 13)
@@ -249,7 +259,7 @@ async fn a_stream_is_asked_for_its_usage_and_the_caller_does_not_see_it() {
     };
     let (meter, kept) = meter();
     let request = chat(r#"{"model":"gpt-4.1","stream":true}"#);
-    let seen = text(served(&meter.build(), request, stream).await).await;
+    let seen = text(served(&meter.build().unwrap(), request, stream).await).await;
     assert!(!seen.contains("usage"), "{seen}");
     let record = kept.only();
     assert_eq!(record.cost_usd.unwrap().to_string(), "0.0028");
@@ -261,7 +271,10 @@ async fn of_two_meters_in_one_stack_the_inner_one_counts() {
     let (outer, outer_kept) = meter();
     let (inner, inner_kept) = meter();
     let service = answering(|_| answer(JSON, ANSWER));
-    let stack = outer.build().layer(inner.build().layer(service));
+    let stack = outer
+        .build()
+        .unwrap()
+        .layer(inner.build().unwrap().layer(service));
     let Ok(response) = stack.oneshot(asked()).await;
     let bill = Bill::find(response.extensions()).unwrap();
     text(response).await;
@@ -274,7 +287,10 @@ async fn of_two_meters_in_one_stack_the_inner_one_counts() {
 #[tokio::test(start_paused = true)]
 async fn all_attempts_of_a_request_are_lines_of_one_bill() {
     let (meter, kept) = meter();
-    let metered = meter.build().layer(answering(|_| answer(JSON, ANSWER)));
+    let metered = meter
+        .build()
+        .unwrap()
+        .layer(answering(|_| answer(JSON, ANSWER)));
     let twice = service_fn(move |request: Request<RequestBody>| {
         let metered = metered.clone();
         async move {
@@ -307,7 +323,7 @@ async fn all_attempts_of_a_request_are_lines_of_one_bill() {
 #[tokio::test(start_paused = true)]
 async fn an_outer_callback_finds_the_bill_in_the_completion() {
     let (meter, _) = meter();
-    let response = served(&meter.build(), asked(), |_| answer(JSON, ANSWER)).await;
+    let response = served(&meter.build().unwrap(), asked(), |_| answer(JSON, ANSWER)).await;
     let (tell, told) = std::sync::mpsc::channel();
     let response = response.map(|body| {
         body.on_end(move |completion: &mut Completion| {
@@ -324,7 +340,7 @@ async fn other_endpoints_pass_without_a_line() {
     let request = Request::get("/v1/models")
         .body(RequestBody::empty())
         .unwrap();
-    let response = served(&meter.build(), request, |_| answer(JSON, ANSWER)).await;
+    let response = served(&meter.build().unwrap(), request, |_| answer(JSON, ANSWER)).await;
     assert!(Bill::find(response.extensions()).is_none());
     assert!(kept.0.lock().unwrap().is_empty());
 }
@@ -336,7 +352,15 @@ async fn an_error_of_a_foreign_client_leaves_one_line() {
     let failing = service_fn(|_: Request<RequestBody>| {
         std::future::ready(Err::<Response<ResponseBody>, &str>("broken"))
     });
-    assert!(meter.build().layer(failing).oneshot(asked()).await.is_err());
+    assert!(
+        meter
+            .build()
+            .unwrap()
+            .layer(failing)
+            .oneshot(asked())
+            .await
+            .is_err()
+    );
     assert_eq!(kept.only().source, CostSource::Partial);
 }
 
@@ -359,7 +383,7 @@ proptest! {
         let (meter, kept) = meter();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let response = served(&meter.build(), asked(), move |_| disconnect::pieces(pieces.clone())).await;
+            let response = served(&meter.build().unwrap(), asked(), move |_| disconnect::pieces(pieces.clone())).await;
             response.into_body().collect().await.unwrap();
         });
         prop_assert_eq!(kept.only().cost_usd.unwrap().to_string(), "0.0028");

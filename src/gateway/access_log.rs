@@ -13,7 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::message::{
-    Completion, Endpoint, RequestBody, RequestId, ResponseBody, Served, usage::Usage,
+    Bill, Completion, Endpoint, RequestBody, RequestId, ResponseBody, Served, usage::Usage,
 };
 
 /// Writes a `tracing` event at info level when an answer has ended: who answered, how it ended, how long it took and what it used.
@@ -113,6 +113,7 @@ impl Entry {
             finish_reason = completion.finish_reason.as_deref(),
             input_tokens = usage.map(Usage::total_input),
             output_tokens = usage.map(Usage::total_output),
+            cost_usd = completion.bill.as_ref().map(Bill::cost).map(tracing::field::display),
             first_token_ms = completion.first_token_at.map(since),
             total_ms = since(completion.ended_at),
             bytes = completion.bytes,

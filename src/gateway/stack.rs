@@ -1,6 +1,6 @@
 //! From a configuration to layers.
 
-use std::{convert::Infallible, env, fmt::Display};
+use std::{convert::Infallible, env, fmt::Display, sync::Arc};
 
 use http::{Request, Response};
 use tower::util::option_layer;
@@ -11,6 +11,8 @@ use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLo
 use crate::{
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
+    cost_meter::{BillLayer, CostMeterLayer},
+    ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     retry::RetryBuilder,
@@ -78,7 +80,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
         self.catalog()
-            .and_then(|catalog| self.upstreams(env, &catalog))
+            .and_then(|catalog| self.upstreams(env, &catalog, None))
             .map_err(|error| self.locate(&error))
     }
 
@@ -94,13 +96,17 @@ impl Config {
             .map_err(within("edge"))?;
         let catalog = self.catalog()?;
         let rewrite = rewrite(self.models.clone(), &catalog).map_err(within("models"))?;
-        let (upstreams, workers) = self.upstreams(env, &catalog)?;
+        let audit = self.audit.clone().map(JsonlAuditBuilder::build);
+        let (audit, audit_worker) = audit.transpose().map_err(within("audit"))?.unzip();
+        let audit = audit.map(|audit| Arc::new(audit) as Arc<dyn Ledger>);
+        let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref())?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
         let models = models::offered(aliases.as_ref(), &upstreams, &self.upstreams, &catalog);
 
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
-        let layers = (option_layer(log), option_layer(rewrite));
+        let bill = self.keeps_bills().then(BillLayer::new);
+        let layers = (option_layer(log), option_layer(bill), option_layer(rewrite));
         let stack = layers.layer(ModelRoute::new(upstreams));
 
         let mut gateway = Gateway::new(&edge, stack)
@@ -109,7 +115,17 @@ impl Config {
         if let Some(models) = models {
             gateway = gateway.with_models(models);
         }
-        Ok(workers.into_iter().fold(gateway, Gateway::with_worker))
+        let workers = workers.into_iter().chain(audit_worker);
+        Ok(workers.fold(gateway, Gateway::with_worker))
+    }
+
+    /// Whether an attempt is metered anywhere.
+    fn keeps_bills(&self) -> bool {
+        self.audit.is_some()
+            || self
+                .upstreams
+                .iter()
+                .any(|upstream| upstream.cost.is_some())
     }
 
     fn catalog(&self) -> Result<ModelCatalog, ConfigError> {
@@ -120,11 +136,12 @@ impl Config {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
         catalog: &ModelCatalog,
+        audit: Option<&Arc<dyn Ledger>>,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
-            let (target, worker) = target(config, env, catalog)
+            let (target, own) = target(config, env, catalog, audit)
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -139,7 +156,7 @@ impl Config {
                     .within("upstreams"));
             }
             upstreams = upstreams.add(target);
-            workers.extend(worker);
+            workers.extend(own);
         }
         Ok((upstreams.build()?, workers))
     }
@@ -150,8 +167,9 @@ fn target(
     config: &UpstreamConfig,
     env: &dyn Fn(&str) -> Option<String>,
     catalog: &ModelCatalog,
-) -> Result<(Target, Option<Worker>), ConfigError> {
-    let (upstream, worker) = config.layer(env)?;
+    audit: Option<&Arc<dyn Ledger>>,
+) -> Result<(Target, Vec<Worker>), ConfigError> {
+    let (upstream, key_worker) = config.layer(env)?;
     let client = config
         .client
         .build(&config.origin()?)
@@ -167,11 +185,16 @@ fn target(
         .map(TimeoutBuilder::build)
         .transpose();
 
+    let meter = meter(config, catalog, audit).map_err(within("cost"))?;
+    let (meter, drain_worker) = meter.unzip();
+    let workers = key_worker.into_iter().chain(drain_worker.flatten());
+
     // The layers of this upstream alone, outermost first.
     let layers = (
         option_layer(retry.map_err(within("retry"))?),
         option_layer(breaker.map_err(within("circuit_breaker"))?),
         option_layer(timeout.map_err(within("timeout"))?),
+        option_layer(meter),
         option_layer(rewrite),
         upstream,
     );
@@ -186,7 +209,26 @@ fn target(
     if let Some(models) = &config.models {
         target = target.models(models.iter().cloned());
     }
-    Ok((target, worker))
+    Ok((target, workers.collect()))
+}
+
+/// What meters an upstream's attempts, with the worker that reads answers on, where there is to be one.
+fn meter(
+    config: &UpstreamConfig,
+    catalog: &ModelCatalog,
+    audit: Option<&Arc<dyn Ledger>>,
+) -> Result<Option<(CostMeterLayer, Option<Worker>)>, ConfigError> {
+    let of_audit = || audit.map(|_| CostMeterLayer::builder());
+    let Some(builder) = config.cost.clone().or_else(of_audit) else {
+        return Ok(None);
+    };
+    let builder = builder.name(config.name.trim()).catalog(catalog.clone());
+    let builder = match audit {
+        Some(audit) => builder.ledger(Arc::clone(audit)),
+        None => builder,
+    };
+    let (builder, worker) = builder.with_drainer()?;
+    Ok(Some((builder.build()?, worker)))
 }
 
 fn rewrite(

@@ -48,7 +48,7 @@ pub struct JsonlAuditBuilder {
     queue: usize,
     #[serde(default)]
     when_full: WhenFull,
-    #[serde(default = "max_file")]
+    #[serde(default = "max_file", deserialize_with = "units::bytes")]
     max_file: u64,
     #[serde(default)]
     keep_files: Option<usize>,

@@ -43,7 +43,8 @@ fn metered(record: &Record, stated: StatedCost) -> Line {
         .name(record.provider.as_str())
         .stated_cost(stated)
         .ledger(kept.clone())
-        .build();
+        .build()
+        .unwrap();
     let sent = Sent::of(record);
     let service = service_fn(move |_: Request<RequestBody>| {
         std::future::ready(Ok::<_, Infallible>(sent.response(Cut::Whole)))

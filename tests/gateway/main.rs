@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod bills;
 mod fitting;
 mod harness;
 mod keys;

@@ -103,6 +103,7 @@ contract_tests!(cost_meter_with_every_setting, || {
         .cost_in_body(true)
         .ledger(Arc::new(Totals::default()))
         .build()
+        .unwrap()
 });
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));

@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn the_head_states_the_cost_of_all_attempts_where_it_is_asked_to() {
     let (meter, kept) = meter();
-    let layer = meter.cost_header(true).build();
+    let layer = meter.cost_header(true).build().unwrap();
     let mut request = asked();
     let bill = Bill::of(request.extensions_mut());
     let line = crate::message::BillLine::new(
@@ -31,7 +31,7 @@ async fn an_answer_too_long_to_hold_passes_without_its_cost_in_the_head() {
     let (meter, kept) = meter();
     let long = ANSWER.replacen('{', &format!(r#"{{"text":"{}","#, "x".repeat(2 << 20)), 1);
     let sent = long.clone();
-    let layer = meter.cost_header(true).build();
+    let layer = meter.cost_header(true).build().unwrap();
     let response = served(&layer, asked(), move |_| answer(JSON, sent.clone())).await;
     assert!(!response.headers().contains_key(X_RELAY_COST_USD));
     assert!(text(response).await == long);
@@ -41,7 +41,7 @@ async fn an_answer_too_long_to_hold_passes_without_its_cost_in_the_head() {
 #[tokio::test(start_paused = true)]
 async fn usage_states_the_cost_where_it_is_asked_to() {
     let (meter, kept) = meter();
-    let layer = meter.cost_in_body(true).build();
+    let layer = meter.cost_in_body(true).build().unwrap();
     let seen = text(served(&layer, asked(), |_| answer(JSON, ANSWER)).await).await;
     assert_eq!(seen, ANSWER.replace("1100}", "1100,\"cost\":0.0028}"));
     assert_eq!(kept.only().usage.total(), 1_100);
@@ -72,7 +72,10 @@ impl Ledger for Full {
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_waits_for_room_in_the_ledger() {
-    let layer = CostMeterLayer::builder().ledger(Arc::new(Full)).build();
+    let layer = CostMeterLayer::builder()
+        .ledger(Arc::new(Full))
+        .build()
+        .unwrap();
     let start = tokio::time::Instant::now();
     let response = served(&layer, asked(), |_| answer(JSON, ANSWER)).await;
     assert_eq!(start.elapsed().as_secs(), 3);

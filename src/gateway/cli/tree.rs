@@ -22,6 +22,7 @@ impl Display for Tree<'_> {
             server,
             models,
             upstreams,
+            audit,
             ..
         } = self.config;
         let versions = if server.http2 {
@@ -51,7 +52,7 @@ impl Display for Tree<'_> {
         indent.push_str("   ");
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
-            write_upstream(f, upstream, &indent, is_last)?;
+            write_upstream(f, upstream, &indent, is_last, audit.is_some())?;
         }
         Ok(())
     }
@@ -62,6 +63,7 @@ fn write_upstream(
     upstream: &UpstreamConfig,
     indent: &str,
     is_last: bool,
+    audited: bool,
 ) -> fmt::Result {
     let (branch, below) = if is_last {
         ("└─", "   ")
@@ -89,6 +91,10 @@ fn write_upstream(
     writeln!(f)?;
 
     let mut indent = format!("{indent}{below}");
+    if upstream.cost.is_some() || audited {
+        writeln!(f, "{indent}└─ CostMeter")?;
+        indent.push_str("   ");
+    }
     if let Some(models) = upstream.rewrite() {
         writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(&models))?;
         indent.push_str("   ");

@@ -29,7 +29,10 @@ pub use self::{
 };
 
 use self::place::Source;
-use crate::{message::ConfigError, model_rewrite::ModelRewriteBuilder, server::EdgeBuilder};
+use crate::{
+    ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
+    server::EdgeBuilder,
+};
 
 /// A gateway's configuration: read from TOML, or put together in code.
 ///
@@ -63,6 +66,8 @@ pub struct Config {
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
+    /// The file in which every attempt is written down. None, unless there is a table.
+    pub audit: Option<JsonlAuditBuilder>,
     /// Where requests go, in order of preference.
     pub upstreams: Vec<UpstreamConfig>,
     /// The text, to say in which line of it a mistake is.
@@ -78,6 +83,7 @@ impl Default for Config {
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
             models: None,
+            audit: None,
             upstreams: Vec::new(),
             source: None,
         }

@@ -7,6 +7,7 @@ use super::{CredentialConfig, Headers};
 use crate::{
     circuit_breaker::CircuitBreakerBuilder,
     client::{Style, UpstreamLayer},
+    cost_meter::CostMeterBuilder,
     gateway::client::ClientConfig,
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
@@ -55,6 +56,9 @@ pub struct UpstreamConfig {
     pub circuit_breaker: Option<CircuitBreakerBuilder>,
     /// How long an attempt may take. Off, unless there is a table.
     pub timeout: Option<TimeoutBuilder>,
+    /// How its attempts are metered. As usual where an [audit](super::Config::audit) is kept, and off elsewhere, unless there is a
+    /// table.
+    pub cost: Option<CostMeterBuilder>,
     /// How it is connected to.
     pub client: ClientConfig,
 }

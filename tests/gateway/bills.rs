@@ -1,0 +1,96 @@
+//! What requests cost, and the file that says so.
+
+use std::path::Path;
+
+use serde_json::json;
+use tower_relay::ledger::{Record, read_files};
+
+use crate::harness::{Relay, chat, demo, post, send};
+
+const PRICES: &str = "[models.demo-small.prices]\ninput = \"2.00\"\noutput = \"8.00\"\n";
+
+async fn audited(folder: &Path, upstream: &str) -> Relay {
+    let (address, _) = demo().await;
+    let (prices, audit) = (folder.join("prices.toml"), folder.join("audit.jsonl"));
+    std::fs::write(&prices, PRICES).unwrap();
+    Relay::start(&format!(
+        "[catalog]\nfiles = [\"{}\"]\n[audit]\npath = \"{}\"\n\
+         [models.aliases]\n\"fast\" = \"demo-small\"\n\
+         [[upstreams]]\nname = \"demo\"\nbase_url = \"http://{address}/v1\"\n\
+         credential = {{ env = \"DEMO_KEY\" }}\n{upstream}",
+        prices.display(),
+        audit.display()
+    ))
+    .await
+}
+
+async fn records(mut relay: Relay, folder: &Path) -> Vec<Record> {
+    relay.stop();
+    relay.ended().await;
+    let records = read_files([folder.join("audit.jsonl")]);
+    records.map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn every_attempt_is_a_line_of_the_audit_and_its_cost_is_exact() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = audited(folder.path(), "[upstreams.cost]\ncost_header = true\n").await;
+    let uri = || relay.uri("/v1/chat/completions");
+    let whole = send(post(uri(), &chat("fast", &json!({})))).await;
+    assert_eq!(whole.status, 200);
+    let shown = whole.headers["x-relay-cost-usd"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let streamed = send(post(uri(), &chat("fast", &json!({"stream": true})))).await;
+    assert!(!streamed.text.contains("usage"));
+
+    let records = records(relay, folder.path()).await;
+    assert_eq!(records.len(), 2);
+    for (record, is_stream) in records.iter().zip([false, true]) {
+        assert_eq!(record.model_asked.as_deref(), Some("fast"));
+        assert_eq!(record.model_served.as_deref(), Some("demo-small"));
+        assert_eq!((&*record.upstream, record.stream), ("demo", is_stream));
+        let usage = record.usage;
+        let pico = u128::from(usage.total_input()) * 2_000_000
+            + u128::from(usage.total_output()) * 8_000_000;
+        assert_eq!(record.cost_usd.unwrap().pico_usd(), pico);
+        assert!(pico > 0 && record.request_id.len() == 32);
+    }
+    assert_eq!(records[0].cost_usd.unwrap().to_string(), shown);
+}
+
+#[tokio::test]
+async fn a_request_that_is_tried_again_is_one_request_with_several_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let retry = "[upstreams.retry]\nattempts = 3\nbackoff = { base = \"1ms\", cap = \"2ms\" }\n";
+    let relay = audited(folder.path(), retry).await;
+    let mut request = post(relay.uri("/v1/chat/completions"), &chat("fast", &json!({})));
+    let failing = "500".parse().unwrap();
+    request.headers_mut().insert("x-demo-status", failing);
+    assert_eq!(send(request).await.status, 500);
+
+    let records = records(relay, folder.path()).await;
+    let numbers: Vec<_> = records.iter().map(|record| record.attempt).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    let ids: std::collections::HashSet<_> = records.iter().map(|r| &r.request_id).collect();
+    assert_eq!(ids.len(), 1);
+    for record in &records {
+        assert_eq!((&*record.outcome, record.status), ("server_error", 500));
+        assert_eq!(record.cost_usd.unwrap().to_string(), "0");
+    }
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_be_kept_is_an_error_at_the_start() {
+    let config = tower_relay::gateway::Config::from_toml(
+        "[audit]\npath = \"/nowhere/audit.jsonl\"\n[[upstreams]]\nname = \"a\"\nbase_url = \"http://127.0.0.1:1/v1\"\n",
+        "test",
+    );
+    let error = config.and_then(|config| config.build()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("audit") && text.contains("/nowhere"),
+        "{text}"
+    );
+}
