@@ -26,7 +26,8 @@ pub struct ServerConfig {
     /// there to be taken: then the connection is closed.
     #[serde(deserialize_with = "units::duration")]
     pub idle_timeout: Duration,
-    /// How long answers may go on after the shutdown began: 30 s by default. Then their connections are closed.
+    /// How long answers may go on after the shutdown began: 30 s by default. Then their connections are closed. Workers have
+    /// 5 s more to finish what they have in hand.
     #[serde(deserialize_with = "units::duration")]
     pub shutdown_timeout: Duration,
     /// The most connections at a time: 10 000 by default. More wait in the kernel's backlog.
