@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fmt,
+    future::Ready,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -17,7 +18,7 @@ use tower_service::Service;
 
 use super::Stack;
 use crate::{
-    message::{BoxError, RequestBody, ResponseBody},
+    message::{BoxError, RequestBody, RequestId, ResponseBody, X_RELAY_REQUEST_ID},
     server::{Edge, EdgeFuture, Health, Models},
 };
 
@@ -103,9 +104,7 @@ where
     fn call(&mut self, request: Request<B>) -> DispatchFuture<S, B> {
         let path = request.uri().path();
         if path == "/health" {
-            return DispatchFuture::Small {
-                future: Health::default().call(request),
-            };
+            return DispatchFuture::small(request, &mut Health::new());
         }
         if let Some(models) = &mut self.models
             && path
@@ -114,9 +113,7 @@ where
                 .strip_prefix("/models")
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         {
-            return DispatchFuture::Small {
-                future: models.call(request),
-            };
+            return DispatchFuture::small(request, models);
         }
         // `Edge` is always ready.
         DispatchFuture::Stack {
@@ -153,8 +150,30 @@ pin_project! {
     where
         S: Service<Request<RequestBody>>,
     {
-        Small { #[pin] future: std::future::Ready<Result<Response<ResponseBody>, Infallible>> },
+        Small { #[pin] future: Ready<Result<Response<ResponseBody>, Infallible>>, id: RequestId },
         Stack { #[pin] future: EdgeFuture<S, B> },
+    }
+}
+
+impl<S, B> DispatchFuture<S, B>
+where
+    S: Service<Request<RequestBody>>,
+{
+    /// An answer of `service`, which does not pass the edge: it carries the request's id all the same.
+    fn small<T>(request: Request<B>, service: &mut T) -> Self
+    where
+        T: Service<
+                Request<B>,
+                Response = Response<ResponseBody>,
+                Error = Infallible,
+                Future = Ready<Result<Response<ResponseBody>, Infallible>>,
+            >,
+    {
+        let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::generate);
+        Self::Small {
+            future: service.call(request),
+            id,
+        }
     }
 }
 
@@ -182,7 +201,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            DispatchProjection::Small { future } => future.poll(cx),
+            DispatchProjection::Small { future, id } => future.poll(cx).map_ok(|mut response| {
+                let headers = response.headers_mut();
+                headers.insert(X_RELAY_REQUEST_ID, id.to_header());
+                response
+            }),
             DispatchProjection::Stack { future } => future.poll(cx),
         }
     }

@@ -118,7 +118,11 @@ where
         *request.uri_mut() = uri;
         // hyper-util refuses an HTTP/2 request on an HTTP/1 connection; the version is between the client and the server.
         *request.version_mut() = Version::HTTP_11;
-        hygiene::clean_request(request.headers_mut(), credential.is_callers());
+        hygiene::clean_request(
+            request.headers_mut(),
+            credential.is_callers(),
+            &self.shared.strip_headers,
+        );
         let host = self.shared.location.host().clone();
         request.headers_mut().insert(header::HOST, host);
         for (name, value) in &self.shared.headers {

@@ -84,7 +84,7 @@ impl Default for CorsConfig {
 impl ServerConfig {
     /// # Errors
     ///
-    /// When a bound is zero or out of range.
+    /// When a bound is zero.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         for (field, within) in [
             ("header_timeout", self.header_timeout),
@@ -94,8 +94,7 @@ impl ServerConfig {
                 return Err(ConfigError::new(field, "must be longer than zero"));
             }
         }
-        // A semaphore's own bound.
-        if !(1..=tokio::sync::Semaphore::MAX_PERMITS).contains(&self.max_connections) {
+        if self.max_connections == 0 {
             return Err(ConfigError::new("max_connections", "must be at least 1"));
         }
         Ok(())
