@@ -59,6 +59,27 @@ impl<S> GatewayService<S> {
     }
 }
 
+impl<S: Stack> GatewayService<S> {
+    /// Answers `request`, as [`Service::call`] does: it is always ready, so a shared one is enough.
+    pub fn handle<B>(&self, request: Request<B>) -> GatewayFuture<S, B>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let state = match &self.cors {
+            None => State::Plain {
+                future: self.dispatch.handle(request),
+            },
+            Some(cors) => {
+                let mut service: Cors<Dispatch<S>> = cors.layer(self.dispatch.clone());
+                State::Cors {
+                    future: service.call(request),
+                }
+            }
+        };
+        GatewayFuture { state }
+    }
+}
+
 impl<S, B> Service<Request<B>> for GatewayService<S>
 where
     S: Stack,
@@ -73,18 +94,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> GatewayFuture<S, B> {
-        let state = match &self.cors {
-            None => State::Plain {
-                future: self.dispatch.call(request),
-            },
-            Some(cors) => {
-                let mut service: Cors<Dispatch<S>> = cors.layer(self.dispatch.clone());
-                State::Cors {
-                    future: service.call(request),
-                }
-            }
-        };
-        GatewayFuture { state }
+        self.handle(request)
     }
 }
 
@@ -102,22 +112,30 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> DispatchFuture<S, B> {
+        self.handle(request)
+    }
+}
+
+impl<S: Stack> Dispatch<S> {
+    fn handle<B>(&self, request: Request<B>) -> DispatchFuture<S, B>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let path = request.uri().path();
         if path == "/health" {
-            return DispatchFuture::small(request, &mut Health::new());
+            return DispatchFuture::small(request, Health::new());
         }
-        if let Some(models) = &mut self.models
+        if let Some(models) = &self.models
             && path
                 .strip_prefix("/v1")
                 .unwrap_or(path)
                 .strip_prefix("/models")
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         {
-            return DispatchFuture::small(request, models);
+            return DispatchFuture::small(request, models.clone());
         }
-        // `Edge` is always ready.
         DispatchFuture::Stack {
-            future: self.edge.call(request),
+            future: self.edge.handle(request),
         }
     }
 }
@@ -160,7 +178,7 @@ where
     S: Service<Request<RequestBody>>,
 {
     /// An answer of `service`, which does not pass the edge: it carries the request's id all the same.
-    fn small<T>(request: Request<B>, service: &mut T) -> Self
+    fn small<T>(request: Request<B>, mut service: T) -> Self
     where
         T: Service<
                 Request<B>,

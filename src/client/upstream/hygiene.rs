@@ -21,12 +21,11 @@ fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// What the caller said to the relay, not to the upstream: who they are, where they come from, and what the client
-/// states anew about the request that it sends.
+/// states anew about the request that it sends. `host` is not among them: it is always replaced.
 fn is_callers(name: &str) -> bool {
     matches!(
         name,
-        "host"
-            | "expect"
+        "expect"
             | "content-length"
             | "authorization"
             | "cookie"

@@ -105,7 +105,8 @@ where
             served,
         };
         if let Some(error) = self.failed.take() {
-            return UpstreamFuture::refused(attempt.finish(attempt.unreachable(error)));
+            let response = attempt.unreachable(error);
+            return UpstreamFuture::refused(attempt.finish(response));
         }
 
         let credential = &self.shared.credential;
@@ -183,7 +184,7 @@ impl Attempt {
     }
 
     /// The upstream's answer as the layers above get to see it.
-    pub(super) fn finish(&self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+    pub(super) fn finish(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let mut response = match response.status() {
             StatusCode::UNAUTHORIZED if !self.shared.credential.is_callers() => self.key_rejected(),
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.bad_answer(
@@ -204,7 +205,7 @@ impl Attempt {
         hygiene::clean_response(response.headers_mut());
         // An HTTP/1.0 upstream must not cost the caller their connection, and hyper's server writes no HTTP/3.
         *response.version_mut() = Version::HTTP_11;
-        response.extensions_mut().insert(self.served.clone());
+        response.extensions_mut().insert(self.served);
         response
     }
 

@@ -44,9 +44,8 @@ impl<S: Stack> hyper::service::Service<Request<Incoming>> for Tracked<S> {
 
     fn call(&self, request: Request<Incoming>) -> TrackedFuture<S> {
         let version = request.version();
-        // Always ready.
         TrackedFuture {
-            future: self.service.clone().call(request),
+            future: self.service.handle(request),
             open: Some(self.activity.open()),
             version,
         }
