@@ -83,7 +83,7 @@ mod tests {
         let answered = InTime {
             stream: async {
                 answer_by(due);
-                future::pending().await
+                future::pending::<()>().await;
             },
             timer: None,
         };
