@@ -131,6 +131,7 @@ pub mod message;
 pub mod model_rewrite;
 #[cfg(feature = "normalize")]
 pub mod normalize;
+mod random;
 pub mod reserve;
 #[cfg(feature = "retry")]
 pub mod retry;

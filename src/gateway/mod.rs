@@ -33,9 +33,10 @@
 //!
 //! A caller who leaves cancels the request at the upstream. A connection on which no request comes, or the head of one comes too
 //! slowly, or whose caller takes nothing of an answer, is closed ([`ServerConfig`]); one whose request is under way is not, for
-//! that the edge has deadlines. At a shutdown the gateway stops to accept and lets answers end, up to a deadline. Neither the
-//! time of a caller's silence nor the number of callers, of their streams or of the bytes held for them is without bound; but one
-//! who speaks HTTP/2 and opens no window for an answer keeps its stream for as long as the connection.
+//! that the edge has deadlines. They hold for callers too who take their answer slowly, or over HTTP/2 open no window for it: a
+//! second later its stream is reset, or its connection closed. At a shutdown the gateway stops to accept and lets answers end, and
+//! then its workers, each up to a deadline. Neither the time of a caller's silence nor the number of callers, of their streams or
+//! of the bytes held for them is without bound.
 
 mod access_log;
 mod assembly;

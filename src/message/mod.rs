@@ -67,6 +67,7 @@ pub(crate) use self::{
     completion::is_readable_json,
     gather::Gather,
     held::{HeldBytes, HeldCap},
+    require_usage::UsageAsked,
 };
 
 /// Any error, boxed.

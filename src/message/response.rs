@@ -168,6 +168,12 @@ impl ResponseBody {
         self
     }
 
+    /// When it breaks off, unless it has ended by then.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.deadline.as_ref().map(|expiry| expiry.deadline)
+    }
+
     /// Reads the upstream's next bytes ahead of the caller, who gets them all the same, and in the same pieces: for a layer
     /// that must look at an answer before it hands it on. They are seen as they came, before any transform.
     ///

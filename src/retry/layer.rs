@@ -4,9 +4,10 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tower_layer::Layer;
 
-use super::{Backoff, Retry, jitter::Random, state::Policy};
+use super::{Backoff, Retry, state::Policy};
 use crate::{
     message::{ApiError, Classify, ConfigError, Outcome},
+    random::Random,
     reserve::RetryBudget,
     wire::units,
 };

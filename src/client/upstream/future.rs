@@ -35,7 +35,7 @@ pin_project! {
         Refused { response: Option<Box<Response<ResponseBody>>> },
         Find { find: KeyFuture, late: Option<Box<Late<S>>> },
         Ready { late: Option<Box<Late<S>>> },
-        Call { #[pin] future: F, attempt: Attempt },
+        Call { #[pin] future: F, attempt: Option<Attempt> },
     }
 }
 
@@ -78,7 +78,10 @@ where
 
     pub(super) fn call(future: S::Future, attempt: Attempt) -> Self {
         Self {
-            state: State::Call { future, attempt },
+            state: State::Call {
+                future,
+                attempt: Some(attempt),
+            },
         }
     }
 }
@@ -129,15 +132,19 @@ where
                         attempt,
                     } = *late;
                     if let Err(error) = ready {
-                        return Poll::Ready(Ok(
-                            attempt.finish(attempt.unreachable(TransportError::new(error)))
-                        ));
+                        let response = attempt.unreachable(TransportError::new(error));
+                        return Poll::Ready(Ok(attempt.finish(response)));
                     }
                     let future = inner.call(request);
+                    let attempt = Some(attempt);
                     this.state.set(State::Call { future, attempt });
                 }
                 StateProjection::Call { future, attempt } => {
-                    let response = match ready!(future.poll(cx)) {
+                    let answered = ready!(future.poll(cx));
+                    let Some(attempt) = attempt.take() else {
+                        return Poll::Pending;
+                    };
+                    let response = match answered {
                         Ok(response) => ResponseBody::wrap(response),
                         Err(error) => attempt.unreachable(TransportError::new(error)),
                     };

@@ -105,7 +105,8 @@ where
             served,
         };
         if let Some(error) = self.failed.take() {
-            return UpstreamFuture::refused(attempt.finish(attempt.unreachable(error)));
+            let response = attempt.unreachable(error);
+            return UpstreamFuture::refused(attempt.finish(response));
         }
 
         let credential = &self.shared.credential;
@@ -118,7 +119,11 @@ where
         *request.uri_mut() = uri;
         // hyper-util refuses an HTTP/2 request on an HTTP/1 connection; the version is between the client and the server.
         *request.version_mut() = Version::HTTP_11;
-        hygiene::clean_request(request.headers_mut(), credential.is_callers());
+        hygiene::clean_request(
+            request.headers_mut(),
+            credential.is_callers(),
+            &self.shared.strip_headers,
+        );
         let host = self.shared.location.host().clone();
         request.headers_mut().insert(header::HOST, host);
         for (name, value) in &self.shared.headers {
@@ -179,7 +184,7 @@ impl Attempt {
     }
 
     /// The upstream's answer as the layers above get to see it.
-    pub(super) fn finish(&self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+    pub(super) fn finish(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         let mut response = match response.status() {
             StatusCode::UNAUTHORIZED if !self.shared.credential.is_callers() => self.key_rejected(),
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.bad_answer(
@@ -200,7 +205,7 @@ impl Attempt {
         hygiene::clean_response(response.headers_mut());
         // An HTTP/1.0 upstream must not cost the caller their connection, and hyper's server writes no HTTP/3.
         *response.version_mut() = Version::HTTP_11;
-        response.extensions_mut().insert(self.served.clone());
+        response.extensions_mut().insert(self.served);
         response
     }
 

@@ -58,6 +58,10 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
           `rename`, `reject`, `drop`, `set`, `default`, `max_output_tokens`",
         ),
         (
+            "[[models.rules]]\nmodels = [\"a\"]\nset = { temperature = nan }",
+            "relay.toml:3: models.rules.0.set.temperature: JSON has no number NaN",
+        ),
+        (
             "[models.checks]\nwindow = \"on\"",
             "relay.toml:2: models.checks.window: unknown variant `on`, expected one of `off`, `prompt`, \
           `prompt_and_output`",
@@ -148,7 +152,7 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         ),
         (
             "rules = [{ models = [\"a\"], set = { day = 2026-11-21 } }]",
-            "4: upstreams.0.rules.0.set: \"day\": JSON has no dates: write it as text",
+            "4: upstreams.0.rules.0.set.day: JSON has no dates: write it as text",
         ),
         (
             "rules = [{ models = [\"a\"], drop = [\"model\"] }]",

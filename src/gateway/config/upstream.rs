@@ -37,6 +37,9 @@ pub struct UpstreamConfig {
     pub style: StyleConfig,
     /// More headers for every request, in place of the caller's.
     pub headers: Headers,
+    /// Headers of the caller's that it must not see, as [`UpstreamBuilder::strip_header`](crate::client::UpstreamBuilder::strip_header)
+    /// takes them.
+    pub strip_headers: Vec<String>,
     /// The models that it serves, after the gateway's own aliases: names, or patterns with a `*`. All, unless it is said.
     pub models: Option<Vec<ModelPattern>>,
     /// The endpoints that it serves. All, unless it is said.
@@ -102,6 +105,9 @@ impl UpstreamConfig {
                 ));
             }
         };
+        for pattern in &self.strip_headers {
+            builder = builder.strip_header(pattern);
+        }
         // Checks the address first: a key is of no use without one.
         builder.clone().build()?;
         let (credential, worker) = self.credential.build(&self.required_prefix, env)?;
