@@ -83,13 +83,17 @@
     doc = "| [`CircuitBreakerLayer`](circuit_breaker::CircuitBreakerLayer) | an upstream that fails is left alone until it has recovered |"
 )]
 #![cfg_attr(
+    feature = "commit-guard",
+    doc = "| [`CommitGuardLayer`](commit_guard::CommitGuardLayer) | no answer is handed on before it is worth it, and none that breaks ends as if it were whole |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `commit-guard`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -104,7 +108,8 @@
         feature = "normalize",
         feature = "retry",
         feature = "timeout",
-        feature = "circuit-breaker"
+        feature = "circuit-breaker",
+        feature = "commit-guard"
     )),
     allow(
         dead_code,
@@ -117,6 +122,8 @@
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
 pub mod client;
+#[cfg(feature = "commit-guard")]
+pub mod commit_guard;
 pub mod key;
 pub mod message;
 #[cfg(feature = "model-rewrite")]

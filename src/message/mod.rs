@@ -63,6 +63,10 @@ pub(crate) use self::{
     completion::is_readable_json,
     gather::Gather,
     held::{HeldBytes, HeldCap},
+    model_pattern::ByModel,
+    scan::has_output,
+    transform::Fault,
+    watch::Seen,
 };
 
 /// Any error, boxed.
