@@ -50,12 +50,18 @@ impl Silence {
             return None;
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        Some(since.checked_add(self.limit).unwrap_or_else(|| Deadline::after(self.limit).instant()))
+        Some(
+            since
+                .checked_add(self.limit)
+                .unwrap_or_else(|| Deadline::after(self.limit).instant()),
+        )
     }
 
     /// The upstream is heard from; how long it was waited for.
     pub(super) fn break_off(&mut self) -> Duration {
-        self.since.take().map_or(Duration::ZERO, |since| since.elapsed())
+        self.since
+            .take()
+            .map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 

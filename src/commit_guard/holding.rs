@@ -223,7 +223,11 @@ impl Holding {
         if let Some(outcome) = outcome {
             response.extensions_mut().insert(outcome);
         }
-        let is_whole = !self.is_stream() && response.body().seen().is_some_and(|seen| seen.end.is_some());
+        let is_whole = !self.is_stream()
+            && response
+                .body()
+                .seen()
+                .is_some_and(|seen| seen.end.is_some());
         if is_whole || (!self.is_stream() && self.call.limits.idle.is_zero()) {
             return response;
         }

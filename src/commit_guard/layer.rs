@@ -3,10 +3,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use serde::Deserialize;
 use tower_layer::Layer;
 
-use super::{
-    CommitGuard, Limits,
-    state::Bounds,
-};
+use super::{CommitGuard, Limits, state::Bounds};
 use crate::{
     message::{ByModel, ConfigError, Endpoint, ModelPattern, RequestBody},
     wire::units,

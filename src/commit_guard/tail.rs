@@ -123,7 +123,8 @@ impl Transform for Tail {
             output.push(rest.split_to(taken.saturating_sub(held).min(rest.len())))?;
         }
         if let Some((trouble, told)) = broken {
-            let told = told || self.media == Media::JsonLines && matches!(trouble, Trouble::Stated(_));
+            let told =
+                told || self.media == Media::JsonLines && matches!(trouble, Trouble::Stated(_));
             return self.break_off(&trouble, told, output);
         }
         if !rest.is_empty() {
@@ -191,8 +192,8 @@ impl Last {
         {
             self.sequence_number = number.saturating_add(1);
         }
-        let may_fail = memmem::find(data, b"\"error").is_some()
-            || memmem::find(data, b".failed\"").is_some();
+        let may_fail =
+            memmem::find(data, b"\"error").is_some() || memmem::find(data, b".failed\"").is_some();
         let Some(error) = may_fail.then(|| ApiError::in_answer(data)).flatten() else {
             return ControlFlow::Continue(());
         };
@@ -228,14 +229,16 @@ impl Form {
             return Self::Other;
         };
         let kind = event.r#type.map(|kind| kind.get().trim_matches('"'));
-        let is_object = event.error.is_some_and(|error| error.get().starts_with('{'));
-        match (dialect, kind) {
-            (Dialect::Responses, Some("response.failed")) => Self::End,
-            (Dialect::Responses, Some("error")) => Self::Own,
-            (Dialect::Anthropic, Some("error")) if is_object => Self::Own,
-            (Dialect::OpenAi, _) if is_object => Self::Own,
-            _ => Self::Other,
-        }
+        let is_object = event
+            .error
+            .is_some_and(|error| error.get().starts_with('{'));
+        let is_own = match dialect {
+            Dialect::Responses if kind == Some("response.failed") => return Self::End,
+            Dialect::Responses => kind == Some("error"),
+            Dialect::Anthropic => kind == Some("error") && is_object,
+            Dialect::OpenAi => is_object,
+        };
+        if is_own { Self::Own } else { Self::Other }
     }
 }
 
