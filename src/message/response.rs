@@ -37,7 +37,7 @@ pub struct ResponseBody {
     deadline: Option<Expiry>,
 }
 
-type SourceFrame = Result<Frame<Bytes>, Broken>;
+pub(super) type SourceFrame = Result<Frame<Bytes>, Broken>;
 
 /// When the answer must be whole.
 struct Expiry {
@@ -340,7 +340,11 @@ impl Body for ResponseBody {
             let Some(pipeline) = &mut this.pipeline else {
                 break ready!(this.poll_source(cx));
             };
-            if let Some(frame) = pipeline.pop() {
+            // Told at once: with its last words a caller may leave.
+            if let (Some(failure), Some(watch)) = (pipeline.failure(), &mut this.watch) {
+                watch.failed(failure);
+            }
+            if let Some(frame) = ready!(pipeline.poll_pop(cx)) {
                 break Some(frame);
             }
             if matches!(this.source, Source::Ended) && this.ahead.is_empty() {
