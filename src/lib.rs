@@ -87,13 +87,17 @@
     doc = "| [`CostMeterLayer`](cost_meter::CostMeterLayer) | what every attempt used and cost, streams too |"
 )]
 #![cfg_attr(
+    feature = "commit-guard",
+    doc = "| [`CommitGuardLayer`](commit_guard::CommitGuardLayer) | no answer is handed on before it is worth it, and none that breaks ends as if it were whole |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -109,7 +113,8 @@
         feature = "retry",
         feature = "timeout",
         feature = "circuit-breaker",
-        feature = "cost-meter"
+        feature = "cost-meter",
+        feature = "commit-guard"
     )),
     allow(
         dead_code,
@@ -122,6 +127,8 @@
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
 pub mod client;
+#[cfg(feature = "commit-guard")]
+pub mod commit_guard;
 #[cfg(feature = "cost-meter")]
 pub mod cost_meter;
 pub mod key;

@@ -67,7 +67,11 @@ pub(crate) use self::{
     completion::is_readable_json,
     gather::Gather,
     held::{HeldBytes, HeldCap},
+    model_pattern::ByModel,
     require_usage::UsageAsked,
+    scan::has_output,
+    transform::Fault,
+    watch::Seen,
 };
 
 /// Any error, boxed.

@@ -17,6 +17,7 @@ mod costs;
 mod ends;
 mod errors;
 mod estimate;
+mod guarded;
 mod hidden_usage;
 mod normalized;
 mod rows;

@@ -8,6 +8,7 @@ use tower::ServiceExt;
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, UpstreamLayer},
+    commit_guard::CommitGuardLayer,
     cost_meter::{BillLayer, CostMeterLayer},
     key::{Key, KeyBy},
     ledger::Totals,
@@ -104,6 +105,11 @@ contract_tests!(cost_meter_with_every_setting, || {
         .ledger(Arc::new(Totals::default()))
         .build()
         .unwrap()
+});
+
+contract_tests!(commit_guard, CommitGuardLayer::default, bodies: held);
+contract_tests!(commit_guard_that_holds_next_to_nothing, || {
+    CommitGuardLayer::builder().max_bytes(1).build().unwrap()
 });
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
