@@ -1,6 +1,6 @@
 //! One choice, its message or its delta.
 
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use super::{
     choices::{Choice, Choices},
@@ -28,10 +28,7 @@ impl Place<'_> {
     }
 }
 
-#[expect(
-    clippy::single_match_else,
-    reason = "what is said, and what stands for it, read as two cases"
-)]
+/// A choice as OpenAI would have sent it; `None` where it is so already, or is no object. `at` is its place in the list.
 pub(super) fn repaired(
     raw: &[u8],
     at: usize,
@@ -58,27 +55,27 @@ pub(super) fn repaired(
     } else {
         ("message", "delta")
     };
-    match members
-        .get(right)
-        .filter(|value| value.kind() == Kind::Object)
-    {
-        Some(said) => {
-            if let Some(said) = message(said.raw(), in_stream, answer, seen, repairs) {
-                edit.set(right, said);
-            }
-            if edit.remove(wrong) {
-                repairs.add(Repair::MessageAndDelta);
-            }
-        }
-        None => {
-            let empty = if in_stream {
-                serde_json::json!({})
-            } else {
-                serde_json::json!({"role": "assistant", "content": null, "refusal": null})
-            };
-            edit.set(right, empty);
-            repairs.add(Repair::MessageAndDelta);
-        }
+    let object = |name| {
+        members
+            .get(name)
+            .filter(|value: &Value<'_>| value.kind() == Kind::Object)
+    };
+    // A whole message in a chunk repeats what the chunks before it said.
+    let said = object(right).or_else(|| object(wrong).filter(|_| !in_stream));
+    let is_misplaced = object(right).is_none();
+    if let Some(said) = said {
+        match message(said.raw(), in_stream, answer, seen, repairs) {
+            Some(repaired) => edit.set(right, repaired),
+            None => edit.set(right, said),
+        };
+    } else if in_stream {
+        edit.set(right, json!({}));
+    } else {
+        let silent = json!({"role": "assistant", "content": null, "refusal": null});
+        edit.set(right, silent);
+    }
+    if edit.remove(wrong) || is_misplaced {
+        repairs.add(Repair::MessageAndDelta);
     }
     // What says something is an error, which never comes here.
     if members.get("error").is_some_and(|error| !error.is_null()) {

@@ -72,16 +72,26 @@ fn normalised_answers_are_what_openais_schema_allows() {
             assert!(!seen.ends_with_done(), "{}", record.id);
         } else {
             assert!(
-                said(record, &jsons) == said(record, &before),
+                mapped(said(record, &jsons), true)
+                    == mapped(said(record, &before), record.provider == "openai"),
                 "{}: other words",
                 record.id
             );
         }
         table.add(record, &sent, &seen, is_error, faults.first().is_some());
-        failed.extend(faults.first().map(|fault| format!("{}: {fault}", record.id)));
+        failed.extend(
+            faults
+                .first()
+                .map(|fault| format!("{}: {fault}", record.id)),
+        );
     }
     table.print("normalised");
-    assert!(failed.is_empty(), "{} fail:\n{}", failed.len(), failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} fail:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
 }
 
 #[test]
@@ -96,7 +106,10 @@ fn normalised_errors_are_what_openais_schema_allows() {
         let json: Value = serde_json::from_slice(&seen.body).unwrap();
         assert!(error.is_valid(&json), "{}: {json}", record.id);
         assert!(
-            matches!(seen.status, 400 | 401 | 403 | 404 | 408 | 409 | 413 | 422 | 429 | 500..=504),
+            matches!(
+                seen.status,
+                400 | 401 | 403 | 404 | 408 | 409 | 413 | 422 | 429 | 500..=504
+            ),
             "{}: {}",
             record.id,
             seen.status
@@ -165,7 +178,10 @@ impl<'a> Table<'a> {
             }
         }
         let [all, unchanged, errors, failed] = sums;
-        println!("{:<18} {all:>7} {unchanged:>9} {errors:>6} {failed:>6}", "all");
+        println!(
+            "{:<18} {all:>7} {unchanged:>9} {errors:>6} {failed:>6}",
+            "all"
+        );
     }
 }
 
@@ -246,9 +262,35 @@ fn states_error(json: &Value) -> bool {
         || choices.is_some_and(|choices| choices.iter().any(|choice| choice["error"].is_object()))
 }
 
+/// The end that OpenAI would have stated, for what was stated: a second reading of the same facts.
+fn mapped(mut said: Map<String, Value>, openai: bool) -> Map<String, Value> {
+    let numbers: Vec<_> = said
+        .keys()
+        .filter_map(|what| what.split_once(' '))
+        .collect();
+    let numbers: Vec<_> = numbers
+        .iter()
+        .map(|(_, number)| (*number).to_owned())
+        .collect();
+    for number in numbers {
+        let calls = said.contains_key(&format!("calls {number}"));
+        let word = said
+            .get(&format!("finish {number}"))
+            .and_then(Value::as_str);
+        let word = match word.unwrap_or("stop") {
+            "stop" | "eos" | "end_turn" if calls && !openai => "tool_calls",
+            "eos" | "end_turn" => "stop",
+            "max_tokens" => "length",
+            word => word,
+        };
+        said.insert(format!("finish {number}"), word.into());
+    }
+    said
+}
+
 /// All that the choices say: text, and the names and arguments of tools.
 fn said(record: &Record, jsons: &[Value]) -> Map<String, Value> {
-    let mut said = Map::new();
+    let (mut said, mut ends) = (Map::new(), Map::new());
     let mut add = |what: String, text: &str| {
         let all = said.entry(what).or_insert_with(|| "".into());
         *all = (all.as_str().unwrap().to_owned() + text).into();
@@ -272,7 +314,14 @@ fn said(record: &Record, jsons: &[Value]) -> Map<String, Value> {
             }
             _ => {}
         }
+        if let Some(word) = choice["finish_reason"]
+            .as_str()
+            .filter(|word| !word.is_empty())
+        {
+            ends.insert(format!("finish {number}"), word.into());
+        }
         for call in message["tool_calls"].as_array().into_iter().flatten() {
+            add(format!("calls {number}"), "1");
             for what in ["name", "arguments"] {
                 if let Some(text) = call["function"][what].as_str() {
                     add(format!("{what} {number}"), text);
@@ -281,5 +330,6 @@ fn said(record: &Record, jsons: &[Value]) -> Map<String, Value> {
         }
     }
     said.retain(|_, text| *text != "");
+    said.append(&mut ends);
     said
 }
