@@ -9,7 +9,7 @@ use super::{
     head::Answer,
     parts,
     repairs::{Repair, Repairs},
-    tool_calls,
+    tool_calls, usage,
 };
 use crate::wire::json::{Edit, Index, Kind, Members, Value};
 
@@ -44,6 +44,14 @@ pub(super) fn repaired(
     if stated.is_none() {
         edit.set("index", number);
         repairs.add(Repair::Index);
+    }
+    let usage = members
+        .get("usage")
+        .filter(|usage| usage.kind() == Kind::Object);
+    if let (Place::Chunk(choices), Some(usage)) = (&mut *place, usage) {
+        choices.usage = usage::repaired(usage).or_else(|| usage.deserialize().ok());
+        edit.remove("usage");
+        repairs.add(Repair::UsagePlace);
     }
     let mut own = Choice::default();
     let (seen, in_stream) = match place {

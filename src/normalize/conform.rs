@@ -138,7 +138,7 @@ fn answer<'a>(
             seen.once(USAGE)?;
             states_usage = cursor.peek()? == b'{';
             if states_usage {
-                usage::conforms(text, cursor)
+                usage::conforms(cursor)
             } else {
                 cursor.value().map(drop)
             }
@@ -226,6 +226,7 @@ fn choice(cursor: &mut Cursor<'_>, rules: Rules, choices: Option<&mut Choices>) 
             finish = Some(word.as_str()?);
             Some(())
         }
+        b"usage" if in_stream => when(cursor.value()?.kind() != Kind::Object),
         b"logprobs" => {
             seen.once(LOGPROBS)?;
             logprobs(cursor)

@@ -90,6 +90,9 @@ impl Events {
         }
         let mut place = Place::Chunk(&mut self.choices);
         let repaired = head::repaired(data, &self.answer, &mut place, &mut repairs);
+        if let Some(usage) = self.choices.usage.take().filter(|_| self.wants_usage) {
+            self.usage = Some(usage);
+        }
         let placed = self.place_usage(repaired.as_deref().unwrap_or(data), &mut repairs);
         let own = match (placed, repaired) {
             (Edited::Keep, Some(repaired)) => Edited::Replace(repaired),

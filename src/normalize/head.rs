@@ -64,7 +64,7 @@ pub(super) fn repaired(
         repairs.add(Repair::Extra);
     }
     if let Some(usage) = members.get("usage")
-        && let Some(usage) = usage::repaired(text, usage)
+        && let Some(usage) = usage::repaired(usage)
     {
         edit.set("usage", usage);
         repairs.add(Repair::Usage);

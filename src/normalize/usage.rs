@@ -7,9 +7,9 @@ use crate::{
     wire::json::{Cursor, Index, Kind, Value},
 };
 
-/// Whether the `usage` of `text`, at which `cursor` stands, has OpenAI's counts and sums, so that [`repaired`] would change
+/// Whether the usage at which `cursor` stands has OpenAI's counts and sums, so that [`repaired`] would change
 /// nothing. Takes it.
-pub(super) fn conforms(text: &[u8], cursor: &mut Cursor<'_>) -> Option<()> {
+pub(super) fn conforms(cursor: &mut Cursor<'_>) -> Option<()> {
     let mut plain = *cursor;
     if is_plain(&mut plain).is_some() {
         *cursor = plain;
@@ -17,7 +17,7 @@ pub(super) fn conforms(text: &[u8], cursor: &mut Cursor<'_>) -> Option<()> {
     }
     // Counts of other names may be copies, or parts: who reads them for the bill knows.
     let usage = cursor.value()?;
-    repaired(text, usage).is_none().then_some(())
+    repaired(usage).is_none().then_some(())
 }
 
 /// Whether there is nothing but OpenAI's own counts, and they add up.
@@ -53,13 +53,13 @@ fn is_plain(cursor: &mut Cursor<'_>) -> Option<()> {
     (adds_up && cached <= input && reasoning <= output).then_some(())
 }
 
-/// The `usage` of `text` with OpenAI's counts and sums; all else of it stays. `None` where it has them, or is `null`.
-pub(super) fn repaired(text: &[u8], usage: Value<'_>) -> Option<Box<RawValue>> {
+/// Usage with OpenAI's counts and sums; all else of it stays. `None` where it has them, or is `null`.
+pub(super) fn repaired(usage: Value<'_>) -> Option<Box<RawValue>> {
     if usage.kind() != Kind::Object {
         return None;
     }
     let mut scan = UsageScan::default();
-    scan.body(text);
+    scan.body(&[b"{\"usage\":", usage.raw(), b"}"].concat());
     let counts = scan.usage()?;
     let index = Index::parse(usage.raw()).ok()?;
     let members = index.members(usage.raw());

@@ -181,6 +181,7 @@ fn choice(in_stream: bool) -> BoxedStrategy<String> {
                 "\"message\":{}",
                 "\"delta\":{}",
                 "\"content_filter_results\":{\"hate\":{\"filtered\":false}}",
+                "\"usage\":{\"prompt_tokens\":1}",
             ],
         ),
     ]);
@@ -228,7 +229,7 @@ fn has_choices(text: &str) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn a_body_conforms_exactly_if_nothing_is_repaired(text in text(false), openai in any::<bool>()) {

@@ -1,4 +1,11 @@
-//! What else may be done than to repair.
+//! What else may be done than to repair, and what is told of it.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::{EVENTS, HEAD, JSON, NormalizePolicy, Repair, chunks, normalized};
 
@@ -99,5 +106,40 @@ fn an_error_is_put_right_where_the_policy_is_strict() {
     assert_eq!(
         (status, repairs),
         (200, vec![Repair::Error, Repair::ErrorStatus])
+    );
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_span_of_the_call_shows_what_was_repaired() {
+    let log = Log::default();
+    let shown = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_span_events(FmtSpan::CLOSE)
+        .with_ansi(false)
+        .with_writer(move || log.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let span = tracing::info_span!("call", relay.repairs = tracing::field::Empty);
+        span.in_scope(|| normalized(NormalizePolicy::Lenient, JSON, ODD.as_bytes()));
+    });
+    let shown = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        shown.contains("relay.repairs=finish_reason_tool_calls,tool_call"),
+        "{shown}"
     );
 }

@@ -123,3 +123,12 @@ fn a_model_that_failed_leaves_its_words_and_an_error() {
         "{said}"
     );
 }
+
+#[test]
+fn usage_within_a_choice_becomes_a_chunk_of_its_own() {
+    let end = r#""choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6,"cached_tokens":2}}]"#;
+    let usage = r#""choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6,"cached_tokens":2,"prompt_tokens_details":{"cached_tokens":2}}"#;
+    let (body, repairs) = stream(&(chunks(&[end]) + DONE));
+    assert_eq!(body, chunks(&[END, usage]) + DONE);
+    assert_eq!(repairs, [Repair::UsagePlace]);
+}
