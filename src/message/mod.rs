@@ -36,6 +36,8 @@ mod transport;
 pub mod usage;
 mod watch;
 
+#[cfg(feature = "normalize")]
+pub(crate) use self::events::{Kept, MAX_JSON};
 pub use self::{
     api_error::{ApiError, Dialect},
     bill::{Bill, BillLine, CostSource, OpenLine},

@@ -7,6 +7,8 @@
 //! contract_tests!(my_limit, || MyLimit::new(1), state: async |layer, services| { .. });
 //! // One that reads an answer before it hands it on, and answers an error for one that breaks by then:
 //! contract_tests!(my_guard, || MyGuard::new(), bodies: held);
+//! // One that reads JSON, and only that, to its end before it hands it on:
+//! contract_tests!(my_normalizer, || MyNormalizer::new(), bodies: json_held);
 //! ```
 //!
 //! The tests run inside tokio's runtime in paused time. The layer must pass a chat request for the model `fast`, and may
@@ -113,6 +115,17 @@ macro_rules! contract_tests {
         #[tokio::test(start_paused = true)]
         async fn a_broken_answer_becomes_an_error() {
             contract::answers_a_broken_body(($make)());
+        }
+    };
+    (@bodies $make:expr, json_held) => {
+        #[tokio::test(start_paused = true)]
+        async fn an_answer_settles_once_however_it_ends() {
+            contract::settles_once_with_its_json_held(($make)());
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn a_broken_answer_stays_broken() {
+            contract::passes_a_broken_body(($make)()).await;
         }
     };
     (@state $make:expr, $state:expr) => {

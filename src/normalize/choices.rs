@@ -1,0 +1,57 @@
+//! What a stream has said of its choices.
+
+/// The most choices of a stream that are remembered.
+const MAX_CHOICES: usize = 1024;
+
+use serde_json::value::RawValue;
+
+/// The choices so far, by their index.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    list: Vec<(u64, Choice)>,
+    /// What stood in a choice, as in older answers of Moonshot's.
+    pub(super) usage: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Choice {
+    /// Tool calls that have begun.
+    pub(super) tools: u64,
+    pub(super) finished: bool,
+}
+
+impl Choices {
+    /// The choice of this index, which may be new; `None` when no more are remembered.
+    pub(super) fn get_mut(&mut self, index: u64) -> Option<&mut Choice> {
+        let at = match self.list.binary_search_by_key(&index, |(index, _)| *index) {
+            Ok(at) => at,
+            Err(_) if self.list.len() == MAX_CHOICES => return None,
+            Err(at) => {
+                self.list.insert(at, (index, Choice::default()));
+                at
+            }
+        };
+        self.list.get_mut(at).map(|(_, choice)| choice)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Choice)> {
+        self.list.iter().copied()
+    }
+
+    /// Whether there is a choice, and all have ended.
+    pub(super) fn are_finished(&self) -> bool {
+        !self.list.is_empty() && self.list.iter().all(|(_, choice)| choice.finished)
+    }
+
+    /// Notes that all have ended.
+    pub(super) fn finish(&mut self) {
+        for (_, choice) in &mut self.list {
+            choice.finished = true;
+        }
+    }
+
+    /// Becomes a copy of `other`, which allocates nothing where it was as large before.
+    pub(super) fn copy(&mut self, other: &Self) {
+        self.list.clone_from(&other.list);
+    }
+}
