@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 use super::{
     finish::{self, Finish},
     head::Answer,
+    reasoning,
     repairs::{Repair, Repairs},
+    think::{Parts, ThinkSplitter},
     tool_calls,
 };
 use crate::wire::json::{Edit, Index, Kind, Members, Value};
@@ -23,6 +25,23 @@ pub(super) struct Choice {
     /// Tool calls that have begun.
     tools: u64,
     pub(super) finished: bool,
+    pub(super) think: ThinkSplitter,
+}
+
+impl Choice {
+    /// A delta of what was held back, where anything was.
+    pub(super) fn held(&mut self) -> Option<serde_json::Value> {
+        if !self.think.is_holding() {
+            return None;
+        }
+        let mut parts = Parts::default();
+        self.think.finish(&mut parts);
+        Some(if parts.text.is_empty() {
+            serde_json::json!({"reasoning_content": parts.reasoning})
+        } else {
+            serde_json::json!({"content": parts.text})
+        })
+    }
 }
 
 /// Where the choices stand.
@@ -32,10 +51,19 @@ pub(super) enum Place<'a> {
 }
 
 impl Place<'_> {
-    pub(super) fn object(&self) -> &'static str {
+    pub(super) fn is_chunk(&self) -> bool {
+        matches!(self, Self::Chunk(_))
+    }
+
+    /// What the stream has said of a choice; `None` in a body, and where there are too many to remember.
+    pub(super) fn choice(&mut self, number: u64) -> Option<&mut Choice> {
         match self {
-            Self::Body => "chat.completion",
-            Self::Chunk(_) => "chat.completion.chunk",
+            Self::Chunk(choices)
+                if choices.len() < MAX_CHOICES || choices.contains_key(&number) =>
+            {
+                Some(choices.entry(number).or_default())
+            }
+            _ => None,
         }
     }
 }
@@ -61,13 +89,11 @@ pub(super) fn repaired(
         repairs.add(Repair::Index);
     }
     let mut own = Choice::default();
-    let (seen, in_stream) = match place {
-        Place::Body => (&mut own, false),
-        Place::Chunk(choices) if choices.len() < MAX_CHOICES || choices.contains_key(&number) => {
-            (choices.entry(number).or_default(), true)
-        }
-        Place::Chunk(_) => (&mut own, true),
-    };
+    let in_stream = place.is_chunk();
+    let remembered = place.choice(number);
+    let word = members.get("finish_reason").and_then(Value::as_str);
+    let ends = remembered.is_none() || word.as_deref().is_some_and(|word| !word.is_empty());
+    let seen = remembered.unwrap_or(&mut own);
     let (right, wrong) = if in_stream {
         ("delta", "message")
     } else {
@@ -78,7 +104,7 @@ pub(super) fn repaired(
         .filter(|value| value.kind() == Kind::Object)
     {
         Some(said) => {
-            if let Some(said) = message(said.raw(), in_stream, answer, seen, repairs) {
+            if let Some(said) = message(said.raw(), in_stream, ends, answer, seen, repairs) {
                 edit.set(right, said);
             }
             if edit.remove(wrong) {
@@ -87,7 +113,7 @@ pub(super) fn repaired(
         }
         None => {
             let empty = if in_stream {
-                serde_json::json!({})
+                seen.held().unwrap_or_else(|| serde_json::json!({}))
             } else {
                 serde_json::json!({"role": "assistant", "content": null, "refusal": null})
             };
@@ -96,7 +122,6 @@ pub(super) fn repaired(
         }
     }
     logprobs(members, in_stream, answer, &mut edit, repairs);
-    let word = members.get("finish_reason").and_then(Value::as_str);
     if in_stream && word.as_deref().is_none_or(str::is_empty) {
         if members
             .get("finish_reason")
@@ -154,6 +179,7 @@ fn logprobs(
 fn message(
     raw: &[u8],
     in_stream: bool,
+    ends: bool,
     answer: &Answer,
     seen: &mut Choice,
     repairs: &mut Repairs,
@@ -172,16 +198,11 @@ fn message(
         }
     }
     let null = serde_json::Value::Null;
-    match members.get("content") {
-        Some(parts) if parts.kind() == Kind::Array => {
-            edit.set("content", &*text_of(parts));
-            repairs.add(Repair::Content);
-        }
-        None if !in_stream => {
-            edit.set("content", null.clone());
-            repairs.add(Repair::Content);
-        }
-        _ => {}
+    let (mode, think) = (answer.reasoning, &mut seen.think);
+    reasoning::place(members, mode, think, ends, &mut edit, repairs);
+    if !in_stream && !edit.contains("content") {
+        edit.set("content", null.clone());
+        repairs.add(Repair::Content);
     }
     if !in_stream && !answer.openai && !members.contains("refusal") {
         edit.set("refusal", null);
@@ -223,19 +244,6 @@ fn message(
     edit.is_changed()
         .then(|| serde_json::from_slice(&edit.finish().0).ok())
         .flatten()
-}
-
-/// The text of a list of parts; what a model thinks is not text.
-fn text_of(parts: Value<'_>) -> String {
-    let parts = parts
-        .deserialize::<Vec<serde_json::Value>>()
-        .unwrap_or_default();
-    let text = |part: &serde_json::Value| {
-        part.get("text")
-            .and_then(serde_json::Value::as_str)
-            .map(str::to_owned)
-    };
-    parts.iter().filter_map(text).collect()
 }
 
 /// A list with the items that `edit` changes; `None` where it changes none.

@@ -16,8 +16,10 @@ use tower_service::Service;
 
 use super::{
     Repair,
-    choice::Place,
-    head::{self, Answer},
+    api::Api,
+    builder::ResponseNormalizeBuilder,
+    head::Answer,
+    reasoning::Reasoning,
     repairs::{Counters, Repairs},
     stream::Stream,
 };
@@ -51,11 +53,13 @@ pub(super) struct Shared {
     counters: Counters,
     /// Answers so far, for ids of our own.
     answers: AtomicU64,
+    reasoning: Reasoning,
 }
 
 /// What of the request tells how its answer is to be.
 #[derive(Debug)]
 struct Asked {
+    api: Api,
     model: String,
     usage: bool,
 }
@@ -64,6 +68,21 @@ impl ResponseNormalizeLayer {
     /// The layer.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Settings to choose before [`build`](ResponseNormalizeBuilder::build).
+    pub fn builder() -> ResponseNormalizeBuilder {
+        ResponseNormalizeBuilder::default()
+    }
+
+    pub(super) fn with(reasoning: Reasoning) -> Self {
+        let shared = Shared {
+            reasoning,
+            ..Shared::default()
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// What reads the counters.
@@ -122,7 +141,8 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let asked = (Endpoint::of(&request) == Endpoint::ChatCompletions).then(|| Asked {
+        let asked = Api::of(Endpoint::of(&request)).map(|api| Asked {
+            api,
             model: request.body().model().unwrap_or_default().into_owned(),
             usage: request.body().wants_usage(),
         });
@@ -173,17 +193,25 @@ fn normalized(
         .unwrap_or_default();
     let number = shared.answers.fetch_add(1, Ordering::Relaxed);
     let answer = Answer {
-        id: format!("chatcmpl-{:x}-{number:x}", since_epoch.as_micros()),
+        id: format!(
+            "{}-{:x}-{number:x}",
+            asked.api.id_prefix(),
+            since_epoch.as_micros()
+        ),
         created: since_epoch.as_secs(),
         model: asked.model,
         openai: response.headers().contains_key("openai-version"),
+        api: asked.api,
+        reasoning: shared.reasoning,
     };
     let shared = Arc::clone(shared);
     match response.body().media() {
-        Media::EventStream => transform(response, Stream::new(answer, asked.usage, shared)),
+        Media::EventStream if answer.api.has_streams() => {
+            transform(response, Stream::new(answer, asked.usage, shared))
+        }
         Media::Json => edit_answer(response, move |text| {
             let mut repairs = Repairs::default();
-            let repaired = head::repaired(text, &answer, &mut Place::Body, &mut repairs);
+            let repaired = answer.api.repaired(text, &answer, &mut repairs);
             shared.count(repairs);
             repaired.map_or(Edited::Keep, Edited::Replace)
         }),

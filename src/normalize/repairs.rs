@@ -63,6 +63,12 @@ repairs! {
     UsagePlace = "usage_place",
     /// `service_tier` or an annotation had a value that OpenAI does not have.
     Extra = "extra",
+    /// Thoughts stood elsewhere than they were wanted.
+    Reasoning = "reasoning",
+    /// A list of embeddings or models was missing, under another name or of another shape.
+    Data = "data",
+    /// `owned_by` of a model was missing.
+    OwnedBy = "owned_by",
     /// `[DONE]` was missing from a stream that had ended.
     Done = "done",
 }

@@ -59,10 +59,15 @@ impl Stream {
         };
         if data.starts_with(b"[DONE]") {
             self.done = true;
+            self.push_held(output)?;
             self.push_usage(output)?;
             return output.push(frame.to_bytes());
         }
-        match self.chunk(&data) {
+        let edited = self.chunk(&data);
+        if self.failed {
+            self.push_held(output)?;
+        }
+        match edited {
             Edited::Keep => output.push(frame.to_bytes()),
             Edited::Replace(data) => output.push(frame.with_data(&data)),
             Edited::Drop => Ok(()),
@@ -159,13 +164,37 @@ impl Stream {
             return Ok(());
         };
         self.usage_sent = true;
+        self.push_chunk(&format!(r#""choices":[],"usage":{usage}"#), output)
+    }
+
+    /// Hands on the beginnings of tags that never came.
+    fn push_held(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let held = self.choices.iter_mut().filter_map(|(index, choice)| {
+            let delta = choice.held()?;
+            Some(format!(
+                r#"{{"index":{index},"delta":{delta},"finish_reason":null}}"#
+            ))
+        });
+        let held: Vec<_> = held.collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        self.push_chunk(&format!(r#""choices":[{}]"#, held.join(",")), output)
+    }
+
+    fn push_chunk(&self, members: &str, output: &mut Output<'_>) -> Result<(), BoxError> {
         let Answer {
-            id, created, model, ..
+            id,
+            created,
+            model,
+            api,
+            ..
         } = &self.answer;
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let chunk = format!(
-            r#"{{"id":{},"object":"chat.completion.chunk","created":{created},"model":{},"choices":[],"usage":{usage}}}"#,
+            r#"{{"id":{},"object":"{}","created":{created},"model":{},{members}}}"#,
             text(id),
+            api.object(true),
             text(model)
         );
         output.push(event(None, chunk.as_bytes()))
@@ -205,6 +234,17 @@ impl Transform for Stream {
             unended = !frame.is_blank();
             self.frame(&frame, output)?;
         }
+        if !self.done
+            && self
+                .choices
+                .values()
+                .any(|choice| choice.think.is_holding())
+        {
+            if std::mem::take(&mut unended) {
+                output.push(Bytes::from_static(b"\n\n"))?;
+            }
+            self.push_held(output)?;
+        }
         if self.done || self.failed || !self.is_finished() {
             return Ok(());
         }
@@ -220,6 +260,7 @@ impl Transform for Stream {
 
     /// What came of an unfinished event is the caller's all the same.
     fn fail(&mut self, error: BoxError, output: &mut Output<'_>) -> BoxError {
+        let _ = self.push_held(output);
         if let Ok(Some(frame)) = self.framer.finish() {
             let _ = output.push(frame.to_bytes());
         }

@@ -1,0 +1,24 @@
+use serde::Deserialize;
+
+use super::{Reasoning, ResponseNormalizeLayer};
+
+/// What a [`ResponseNormalizeLayer`] is to do; also its configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[must_use]
+pub struct ResponseNormalizeBuilder {
+    reasoning: Reasoning,
+}
+
+impl ResponseNormalizeBuilder {
+    /// What becomes of thoughts. They are [kept](Reasoning::Keep) by default.
+    pub fn reasoning(mut self, reasoning: Reasoning) -> Self {
+        self.reasoning = reasoning;
+        self
+    }
+
+    /// The layer.
+    pub fn build(self) -> ResponseNormalizeLayer {
+        ResponseNormalizeLayer::with(self.reasoning)
+    }
+}
