@@ -17,6 +17,18 @@ impl ResponseNormalizeBuilder {
         self
     }
 
+    /// What it does beside its default, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> impl Iterator<Item = String> {
+        let reasoning = match self.reasoning {
+            Reasoning::Keep => None,
+            Reasoning::Unify => Some("reasoning unified"),
+            Reasoning::Drop => Some("reasoning dropped"),
+            Reasoning::Split => Some("reasoning split from content"),
+        };
+        reasoning.map(str::to_owned).into_iter()
+    }
+
     /// The layer.
     pub fn build(self) -> ResponseNormalizeLayer {
         ResponseNormalizeLayer::with(self.reasoning)
