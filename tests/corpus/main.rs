@@ -17,8 +17,11 @@ mod ends;
 mod errors;
 mod estimate;
 mod hidden_usage;
+mod normal;
 mod normalized;
+mod other_apis;
 mod rows;
+mod said;
 mod sent;
 mod usage;
 

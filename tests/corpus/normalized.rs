@@ -1,21 +1,20 @@
 //! Recorded chat answers of every provider, normalised: what OpenAI's schema allows, and still what the model said.
 
-use std::{collections::BTreeMap, convert::Infallible, fs};
+use std::{collections::BTreeMap, fs};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderValue, Request};
-use serde_json::{Map, Value, json};
-use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_relay::{message::RequestBody, normalize::ResponseNormalizeLayer};
+use serde_json::{Map, Value};
+use tower_relay::normalize::Reasoning;
 
 use super::{
-    Record, records,
-    sent::{Cut, Sent, collect},
+    Record,
+    normal::Normal,
+    records,
+    sent::{Cut, Sent},
     sse_data,
 };
 
-const SCHEMA: &str = concat!(
+pub(super) const SCHEMA: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../shared/openai-schema/observed.schema.json"
 );
@@ -39,9 +38,9 @@ fn normalised_answers_are_what_openais_schema_allows() {
     let mut failed = Vec::new();
     for record in records.iter().filter(|record| is_chat(record)) {
         let sent = Sent::of(record);
-        let (seen, repairs) = normalised(record, &sent, Cut::Whole);
+        let (seen, repairs) = normalised(record, Cut::Whole);
         // Ids and times of our own differ from run to run; all else is held to be the same by the layer's own property test.
-        let pieces = normalised(record, &sent, Cut::Every(7)).0;
+        let pieces = normalised(record, Cut::Every(7)).0;
         assert!(
             said(record, &read(record, &pieces)) == said(record, &read(record, &seen)),
             "{} in pieces",
@@ -98,33 +97,9 @@ fn is_chat(record: &Record) -> bool {
     record.is_success() && record.api == "openai-chat"
 }
 
-/// What reaches the caller who was recorded, and what was repaired. Where the request was not kept, usage was asked for.
-fn normalised(record: &Record, sent: &Sent, cut: Cut) -> (Bytes, Vec<&'static str>) {
-    let layer = ResponseNormalizeLayer::new();
-    let handle = layer.handle();
-    let asked = record.request().filter(|request| request.is_object());
-    let asked = asked
-        .cloned()
-        .unwrap_or_else(|| json!({"model": "m", "stream_options": {"include_usage": true}}));
-    let request = Request::post("/v1/chat/completions")
-        .body(RequestBody::json(asked.to_string()))
-        .unwrap();
-    let service =
-        ServiceBuilder::new()
-            .layer(layer)
-            .service(service_fn(|_: Request<RequestBody>| {
-                let mut response = sent.response(cut);
-                // OpenAI always sends it; not every recording kept it.
-                if record.provider == "openai" {
-                    let version = HeaderValue::from_static("2020-10-01");
-                    response.headers_mut().insert("openai-version", version);
-                }
-                std::future::ready(Ok::<_, Infallible>(response))
-            }));
-    let response = service.oneshot(request).now_or_never().unwrap().unwrap();
-    let seen = collect(response.into_body());
-    let repairs = handle.repairs().filter(|(_, count)| *count > 0);
-    (seen, repairs.map(|(repair, _)| repair.as_str()).collect())
+fn normalised(record: &Record, cut: Cut) -> (Bytes, Vec<&'static str>) {
+    let normal = Normal::of(record, Reasoning::Keep, cut);
+    (normal.body, normal.repairs)
 }
 
 fn read(record: &Record, body: &[u8]) -> Vec<Value> {
