@@ -112,7 +112,10 @@ fn said(
             for call in message["tool_calls"].as_array().into_iter().flatten() {
                 fragments.push(Fragment::of(call));
             }
-            if let Some(reason) = choice["finish_reason"].as_str().filter(|word| *word != "") {
+            if let Some(reason) = choice["finish_reason"]
+                .as_str()
+                .filter(|word| !word.is_empty())
+            {
                 reason.clone_into(word);
             }
         }
