@@ -169,7 +169,7 @@ fn target(
         .transpose();
 
     let normalize = config.normalize.clone();
-    let normalize = normalize.map(ResponseNormalizeBuilder::build);
+    let normalize = normalize.map(ResponseNormalizeBuilder::build).transpose();
 
     // The layers of this upstream alone, outermost first.
     let layers = (
@@ -177,7 +177,7 @@ fn target(
         option_layer(breaker.map_err(within("circuit_breaker"))?),
         option_layer(timeout.map_err(within("timeout"))?),
         option_layer(rewrite),
-        option_layer(normalize),
+        option_layer(normalize.map_err(within("normalize"))?),
         upstream,
     );
     let mut target = Target::new(config.name.as_str(), layers.layer(client));

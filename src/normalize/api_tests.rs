@@ -25,7 +25,8 @@ fn seen(
 ) -> String {
     let layer = ResponseNormalizeLayer::builder()
         .reasoning(reasoning)
-        .build();
+        .build()
+        .unwrap();
     let pieces = sent.as_bytes().chunks(size).map(|piece| {
         let piece = bytes::Bytes::copy_from_slice(piece);
         Ok::<_, std::io::Error>(Frame::data(piece))
@@ -95,7 +96,7 @@ fn a_completion_is_openais_whole_and_in_chunks() {
 
 #[test]
 fn completions_of_openai_pass() {
-    let chunk = r#"{"id":"1","object":"text_completion","created":1,"choices":[{"text":"a","index":0,"logprobs":null,"finish_reason":null}],"model":"m","usage":null}"#;
+    let chunk = r#"{"id":"1","object":"text_completion","created":1,"choices":[{"text":"a","index":0,"logprobs":null,"finish_reason":"stop"}],"model":"m","usage":null}"#;
     let sent = events(&[chunk, "[DONE]"]);
     assert_eq!(
         seen(Reasoning::Split, COMPLETIONS, EVENTS, (&sent, 7, false)),
@@ -157,7 +158,7 @@ fn said(stream: &str) -> [String; 2] {
 
 const FINISH: &str = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const NO_DELTA: &str = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\n";
-const ERROR: &str = "data: {\"error\":{\"message\":\"x\"}}\n\n";
+const ERROR: &str = "data: {\"error\":{\"message\":\"x\",\"type\":\"server_error\",\"param\":null,\"code\":\"x\"}}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
 #[test]

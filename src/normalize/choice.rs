@@ -1,48 +1,17 @@
 //! One choice, its message or its delta.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use super::{
+    choices::{Choice, Choices},
+    conform::is_hollow,
     finish::{self, Finish},
     head::Answer,
     reasoning,
     repairs::{Repair, Repairs},
-    think::{Parts, ThinkSplitter},
     tool_calls,
 };
 use crate::wire::json::{Edit, Index, Kind, Members, Value};
-
-/// The most choices of a stream that are remembered.
-const MAX_CHOICES: usize = 1024;
-
-/// What a stream has said of its choices so far, by their index.
-pub(super) type Choices = BTreeMap<u64, Choice>;
-
-#[derive(Debug, Default)]
-pub(super) struct Choice {
-    /// Tool calls that have begun.
-    tools: u64,
-    pub(super) finished: bool,
-    pub(super) think: ThinkSplitter,
-}
-
-impl Choice {
-    /// A delta of what was held back, where anything was.
-    pub(super) fn held(&mut self) -> Option<serde_json::Value> {
-        if !self.think.is_holding() {
-            return None;
-        }
-        let mut parts = Parts::default();
-        self.think.finish(&mut parts);
-        Some(if parts.text.is_empty() {
-            serde_json::json!({"reasoning_content": parts.reasoning})
-        } else {
-            serde_json::json!({"content": parts.text})
-        })
-    }
-}
 
 /// Where the choices stand.
 pub(super) enum Place<'a> {
@@ -58,20 +27,12 @@ impl Place<'_> {
     /// What the stream has said of a choice; `None` in a body, and where there are too many to remember.
     pub(super) fn choice(&mut self, number: u64) -> Option<&mut Choice> {
         match self {
-            Self::Chunk(choices)
-                if choices.len() < MAX_CHOICES || choices.contains_key(&number) =>
-            {
-                Some(choices.entry(number).or_default())
-            }
-            _ => None,
+            Self::Chunk(choices) => choices.get_mut(number),
+            Self::Body => None,
         }
     }
 }
 
-#[expect(
-    clippy::single_match_else,
-    reason = "what is said, and what stands for it, read as two cases"
-)]
 pub(super) fn repaired(
     raw: &[u8],
     at: usize,
@@ -99,27 +60,27 @@ pub(super) fn repaired(
     } else {
         ("message", "delta")
     };
-    match members
-        .get(right)
-        .filter(|value| value.kind() == Kind::Object)
-    {
-        Some(said) => {
-            if let Some(said) = message(said.raw(), in_stream, ends, answer, seen, repairs) {
-                edit.set(right, said);
-            }
-            if edit.remove(wrong) {
-                repairs.add(Repair::MessageAndDelta);
-            }
-        }
-        None => {
-            let empty = if in_stream {
-                seen.held().unwrap_or_else(|| serde_json::json!({}))
-            } else {
-                serde_json::json!({"role": "assistant", "content": null, "refusal": null})
-            };
-            edit.set(right, empty);
-            repairs.add(Repair::MessageAndDelta);
-        }
+    // Where only the wrong one is there, it is what was said.
+    let is_said = |name: &&str| members.get(name).is_some_and(is_object);
+    let name = [right, wrong].into_iter().find(is_said);
+    if let Some(said) = name.and_then(|name| members.get(name)) {
+        match message(said.raw(), in_stream, ends, answer, seen, repairs) {
+            Some(said) => edit.set(right, said),
+            None => edit.set(right, said),
+        };
+    } else if in_stream {
+        edit.set(right, seen.held().unwrap_or_else(|| json!({})));
+    } else {
+        let empty = json!({"role": "assistant", "content": null, "refusal": null});
+        edit.set(right, empty);
+    }
+    if edit.remove(wrong) || name != Some(right) {
+        repairs.add(Repair::MessageAndDelta);
+    }
+    // What says something is an error, which never comes here.
+    if members.get("error").is_some_and(|error| !error.is_null()) {
+        edit.remove("error");
+        repairs.add(Repair::Placeholder);
     }
     logprobs(members, in_stream, answer, &mut edit, repairs);
     if in_stream && word.as_deref().is_none_or(str::is_empty) {
@@ -132,13 +93,16 @@ pub(super) fn repaired(
         }
         return edited(edit);
     }
-    seen.finished = true;
-    // A failure keeps its word: none of OpenAI's says so.
-    if let Finish::Reason(reason) =
-        finish::reason(word.as_deref(), seen.tools > 0, answer.openai, repairs)
-        && word.as_deref() != Some(reason)
-    {
-        edit.set("finish_reason", reason);
+    match finish::reason(word.as_deref(), seen.tools > 0, answer.openai, repairs) {
+        Finish::Reason(reason) => {
+            seen.finished = true;
+            edit.set("finish_reason", reason);
+        }
+        // What was said until then is the caller's; the error that follows says the rest.
+        Finish::Failed(failure) => {
+            edit.set("finish_reason", serde_json::Value::Null);
+            repairs.fail(failure);
+        }
     }
     edited(edit)
 }
@@ -176,6 +140,10 @@ fn logprobs(
     }
 }
 
+fn is_object(value: Value<'_>) -> bool {
+    value.kind() == Kind::Object
+}
+
 fn message(
     raw: &[u8],
     in_stream: bool,
@@ -209,10 +177,7 @@ fn message(
         repairs.add(Repair::Refusal);
     }
     for name in ["tool_calls", "function_call", "annotations"] {
-        let hollow = |value: Value<'_>| {
-            value.is_null() || (value.kind() == Kind::Object && value.raw().len() == 2)
-        };
-        if members.get(name).is_some_and(hollow) {
+        if members.get(name).is_some_and(is_hollow) {
             edit.remove(name);
             repairs.add(Repair::Placeholder);
         }

@@ -1,7 +1,8 @@
 //! One choice of a text completion, whole or of a chunk.
 
 use super::{
-    choice::{Choice, Place, edited},
+    choice::{Place, edited},
+    choices::Choice,
     finish::{self, Finish},
     head::Answer,
     repairs::{Repair, Repairs},
@@ -54,17 +55,23 @@ pub(super) fn repaired(
         }
         return edited(edit);
     }
-    seen.finished = true;
-    // A failure keeps its word: none of OpenAI's says so.
-    if let Finish::Reason(reason) = finish::reason(word.as_deref(), false, answer.openai, repairs) {
-        // Text calls no tools.
-        let reason = match reason {
-            "tool_calls" | "function_call" => "stop",
-            reason => reason,
-        };
-        if word.as_deref() != Some(reason) {
-            edit.set("finish_reason", reason);
-            repairs.add(Repair::FinishReason);
+    match finish::reason(word.as_deref(), false, answer.openai, repairs) {
+        Finish::Reason(reason) => {
+            // Text calls no tools.
+            let reason = match reason {
+                finish::TOOL_CALLS | "function_call" => finish::STOP,
+                reason => reason,
+            };
+            seen.finished = true;
+            if word.as_deref() != Some(reason) {
+                edit.set("finish_reason", reason);
+                repairs.add(Repair::FinishReason);
+            }
+        }
+        // What was said until then is the caller's; the error that follows says the rest.
+        Finish::Failed(failure) => {
+            edit.set("finish_reason", serde_json::Value::Null);
+            repairs.fail(failure);
         }
     }
     edited(edit)

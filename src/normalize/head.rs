@@ -38,9 +38,6 @@ pub(super) fn repaired(
     let choices = members
         .get("choices")
         .filter(|choices| choices.kind() == Kind::Array)?;
-    if members.get("error").is_some_and(|error| !error.is_null()) {
-        return None;
-    }
     let mut edit = members.edit();
     let is_text = |name| {
         let text = members.get(name).and_then(Value::as_str);
@@ -56,7 +53,7 @@ pub(super) fn repaired(
         repairs.add(Repair::Object);
     }
     let created = members.get("created").and_then(Value::as_u64);
-    if created.is_none() {
+    if !is_created(created, answer.openai) {
         edit.set("created", answer.created);
         repairs.add(Repair::Created);
     }
@@ -65,8 +62,7 @@ pub(super) fn repaired(
         repairs.add(Repair::Model);
     }
     if let Some(tier) = members.get("service_tier").filter(|tier| !tier.is_null()) {
-        let known = ["auto", "default", "flex", "scale", "priority", "fast"];
-        if tier.as_str().is_none_or(|tier| !known.contains(&&*tier)) {
+        if tier.as_str().is_none_or(|tier| !TIERS.contains(&&*tier)) {
             edit.set("service_tier", "default");
             repairs.add(Repair::Extra);
         }
@@ -77,14 +73,32 @@ pub(super) fn repaired(
         edit.set("usage", usage);
         repairs.add(Repair::Usage);
     }
-    if let Some(choices) = choice::each(choices.raw(), |at, raw| {
+    // What says something is an error, which never comes here.
+    for name in ["error", "error_message"] {
+        if members.get(name).is_some_and(|error| !error.is_null()) {
+            edit.remove(name);
+            repairs.add(Repair::Placeholder);
+        }
+    }
+    let choices = choice::each(choices.raw(), |at, raw| {
+        repairs.in_choice(Some(at));
         if answer.api == Api::Completions {
             completions::repaired(raw, at, answer, place, repairs)
         } else {
             choice::repaired(raw, at, answer, place, repairs)
         }
-    }) {
+    });
+    repairs.in_choice(None);
+    if let Some(choices) = choices {
         edit.set("choices", choices);
     }
     edit.is_changed().then(|| edit.finish().0)
 }
+
+/// Whether an answer's time is one: recordings of OpenAI's have zeros, and other providers fill in what they do not know.
+pub(super) fn is_created(created: Option<u64>, openai: bool) -> bool {
+    created.is_some_and(|created| created > 0 || openai)
+}
+
+/// The service tiers that OpenAI has.
+pub(super) const TIERS: [&str; 6] = ["auto", "default", "flex", "scale", "priority", "fast"];

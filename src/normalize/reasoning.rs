@@ -73,7 +73,7 @@ pub(super) fn place<'a>(
         }
         if said.text != before {
             edit.set("content", &*said.text);
-            repairs.add(Repair::Reasoning);
+            repairs.want(Repair::Reasoning);
         }
     }
     if mode == Reasoning::Drop {
@@ -82,7 +82,7 @@ pub(super) fn place<'a>(
             dropped |= edit.remove(name);
         }
         if dropped {
-            repairs.add(Repair::Reasoning);
+            repairs.want(Repair::Reasoning);
         }
         return;
     }
@@ -101,14 +101,14 @@ pub(super) fn place<'a>(
                         .is_some_and(|text| text.is_empty() || Some(&text) == thought.as_ref())
             });
             if is_spare && edit.remove(name) {
-                repairs.add(Repair::Reasoning);
+                repairs.want(Repair::Reasoning);
             }
         }
     }
     let thought = thought.unwrap_or_default() + &*said.reasoning;
     if thought != own.unwrap_or_default() {
         edit.set(UNIFIED, &*thought);
-        repairs.add(Repair::Reasoning);
+        repairs.want(Repair::Reasoning);
     }
 }
 

@@ -8,12 +8,40 @@ use http_body_util::{BodyExt, StreamBody};
 use proptest::prelude::*;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
-use super::{Repair, ResponseNormalizeLayer};
+mod conforming;
+mod erring;
+mod policies;
+mod streams;
+
+use super::{NormalizePolicy, Repair, ResponseNormalizeLayer};
 use crate::message::{RequestBody, ResponseBody};
 
 /// What a caller gets of `sent`, which comes in pieces of `size` bytes.
 fn seen(media: &'static str, sent: &[u8], size: usize, wants_usage: bool) -> (Bytes, Vec<Repair>) {
-    let layer = ResponseNormalizeLayer::new();
+    let (_, body, repairs) = answered(NormalizePolicy::Lenient, media, sent, size, wants_usage);
+    (body, repairs)
+}
+
+/// What a caller gets of `sent` who did not ask for usage, and with what status.
+fn normalized(
+    policy: NormalizePolicy,
+    media: &'static str,
+    sent: &[u8],
+) -> (u16, Bytes, Vec<Repair>) {
+    answered(policy, media, sent, 1 << 20, false)
+}
+
+fn answered(
+    policy: NormalizePolicy,
+    media: &'static str,
+    sent: &[u8],
+    size: usize,
+    wants_usage: bool,
+) -> (u16, Bytes, Vec<Repair>) {
+    let layer = ResponseNormalizeLayer::builder()
+        .policy(policy)
+        .build()
+        .unwrap();
     let handle = layer.handle();
     let pieces: Vec<_> = sent.chunks(size).map(Bytes::copy_from_slice).collect();
     let service =
@@ -37,6 +65,7 @@ fn seen(media: &'static str, sent: &[u8], size: usize, wants_usage: bool) -> (By
         .body(RequestBody::json(asked))
         .unwrap();
     let response = service.oneshot(request).now_or_never().unwrap().unwrap();
+    let status = response.status().as_u16();
     let body = response
         .into_body()
         .collect()
@@ -49,7 +78,7 @@ fn seen(media: &'static str, sent: &[u8], size: usize, wants_usage: bool) -> (By
         .filter(|(_, count)| *count > 0)
         .map(|(repair, _)| repair)
         .collect();
-    (body, repairs)
+    (status, body, repairs)
 }
 
 const JSON: &str = "application/json";
@@ -86,7 +115,7 @@ fn a_stream_gets_its_reason_its_usage_chunk_and_its_end() {
         r#""choices":[{"index":0,"delta":{"tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},"finish_reason":null}]"#,
         r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#,
     ]);
-    let call = r#""choices":[{"index":0,"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"},"index":0,"id":"call_1_0","type":"function"}]},"finish_reason":null}]"#;
+    let call = r#""choices":[{"index":0,"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"},"id":"call_1_0","type":"function","index":0}]},"finish_reason":null}]"#;
     let end = r#""choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]"#;
     let usage =
         r#""choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
@@ -102,7 +131,7 @@ fn what_conforms_passes_and_a_truncated_stream_gets_no_end() {
         chunks(&[r#""choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]"#])
             + ": ping\n\n",
         chunks(&[r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}]"#])
-            + "data: {\"error\":{\"message\":\"x\"}}\n\n",
+            + "data: {\"error\":{\"message\":\"x\",\"type\":\"t\",\"param\":null,\"code\":null}}\n\n",
         "data: [DONE]\n\n".to_owned(),
     ] {
         assert_eq!(

@@ -6,7 +6,7 @@ const CLOSE: &str = "</think>";
 /// Tells thoughts from text, wherever the text and its tags are cut.
 ///
 /// Both tags count wherever they stand, and nothing but whole tags is lost. A thought that is never closed stays one.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ThinkSplitter {
     thinking: bool,
     /// Bytes at the end of what was pushed that may begin the tag that is next.

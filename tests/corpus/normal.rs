@@ -28,7 +28,8 @@ impl Normal {
     pub(super) fn of(record: &Record, reasoning: Reasoning, cut: Cut) -> Self {
         let layer = ResponseNormalizeLayer::builder()
             .reasoning(reasoning)
-            .build();
+            .build()
+            .unwrap();
         let handle = layer.handle();
         let service =
             ServiceBuilder::new()

@@ -92,6 +92,9 @@ fn said(
     } else {
         vec![text]
     };
+    // A body, or a stream that says that it has ended, gives a reason even where the provider gave none.
+    let is_whole = !record.stream
+        || record.provider != "openai" && texts.iter().any(|text| text.trim() == "[DONE]");
     let mut all = BTreeMap::<u64, (Said, Vec<Fragment>, String)>::new();
     for json in texts
         .iter()
@@ -124,7 +127,8 @@ fn said(
         .into_iter()
         .map(|(number, (mut said, fragments, word))| {
             said.calls = calls(fragments, record.stream);
-            said.reason = reason(record, &word, !said.calls.is_empty());
+            let is_told = is_whole || !word.is_empty();
+            said.reason = is_told.then(|| reason(record, &word, !said.calls.is_empty()));
             (number, said)
         });
     Some(finished.collect())
@@ -211,18 +215,15 @@ fn calls(fragments: Vec<Fragment>, in_stream: bool) -> Vec<Call> {
     whole.into_iter().map(call).collect()
 }
 
-/// OpenAI's word for a reason, by the table of what providers send. A stream without one has none; a body has one always.
-fn reason(record: &Record, word: &str, called: bool) -> Option<String> {
+/// OpenAI's word for a reason, by the table of what providers send.
+fn reason(record: &Record, word: &str, called: bool) -> String {
     const STOP: &str = "stop eos eos_token end_turn stop_sequence STOP COMPLETE complete completed";
     const LENGTH: &str = "length max_tokens MAX_TOKENS model_length max_output_tokens \
         model_context_window_exceeded token_limit compaction pause_turn";
     const FILTER: &str = "content_filter content_filtered refusal SAFETY RECITATION sensitive";
     let is_in = |words: &str| words.split_whitespace().any(|known| known == word);
-    if word.is_empty() && record.stream {
-        return None;
-    }
     let openai = record.provider == "openai";
-    Some(match () {
+    match () {
         () if is_in(LENGTH) => "length".to_owned(),
         () if is_in(FILTER) => "content_filter".to_owned(),
         () if word == "tool_calls" || word == "tool_use" => "tool_calls".to_owned(),
@@ -235,5 +236,5 @@ fn reason(record: &Record, word: &str, called: bool) -> Option<String> {
             reason.to_owned()
         }
         () => word.to_owned(),
-    })
+    }
 }
