@@ -58,6 +58,10 @@ impl Stream {
         if self.state == State::Failed {
             return self.unless_observed(frame, kept, output, |_, _| Ok(()));
         }
+        // Nobody reads on.
+        if self.state == State::Done {
+            return kept.push(frame, output);
+        }
         let Some(data) = frame.data() else {
             return match unframed_error(frame) {
                 Some(data) => self.event(&data, true, frame, kept, output),
