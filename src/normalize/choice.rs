@@ -33,6 +33,7 @@ impl Place<'_> {
     }
 }
 
+/// A choice as OpenAI would have sent it; `None` where it is so already, or is no object. `at` is its place in the list.
 pub(super) fn repaired(
     raw: &[u8],
     at: usize,
@@ -60,21 +61,26 @@ pub(super) fn repaired(
     } else {
         ("message", "delta")
     };
-    // Where only the wrong one is there, it is what was said.
-    let is_said = |name: &&str| members.get(name).is_some_and(is_object);
-    let name = [right, wrong].into_iter().find(is_said);
-    if let Some(said) = name.and_then(|name| members.get(name)) {
+    let object = |name| {
+        members
+            .get(name)
+            .filter(|value: &Value<'_>| value.kind() == Kind::Object)
+    };
+    // A whole message in a chunk repeats what the chunks before it said.
+    let said = object(right).or_else(|| object(wrong).filter(|_| !in_stream));
+    let is_misplaced = object(right).is_none();
+    if let Some(said) = said {
         match message(said.raw(), in_stream, ends, answer, seen, repairs) {
-            Some(said) => edit.set(right, said),
+            Some(repaired) => edit.set(right, repaired),
             None => edit.set(right, said),
         };
     } else if in_stream {
         edit.set(right, seen.held().unwrap_or_else(|| json!({})));
     } else {
-        let empty = json!({"role": "assistant", "content": null, "refusal": null});
-        edit.set(right, empty);
+        let silent = json!({"role": "assistant", "content": null, "refusal": null});
+        edit.set(right, silent);
     }
-    if edit.remove(wrong) || name != Some(right) {
+    if edit.remove(wrong) || is_misplaced {
         repairs.add(Repair::MessageAndDelta);
     }
     // What says something is an error, which never comes here.
@@ -138,10 +144,6 @@ fn logprobs(
             repairs.add(Repair::Logprobs);
         }
     }
-}
-
-fn is_object(value: Value<'_>) -> bool {
-    value.kind() == Kind::Object
 }
 
 fn message(

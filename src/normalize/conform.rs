@@ -6,7 +6,7 @@
 use super::{
     choices::{Choice, Choices},
     finish,
-    head::{TIERS, is_created},
+    head::TIERS,
     usage,
 };
 use crate::wire::json::{Cursor, Kind, Value};
@@ -124,8 +124,8 @@ fn answer<'a>(
         }
         b"created" => {
             seen.once(CREATED)?;
-            created = cursor.value()?.as_u64();
-            when(is_created(created, rules.openai))
+            created = Some(cursor.value()?.as_u64()?);
+            Some(())
         }
         b"choices" => {
             seen.once(CHOICES)?;

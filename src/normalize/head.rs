@@ -53,7 +53,8 @@ pub(super) fn repaired(
         repairs.add(Repair::Object);
     }
     let created = members.get("created").and_then(Value::as_u64);
-    if !is_created(created, answer.openai) {
+    // A zero beside an empty id, as in Azure's first chunk, is a placeholder too.
+    if created.is_none_or(|created| created == 0 && !is_text("id")) {
         edit.set("created", answer.created);
         repairs.add(Repair::Created);
     }
@@ -93,11 +94,6 @@ pub(super) fn repaired(
         edit.set("choices", choices);
     }
     edit.is_changed().then(|| edit.finish().0)
-}
-
-/// Whether an answer's time is one: recordings of OpenAI's have zeros, and other providers fill in what they do not know.
-pub(super) fn is_created(created: Option<u64>, openai: bool) -> bool {
-    created.is_some_and(|created| created > 0 || openai)
 }
 
 /// The service tiers that OpenAI has.

@@ -36,7 +36,7 @@ pub(super) struct Reading {
 pub(super) struct Read {
     pub(super) response: Response<ResponseBody>,
     pub(super) text: Bytes,
-    /// `text` is all of it, or all that came before it broke.
+    /// `text` is all of it.
     pub(super) is_whole: bool,
 }
 
@@ -71,7 +71,7 @@ impl Reading {
                     self.text.push(data, 0);
                 }
                 Poll::Ready(None) => {
-                    self.is_whole = true;
+                    self.is_whole = !self.response.body().is_broken_ahead();
                     break;
                 }
                 Poll::Pending => {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request};
 use serde_json::{Map, Value, json};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_relay::{
@@ -19,13 +19,14 @@ use super::{
 
 /// What a caller gets.
 pub(super) struct Normal {
-    pub(super) status: StatusCode,
+    pub(super) status: u16,
     pub(super) body: Bytes,
     pub(super) repairs: Vec<&'static str>,
 }
 
 impl Normal {
-    pub(super) fn of(record: &Record, reasoning: Reasoning, cut: Cut) -> Self {
+    /// What becomes of `sent`, in the place of what was recorded.
+    pub(super) fn of(record: &Record, sent: &Sent, reasoning: Reasoning, cut: Cut) -> Self {
         let layer = ResponseNormalizeLayer::builder()
             .reasoning(reasoning)
             .build()
@@ -35,7 +36,7 @@ impl Normal {
             ServiceBuilder::new()
                 .layer(layer)
                 .service(service_fn(|_: Request<RequestBody>| {
-                    let mut response = Sent::of(record).response(cut);
+                    let mut response = sent.response(cut);
                     // OpenAI always sends it; not every recording kept it.
                     if record.provider == "openai" {
                         let version = HeaderValue::from_static("2020-10-01");
@@ -45,7 +46,7 @@ impl Normal {
                 }));
         let response = service.oneshot(request(record)).now_or_never();
         let response = response.expect("a service that never waits").unwrap();
-        let status = response.status();
+        let status = response.status().as_u16();
         let body = collect(response.into_body());
         let repairs = handle.repairs().filter(|(_, count)| *count > 0);
         Self {
@@ -53,6 +54,14 @@ impl Normal {
             body,
             repairs: repairs.map(|(repair, _)| repair.as_str()).collect(),
         }
+    }
+
+    pub(super) fn is_unchanged(&self, sent: &Sent) -> bool {
+        self.body == sent.body && self.status == sent.status()
+    }
+
+    pub(super) fn ends_with_done(&self) -> bool {
+        self.body.trim_ascii_end().ends_with(b"[DONE]")
     }
 }
 
@@ -82,11 +91,10 @@ fn request(record: &Record) -> Request<RequestBody> {
 /// What a row says of an answer as a caller gets it.
 pub(super) fn members(record: &Record, row: &mut Map<String, Value>) {
     let sent = Sent::of(record);
-    let normal = Normal::of(record, Reasoning::Keep, Cut::Whole);
-    let unchanged = normal.body == sent.body && normal.status.as_u16() == record.status;
+    let normal = Normal::of(record, &sent, Reasoning::Keep, Cut::Whole);
     let body = String::from_utf8_lossy(&normal.body).into_owned();
-    row.insert("status".into(), normal.status.as_u16().into());
+    row.insert("status".into(), normal.status.into());
     row.insert("body".into(), body.into());
-    row.insert("unchanged".into(), unchanged.into());
+    row.insert("unchanged".into(), normal.is_unchanged(&sent).into());
     row.insert("repairs".into(), normal.repairs.into());
 }

@@ -36,12 +36,12 @@ fn what_an_answer_says_is_the_same_after_it_was_normalised() {
     let mut table = BTreeMap::<&str, [usize; 5]>::new();
     let mut wrong = Vec::new();
     for record in records.iter().filter(|record| is_chat(record)) {
-        let sent = Sent::of(record).body;
-        let Some(before) = said(record, &sent, &spoken) else {
+        let sent = Sent::of(record);
+        let Some(before) = said(record, &sent.body, &spoken) else {
             continue;
         };
         for reasoning in [Reasoning::Keep, Reasoning::Unify] {
-            let normal = Normal::of(record, reasoning, Cut::Whole);
+            let normal = Normal::of(record, &sent, reasoning, Cut::Whole);
             let thought: &dyn Fn(&Value) -> String = match reasoning {
                 Reasoning::Keep => &spoken,
                 _ => &|message| {

@@ -271,3 +271,56 @@ fn an_error_is_put_right_once_and_then_stays() {
         );
     }
 }
+
+#[test]
+fn a_body_that_breaks_breaks_for_the_caller_and_its_error_is_told_all_the_same() {
+    for (status, survives) in [(200, false), (500, true)] {
+        let layer = ResponseNormalizeLayer::new();
+        let service =
+            ServiceBuilder::new()
+                .layer(layer)
+                .service(service_fn(|_: Request<RequestBody>| {
+                    let frames = [
+                        Ok(http_body::Frame::data(bytes::Bytes::from(
+                            "{\"choices\":[]}",
+                        ))),
+                        Err("reset by peer"),
+                    ];
+                    let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+                    let mut response = Response::new(body);
+                    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                    response
+                        .headers_mut()
+                        .insert("content-type", "application/json".parse().unwrap());
+                    std::future::ready(Ok::<_, Infallible>(ResponseBody::wrap(response)))
+                }));
+        let request = Request::post(CHAT).body(RequestBody::json("{}")).unwrap();
+        let response = service.oneshot(request).now_or_never().unwrap().unwrap();
+        let body = response.into_body().collect().now_or_never().unwrap();
+        assert_eq!(body.is_ok(), survives, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_whose_body_never_ends_is_waited_for_no_longer_than_a_second() {
+    let service = ServiceBuilder::new()
+        .layer(ResponseNormalizeLayer::new())
+        .service(service_fn(|_: Request<RequestBody>| {
+            let said = futures_util::stream::iter([Ok::<_, Infallible>(http_body::Frame::data(
+                bytes::Bytes::from("{\"detail\":\"slow\"}"),
+            ))]);
+            let silent = futures_util::StreamExt::chain(said, futures_util::stream::pending());
+            let mut response = Response::new(http_body_util::StreamBody::new(silent));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            std::future::ready(Ok::<_, Infallible>(ResponseBody::wrap(response)))
+        }));
+    let request = Request::post(CHAT).body(RequestBody::json("{}")).unwrap();
+    let start = tokio::time::Instant::now();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 1);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(
+        body.starts_with(b"{\"error\":{\"message\":\"slow\""),
+        "{body:?}"
+    );
+}
