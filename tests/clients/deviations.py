@@ -78,20 +78,44 @@ def check_thoughts(model: str) -> None:
         assert answer.choices[0].message.reasoning_content, answer
 
 
-def check_breaking_off(model: str) -> None:
+def fails(error: type[openai.APIError], call) -> openai.APIError:
     try:
-        streamed(model)
-    except openai.APIError as error:
-        assert error.code == "tool_use_failed", error
-        return
-    raise AssertionError("a stream that breaks off was read as if it were whole")
+        call()
+    except error as seen:
+        return seen
+    raise AssertionError(f"{error.__name__} was expected")
 
 
-whole = [check_chat, check_tools, check_thoughts]
+def check_errors(model: str) -> None:
+    create = relay.chat.completions.create
+    for status, error, code in [
+        (429, openai.RateLimitError, "rate_limit_exceeded"),
+        (500, openai.InternalServerError, None),
+    ]:
+        headers = {"x-demo-status": str(status)}
+        seen = fails(error, lambda: create(model=model, messages=HELLO, extra_headers=headers))
+        assert code in (None, seen.code) and seen.type, (seen.code, seen.type)
+        assert {"message", "type", "param", "code"} <= seen.body.keys(), seen.body
+    long = [{"role": "user", "content": "word " * 9000}]
+    seen = fails(openai.BadRequestError, lambda: create(model=model, messages=long))
+    assert seen.type and seen.body.keys() >= {"message", "type", "param", "code"}, seen.body
+
+
+def check_error_event(model: str) -> None:
+    headers = {"x-demo-error-event": "2"}
+    seen = fails(openai.APIError, lambda: streamed(model, extra_headers=headers))
+    assert seen.type and seen.body.keys() >= {"message", "type", "param", "code"}, seen.body
+
+
+def check_breaking_off(model: str) -> None:
+    assert fails(openai.APIError, lambda: streamed(model)).code == "tool_use_failed"
+
+
+whole = [check_chat, check_tools, check_thoughts, check_errors]
 models = [model.id for model in relay.models.list()]
 checks = 0
 for model in models:
-    streams = [check_breaking_off] if model == BREAKS_OFF else [check_stream, check_streamed_tools]
+    streams = [check_breaking_off] if model == BREAKS_OFF else [check_stream, check_streamed_tools, check_error_event]
     for check in [*whole, *streams]:
         try:
             check(model)
