@@ -34,6 +34,8 @@ mod transport;
 pub mod usage;
 mod watch;
 
+#[cfg(feature = "normalize")]
+pub(crate) use self::events::{Kept, MAX_JSON};
 pub use self::{
     api_error::{ApiError, Dialect},
     body_error::BodyError,
@@ -61,7 +63,6 @@ pub use self::{
 };
 pub(crate) use self::{
     completion::is_readable_json,
-    events::{Kept, MAX_JSON},
     gather::Gather,
     held::{HeldBytes, HeldCap},
 };

@@ -106,23 +106,6 @@ impl Events {
         (Step { own, failure }, repairs)
     }
 
-    /// Whether the first event says nothing, not even what answers.
-    pub(super) fn is_empty_and_unnamed(&self, data: &[u8]) -> bool {
-        let Ok(index) = Index::parse(data) else {
-            return false;
-        };
-        let members = index.members(data);
-        let is_empty = |name| {
-            members
-                .get(name)
-                .is_none_or(|value: Value<'_>| matches!(value.raw(), b"null" | b"\"\"" | b"[]"))
-        };
-        members.contains("choices")
-            && is_empty("id")
-            && is_empty("choices")
-            && ApiError::in_answer(data).is_none()
-    }
-
     /// Takes from the first event that has them what all others must have.
     pub(super) fn learn(&mut self, data: &[u8]) {
         if self.named {
@@ -264,4 +247,21 @@ impl Events {
         );
         event(None, chunk.as_bytes())
     }
+}
+
+/// Whether the first event says nothing, not even what answers.
+pub(super) fn is_empty_and_unnamed(data: &[u8]) -> bool {
+    let Ok(index) = Index::parse(data) else {
+        return false;
+    };
+    let members = index.members(data);
+    let is_empty = |name| {
+        members
+            .get(name)
+            .is_none_or(|value: Value<'_>| matches!(value.raw(), b"null" | b"\"\"" | b"[]"))
+    };
+    members.contains("choices")
+        && is_empty("id")
+        && is_empty("choices")
+        && ApiError::in_answer(data).is_none()
 }

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 use pin_project_lite::pin_project;
 
 use super::{
@@ -98,7 +98,14 @@ fn kind(response: &Response<ResponseBody>, asked: &Asked) -> Kind {
         (200..300, Media::Json) => Kind::Json,
         (200..300, Media::EventStream) if has_streams => Kind::Stream,
         // DeepSeek has been seen to send its JSON as `application/octet-stream`.
-        (200..300, Media::Opaque) if has_streams && !asked.stream => Kind::Json,
+        (200..300, Media::Opaque)
+            if has_streams
+                && !asked.stream
+                && headers.get(header::CONTENT_TYPE)
+                    == Some(&HeaderValue::from_static("application/octet-stream")) =>
+        {
+            Kind::Json
+        }
         _ => Kind::Other,
     }
 }

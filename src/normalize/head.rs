@@ -62,11 +62,11 @@ pub(super) fn repaired(
         edit.set("model", answer.model.as_str());
         repairs.add(Repair::Model);
     }
-    if let Some(tier) = members.get("service_tier").filter(|tier| !tier.is_null()) {
-        if tier.as_str().is_none_or(|tier| !TIERS.contains(&&*tier)) {
-            edit.set("service_tier", "default");
-            repairs.add(Repair::Extra);
-        }
+    if let Some(tier) = members.get("service_tier").filter(|tier| !tier.is_null())
+        && tier.as_str().is_none_or(|tier| !TIERS.contains(&&*tier))
+    {
+        edit.set("service_tier", "default");
+        repairs.add(Repair::Extra);
     }
     if let Some(usage) = members.get("usage")
         && let Some(usage) = usage::repaired(text, usage)

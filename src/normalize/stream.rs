@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     NormalizePolicy, errors,
-    events::{Events, Step},
+    events::{Events, Step, is_empty_and_unnamed},
     repairs::{Repair, Repairs},
     tally::Tally,
 };
@@ -78,7 +78,7 @@ impl Stream {
         let is_first = self.state == State::Beginning;
         self.state = State::Open;
         let holds = is_first && self.policy == NormalizePolicy::Lenient;
-        if holds && self.events.is_empty_and_unnamed(&data) {
+        if holds && is_empty_and_unnamed(&data) {
             self.held = Some(Bytes::copy_from_slice(&data));
             return Ok(());
         }

@@ -44,7 +44,7 @@ pub(super) fn normalized(
         return read.response;
     }
     if let Some(error) = stated_error(&read.text, asked) {
-        return inner_error(read, error, shared);
+        return inner_error(read, &error, shared);
     }
     match api {
         Some(api) => answer(read, asked, api, shared),
@@ -66,7 +66,7 @@ fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response
     }
     let repaired = api.repaired(&read.text, &answer, &mut repairs);
     if let Some(word) = repairs.failed() {
-        return inner_error(read, errors::of_failure(word), shared);
+        return inner_error(read, &errors::of_failure(word), shared);
     }
     if read.response.body().media() != Media::Json {
         repairs.add(Repair::ContentType);
@@ -120,10 +120,10 @@ fn upstreams_error(read: Read, shared: &Arc<Shared>) -> Response<ResponseBody> {
 }
 
 /// An error in an answer of status 200.
-fn inner_error(read: Read, error: ApiError, shared: &Arc<Shared>) -> Response<ResponseBody> {
-    let outcome = classify_error(error.status(), &HeaderMap::new(), &error);
+fn inner_error(read: Read, error: &ApiError, shared: &Arc<Shared>) -> Response<ResponseBody> {
+    let outcome = classify_error(error.status(), &HeaderMap::new(), error);
     let status = errors::deserved(error.status(), outcome);
-    error_response(read, status, &error, outcome, shared)
+    error_response(read, status, error, outcome, shared)
 }
 
 fn error_response(

@@ -73,7 +73,7 @@ fn normalised_answers_are_what_openais_schema_allows() {
                 record.id
             );
         }
-        table.add(record, &sent, &seen, is_error, faults.first().is_some());
+        table.add(record, &sent, &seen, is_error, !faults.is_empty());
         failed.extend(
             faults
                 .first()

@@ -79,7 +79,7 @@ contract_tests!(model_rewrite_with_every_setting, || {
         .unwrap()
 });
 
-contract_tests!(normalize, ResponseNormalizeLayer::new);
+contract_tests!(normalize, ResponseNormalizeLayer::new, bodies: json_held);
 
 contract_tests!(retry, RetryLayer::default);
 

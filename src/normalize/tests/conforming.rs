@@ -57,7 +57,7 @@ fn named(name: &'static str, value: BoxedStrategy<String>) -> BoxedStrategy<Stri
 fn with(object: BoxedStrategy<String>, member: BoxedStrategy<String>) -> BoxedStrategy<String> {
     (object, member, any::<bool>())
         .prop_map(|(object, member, first)| {
-            let inner = &object[1..object.len() - 1];
+            let inner = object.trim_start_matches('{').strip_suffix('}').unwrap();
             match (inner.is_empty(), first) {
                 (true, _) => format!("{{{member}}}"),
                 (_, true) => format!("{{{member},{inner}}}"),

@@ -234,8 +234,8 @@ fn plain(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) {
         let word = u64::from_le_bytes(*word);
-        let quote = word ^ ONES * u64::from(b'"');
-        let backslash = word ^ ONES * u64::from(b'\\');
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
         let found = (less(word, 0x20) | less(quote, 1) | less(backslash, 1)) & HIGHS;
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
