@@ -16,6 +16,7 @@ use crate::{
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    normalize::ResponseNormalizeBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -191,6 +192,8 @@ fn target(
     let meter = meter(config, catalog, audit).map_err(within("cost"))?;
     let (meter, drain_worker) = meter.unzip();
     let workers = key_worker.into_iter().chain(drain_worker.flatten());
+    let normalize = config.normalize.clone();
+    let normalize = normalize.map(ResponseNormalizeBuilder::build).transpose();
 
     // The layers of this upstream alone, outermost first.
     let layers = (
@@ -200,6 +203,7 @@ fn target(
         option_layer(timeout.map_err(within("timeout"))?),
         option_layer(meter),
         option_layer(rewrite),
+        option_layer(normalize.map_err(within("normalize"))?),
         upstream,
     );
     let mut target = Target::new(config.name.as_str(), layers.layer(client));

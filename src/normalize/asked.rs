@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, Request};
 
-use super::{head::Answer, layer::Shared};
+use super::{api::Api, head::Answer, layer::Shared};
 use crate::{
     message::{Dialect, Endpoint, RequestBody},
     wire::clock,
@@ -35,22 +35,24 @@ impl Asked {
         })
     }
 
-    /// Whether the answer, if it is one, is put right; errors are for every endpoint.
-    pub(super) fn is_chat(&self) -> bool {
-        self.endpoint == Endpoint::ChatCompletions
+    /// The API whose answer, if it is one, is put right; errors are for every endpoint.
+    pub(super) fn api(&self) -> Option<Api> {
+        Api::of(self.endpoint)
     }
 
     /// What an answer is given that does not say it.
-    pub(super) fn answer(&self, headers: &HeaderMap, shared: &Shared) -> Answer {
+    pub(super) fn answer(&self, api: Api, headers: &HeaderMap, shared: &Shared) -> Answer {
         let since_epoch = clock::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let (time, number) = (since_epoch.as_micros(), shared.number());
         Answer {
-            id: format!("chatcmpl-{time:x}-{number:x}"),
+            id: format!("{}-{time:x}-{number:x}", api.id_prefix()),
             created: since_epoch.as_secs(),
             model: self.model.clone(),
             openai: is_openai(headers),
+            api,
+            reasoning: shared.settings.reasoning,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     conform::is_hollow,
     finish::{self, Finish},
     head::Answer,
-    parts,
+    reasoning,
     repairs::{Repair, Repairs},
     tool_calls, usage,
 };
@@ -20,10 +20,15 @@ pub(super) enum Place<'a> {
 }
 
 impl Place<'_> {
-    pub(super) fn object(&self) -> &'static str {
+    pub(super) fn is_chunk(&self) -> bool {
+        matches!(self, Self::Chunk(_))
+    }
+
+    /// What the stream has said of a choice; `None` in a body, and where there are too many to remember.
+    pub(super) fn choice(&mut self, number: u64) -> Option<&mut Choice> {
         match self {
-            Self::Body => "chat.completion",
-            Self::Chunk(_) => "chat.completion.chunk",
+            Self::Chunk(choices) => choices.get_mut(number),
+            Self::Body => None,
         }
     }
 }
@@ -54,10 +59,11 @@ pub(super) fn repaired(
         repairs.add(Repair::UsagePlace);
     }
     let mut own = Choice::default();
-    let (seen, in_stream) = match place {
-        Place::Body => (&mut own, false),
-        Place::Chunk(choices) => (choices.get_mut(number).unwrap_or(&mut own), true),
-    };
+    let in_stream = place.is_chunk();
+    let remembered = place.choice(number);
+    let word = members.get("finish_reason").and_then(Value::as_str);
+    let ends = remembered.is_none() || word.as_deref().is_some_and(|word| !word.is_empty());
+    let seen = remembered.unwrap_or(&mut own);
     let (right, wrong) = if in_stream {
         ("delta", "message")
     } else {
@@ -72,12 +78,12 @@ pub(super) fn repaired(
     let said = object(right).or_else(|| object(wrong).filter(|_| !in_stream));
     let is_misplaced = object(right).is_none();
     if let Some(said) = said {
-        match message(said.raw(), in_stream, answer, seen, repairs) {
+        match message(said.raw(), in_stream, ends, answer, seen, repairs) {
             Some(repaired) => edit.set(right, repaired),
             None => edit.set(right, said),
         };
     } else if in_stream {
-        edit.set(right, json!({}));
+        edit.set(right, seen.held().unwrap_or_else(|| json!({})));
     } else {
         let silent = json!({"role": "assistant", "content": null, "refusal": null});
         edit.set(right, silent);
@@ -91,7 +97,6 @@ pub(super) fn repaired(
         repairs.add(Repair::Placeholder);
     }
     logprobs(members, in_stream, answer, &mut edit, repairs);
-    let word = members.get("finish_reason").and_then(Value::as_str);
     if in_stream && word.as_deref().is_none_or(str::is_empty) {
         if members
             .get("finish_reason")
@@ -152,6 +157,7 @@ fn logprobs(
 fn message(
     raw: &[u8],
     in_stream: bool,
+    ends: bool,
     answer: &Answer,
     seen: &mut Choice,
     repairs: &mut Repairs,
@@ -170,20 +176,11 @@ fn message(
         }
     }
     let null = serde_json::Value::Null;
-    match members.get("content") {
-        Some(list) if list.kind() == Kind::Array => {
-            let parts = parts::read(list);
-            edit.set("content", &*parts.text);
-            if !parts.reasoning.is_empty() && !members.contains(parts::REASONING) {
-                edit.set(parts::REASONING, &*parts.reasoning);
-            }
-            repairs.add(Repair::Content);
-        }
-        None if !in_stream => {
-            edit.set("content", null.clone());
-            repairs.add(Repair::Content);
-        }
-        _ => {}
+    let (mode, think) = (answer.reasoning, &mut seen.think);
+    reasoning::place(members, mode, think, ends, &mut edit, repairs);
+    if !in_stream && !edit.contains("content") {
+        edit.set("content", null.clone());
+        repairs.add(Repair::Content);
     }
     if !in_stream && !answer.openai && !members.contains("refusal") {
         edit.set("refusal", null);

@@ -1,5 +1,9 @@
 //! What a stream has said of its choices.
 
+use serde_json::{Value as Json, json};
+
+use super::think::{Parts, ThinkSplitter};
+
 /// The most choices of a stream that are remembered.
 const MAX_CHOICES: usize = 1024;
 
@@ -18,6 +22,23 @@ pub(super) struct Choice {
     /// Tool calls that have begun.
     pub(super) tools: u64,
     pub(super) finished: bool,
+    pub(super) think: ThinkSplitter,
+}
+
+impl Choice {
+    /// A delta of what was held back, where anything was.
+    pub(super) fn held(&mut self) -> Option<Json> {
+        if !self.think.is_holding() {
+            return None;
+        }
+        let mut parts = Parts::default();
+        self.think.finish(&mut parts);
+        Some(if parts.text.is_empty() {
+            json!({"reasoning_content": parts.reasoning})
+        } else {
+            json!({"content": parts.text})
+        })
+    }
 }
 
 impl Choices {
@@ -36,6 +57,12 @@ impl Choices {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Choice)> {
         self.list.iter().copied()
+    }
+
+    /// What was held back of each.
+    pub(super) fn held(&mut self) -> impl Iterator<Item = (u64, Json)> {
+        let choices = self.0.iter_mut();
+        choices.filter_map(|(index, choice)| Some((*index, choice.held()?)))
     }
 
     /// Whether there is a choice, and all have ended.

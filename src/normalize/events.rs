@@ -5,6 +5,8 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{json, value::RawValue};
 
 use super::{
+    Reasoning,
+    api::Api,
     choice::Place,
     choices::Choices,
     conform::{self, Rules},
@@ -57,6 +59,9 @@ impl Events {
 
     /// Whether `data` is a chunk that passes as it is. If not, nothing was learnt from it.
     pub(super) fn conforms(&mut self, data: &[u8]) -> bool {
+        if self.answer.api != Api::Chat || self.answer.reasoning != Reasoning::Keep {
+            return false;
+        }
         let rules = Rules {
             openai: self.answer.openai,
             usage: self.wants_usage && !self.usage_sent,
@@ -198,8 +203,12 @@ impl Events {
                 } else {
                     finish::STOP
                 };
+                let empty = match self.answer.api {
+                    Api::Completions => r#""text":"","logprobs":null"#,
+                    _ => r#""delta":{}"#,
+                };
                 let end = format!(
-                    r#""choices":[{{"index":{index},"delta":{{}},"finish_reason":"{reason}"}}]"#
+                    r#""choices":[{{"index":{index},{empty},"finish_reason":"{reason}"}}]"#
                 );
                 closing.extend_from_slice(&self.chunk(&end));
                 repairs.add(Repair::FinishReason);
@@ -213,14 +222,31 @@ impl Events {
         closing.freeze()
     }
 
+    /// A chunk of what was held back because it might have begun a tag.
+    pub(super) fn held(&mut self) -> Bytes {
+        let held = self.choices.held().map(|(index, delta)| {
+            format!(r#"{{"index":{index},"delta":{delta},"finish_reason":null}}"#)
+        });
+        let held: Vec<_> = held.collect();
+        if held.is_empty() {
+            return Bytes::new();
+        }
+        self.chunk(&format!(r#""choices":[{}]"#, held.join(",")))
+    }
+
     /// A chunk of this answer with these members.
     fn chunk(&self, members: &str) -> Bytes {
         let Answer {
-            id, created, model, ..
+            id,
+            created,
+            model,
+            api,
+            ..
         } = &self.answer;
+        let object = api.object(true);
         let (id, model) = (json!(id), json!(model));
         let chunk = format!(
-            r#"{{"id":{id},"object":"chat.completion.chunk","created":{created},"model":{model},{members}}}"#
+            r#"{{"id":{id},"object":"{object}","created":{created},"model":{model},{members}}}"#
         );
         event(None, chunk.as_bytes())
     }

@@ -9,8 +9,8 @@ use http::{HeaderValue, Response, header};
 use pin_project_lite::pin_project;
 
 use super::{
-    asked::Asked, errors, events::Events, layer::Shared, reading::Reading, stream::Stream,
-    tally::Tally, whole,
+    api::Api, asked::Asked, errors, events::Events, layer::Shared, reading::Reading,
+    stream::Stream, tally::Tally, whole,
 };
 use crate::message::{MAX_JSON, Media, Rejection, ResponseBody, TransportError, transform};
 
@@ -92,13 +92,14 @@ fn kind(response: &Response<ResponseBody>, asked: &Asked) -> Kind {
     if is_ours || !is_plain {
         return Kind::Other;
     }
+    let has_streams = asked.api().is_some_and(Api::has_streams);
     match (response.status().as_u16(), response.body().media()) {
         (400.., _) => Kind::Error,
         (200..300, Media::Json) => Kind::Json,
-        (200..300, Media::EventStream) if asked.is_chat() => Kind::Stream,
+        (200..300, Media::EventStream) if has_streams => Kind::Stream,
         // DeepSeek has been seen to send its JSON as `application/octet-stream`.
         (200..300, Media::Opaque)
-            if asked.is_chat()
+            if has_streams
                 && !asked.stream
                 && headers.get(header::CONTENT_TYPE)
                     == Some(&HeaderValue::from_static("application/octet-stream")) =>
@@ -114,7 +115,10 @@ fn streamed(
     asked: &Asked,
     shared: &Arc<Shared>,
 ) -> Response<ResponseBody> {
-    let events = Events::new(asked.answer(response.headers(), shared), asked.usage);
+    let Some(api) = asked.api() else {
+        return response;
+    };
+    let events = Events::new(asked.answer(api, response.headers(), shared), asked.usage);
     let tally = Tally::new(Arc::clone(shared));
     transform(response, Stream::new(shared.settings.policy, events, tally))
 }

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 
 use super::{
+    api::Api,
     choice::{self, Place},
+    completions,
+    reasoning::Reasoning,
     repairs::{Repair, Repairs},
     usage,
 };
@@ -19,6 +22,8 @@ pub(super) struct Answer {
     pub(super) model: String,
     /// Whether OpenAI itself answers, whose own habits are no deviations.
     pub(super) openai: bool,
+    pub(super) api: Api,
+    pub(super) reasoning: Reasoning,
 }
 
 /// `text`, a whole body or a chunk, as OpenAI would have sent it; `None` where it is so already, or is no answer.
@@ -42,7 +47,7 @@ pub(super) fn repaired(
         edit.set("id", answer.id.as_str());
         repairs.add(Repair::Id);
     }
-    let object = place.object();
+    let object = answer.api.object(place.is_chunk());
     if members.get("object").and_then(Value::as_str).as_deref() != Some(object) {
         edit.set("object", object);
         repairs.add(Repair::Object);
@@ -78,7 +83,11 @@ pub(super) fn repaired(
     }
     let choices = choice::each(choices.raw(), |at, raw| {
         repairs.in_choice(Some(at));
-        choice::repaired(raw, at, answer, place, repairs)
+        if answer.api == Api::Completions {
+            completions::repaired(raw, at, answer, place, repairs)
+        } else {
+            choice::repaired(raw, at, answer, place, repairs)
+        }
     });
     repairs.in_choice(None);
     if let Some(choices) = choices {

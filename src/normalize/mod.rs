@@ -1,24 +1,31 @@
 #![doc = include_str!("../docs/normalize.md")]
 
+mod api;
+#[cfg(test)]
+mod api_tests;
 mod asked;
 mod choice;
 mod choices;
+mod completions;
 mod conform;
+mod embeddings;
 mod errors;
 mod events;
 mod finish;
 mod future;
 mod head;
 mod layer;
-mod parts;
+mod models;
 mod policy;
 mod reading;
+mod reasoning;
 mod repairs;
 mod service;
 mod stream;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod think;
 mod tool_calls;
 mod usage;
 mod whole;
@@ -29,6 +36,7 @@ pub use self::{
     future::ResponseNormalizeFuture,
     layer::{ResponseNormalizeHandle, ResponseNormalizeLayer},
     policy::{NormalizePolicy, ResponseNormalizeBuilder},
+    reasoning::Reasoning,
     repairs::Repair,
     service::ResponseNormalize,
 };

@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use super::ResponseNormalizeLayer;
+use super::{Reasoning, ResponseNormalizeLayer};
 use crate::message::ConfigError;
 
 /// What a [`ResponseNormalizeLayer`] does with an answer that is not OpenAI's.
@@ -24,6 +24,7 @@ pub enum NormalizePolicy {
 #[must_use]
 pub struct ResponseNormalizeBuilder {
     pub(super) policy: NormalizePolicy,
+    pub(super) reasoning: Reasoning,
 }
 
 impl ResponseNormalizeBuilder {
@@ -31,6 +32,29 @@ impl ResponseNormalizeBuilder {
     pub fn policy(mut self, policy: NormalizePolicy) -> Self {
         self.policy = policy;
         self
+    }
+
+    /// What becomes of thoughts: [`Reasoning::Keep`] by default.
+    pub fn reasoning(mut self, reasoning: Reasoning) -> Self {
+        self.reasoning = reasoning;
+        self
+    }
+
+    /// What it does beside its defaults, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> impl Iterator<Item = String> {
+        let policy = match self.policy {
+            NormalizePolicy::Lenient => None,
+            NormalizePolicy::Strict => Some("strict"),
+            NormalizePolicy::Observe => Some("observes only"),
+        };
+        let reasoning = match self.reasoning {
+            Reasoning::Keep => None,
+            Reasoning::Unify => Some("reasoning unified"),
+            Reasoning::Drop => Some("reasoning dropped"),
+            Reasoning::Split => Some("reasoning split from content"),
+        };
+        [policy, reasoning].into_iter().flatten().map(str::to_owned)
     }
 
     /// The layer.

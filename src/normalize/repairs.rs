@@ -63,6 +63,12 @@ repairs! {
     UsagePlace = "usage_place",
     /// `service_tier` or an annotation had a value that OpenAI does not have.
     Extra = "extra",
+    /// Thoughts stood elsewhere than they were wanted.
+    Reasoning = "reasoning",
+    /// A list of embeddings or models was missing, under another name or of another shape.
+    Data = "data",
+    /// `owned_by` of a model was missing.
+    OwnedBy = "owned_by",
     /// `[DONE]` was missing from a stream that had ended.
     Done = "done",
     /// An error had another shape than OpenAI's, or stood in an answer of status 200.
@@ -107,6 +113,11 @@ impl Repairs {
         self.set |= 1 << repair as u32;
         let at = self.at;
         self.first.get_or_insert(Fault { repair, at });
+    }
+
+    /// Notes a change that was asked for: whoever refuses what is wrong does not refuse this.
+    pub(super) fn want(&mut self, repair: Repair) {
+        self.set |= 1 << repair as u32;
     }
 
     pub(super) fn merge(&mut self, other: Self) {

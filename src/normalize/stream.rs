@@ -58,6 +58,10 @@ impl Stream {
         if self.state == State::Failed {
             return self.unless_observed(frame, kept, output, |_, _| Ok(()));
         }
+        // Nobody reads on.
+        if self.state == State::Done {
+            return kept.push(frame, output);
+        }
         let Some(data) = frame.data() else {
             return match unframed_error(frame) {
                 Some(data) => self.event(&data, true, frame, kept, output),
@@ -113,7 +117,13 @@ impl Stream {
         if step.failure.is_some() {
             self.state = State::Failed;
         }
+        let thought = if step.failure.is_some() {
+            self.events.held()
+        } else {
+            Bytes::new()
+        };
         self.unless_observed(frame, kept, output, |kept, output| {
+            output.push(thought)?;
             match step.own {
                 Edited::Keep => kept.push(frame, output)?,
                 Edited::Replace(data) => output.push(frame.with_data(&data))?,
@@ -137,9 +147,11 @@ impl Stream {
         kept.flush(output)?;
         self.release(output)?;
         self.state = State::Done;
+        let thought = self.events.held();
         let closing = self.closing(Repairs::default());
         let failed = self.state == State::Failed;
         self.unless_observed(frame, kept, output, |kept, output| {
+            output.push(thought)?;
             output.push(closing)?;
             if failed {
                 return Ok(());
@@ -236,6 +248,13 @@ impl Transform for Stream {
             kept.flush(output)?;
         }
         self.release(output)?;
+        if self.state == State::Open && self.policy != NormalizePolicy::Observe {
+            let thought = self.events.held();
+            if !thought.is_empty() && std::mem::take(&mut unended) {
+                output.push(Bytes::from_static(b"\n\n"))?;
+            }
+            output.push(thought)?;
+        }
         if self.state != State::Open || !self.events.is_finished() {
             return Ok(());
         }
@@ -258,6 +277,9 @@ impl Transform for Stream {
     /// What came of an unfinished event is the caller's all the same.
     fn fail(&mut self, error: BoxError, output: &mut Output<'_>) -> BoxError {
         let _ = self.release(output);
+        if self.policy != NormalizePolicy::Observe {
+            let _ = output.push(self.events.held());
+        }
         if self.state != State::Failed
             && let Ok(Some(frame)) = self.framer.finish()
         {

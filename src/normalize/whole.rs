@@ -6,12 +6,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    NormalizePolicy,
+    NormalizePolicy, Reasoning,
+    api::Api,
     asked::{Asked, is_openai},
-    choice::Place,
     conform,
     errors::{self, OriginalAnswer},
-    head,
     layer::Shared,
     reading::Read,
     repairs::{Repair, Repairs},
@@ -37,26 +36,27 @@ pub(super) fn normalized(
     if read.response.status().as_u16() >= 400 {
         return upstreams_error(read, shared);
     }
+    let api = asked.api();
     let openai = is_openai(read.response.headers());
     let is_json = read.response.body().media() == Media::Json;
-    if !read.is_whole || (is_json && asked.is_chat() && conform::body(&read.text, openai)) {
+    let is_plain = api == Some(Api::Chat) && shared.settings.reasoning == Reasoning::Keep;
+    if !read.is_whole || (is_json && is_plain && conform::body(&read.text, openai)) {
         return read.response;
     }
     if let Some(error) = stated_error(&read.text, asked) {
         return inner_error(read, &error, shared);
     }
-    if asked.is_chat() {
-        answer(read, asked, shared)
-    } else {
-        read.response
+    match api {
+        Some(api) => answer(read, asked, api, shared),
+        None => read.response,
     }
 }
 
-/// A chat completion.
-fn answer(read: Read, asked: &Asked, shared: &Arc<Shared>) -> Response<ResponseBody> {
+/// An answer of an API that OpenAI has.
+fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response<ResponseBody> {
     let mut repairs = Repairs::default();
-    let answer = asked.answer(read.response.headers(), shared);
-    if !is_answer(&read.text) {
+    let answer = asked.answer(api, read.response.headers(), shared);
+    if api.has_streams() && !is_answer(&read.text) {
         if shared.settings.policy == NormalizePolicy::Strict {
             repairs.add(Repair::Choices);
             Tally::new(Arc::clone(shared)).count(repairs);
@@ -64,7 +64,7 @@ fn answer(read: Read, asked: &Asked, shared: &Arc<Shared>) -> Response<ResponseB
         }
         return read.response;
     }
-    let repaired = head::repaired(&read.text, &answer, &mut Place::Body, &mut repairs);
+    let repaired = api.repaired(&read.text, &answer, &mut repairs);
     if let Some(word) = repairs.failed() {
         return inner_error(read, &errors::of_failure(word), shared);
     }
@@ -74,7 +74,7 @@ fn answer(read: Read, asked: &Asked, shared: &Arc<Shared>) -> Response<ResponseB
     Tally::new(Arc::clone(shared)).count(repairs);
     match shared.settings.policy {
         NormalizePolicy::Observe => read.response,
-        NormalizePolicy::Strict if !repairs.is_empty() => refused(read, repairs),
+        NormalizePolicy::Strict if repairs.first().is_some() => refused(read, repairs),
         _ if repairs.is_empty() => read.response,
         _ => {
             let text = repaired.unwrap_or_else(|| read.text.clone());

@@ -19,8 +19,11 @@ mod errors;
 mod estimate;
 mod guarded;
 mod hidden_usage;
+mod normal;
 mod normalized;
+mod other_apis;
 mod rows;
+mod said;
 mod sent;
 mod usage;
 

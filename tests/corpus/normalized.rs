@@ -1,26 +1,21 @@
 //! Recorded chat answers of every provider, normalised: what OpenAI's schema allows, and still what the model said. Recorded
 //! errors of all: what its schema of an error allows.
 
-use std::{collections::BTreeMap, convert::Infallible, fs};
+use std::{collections::BTreeMap, fs};
 
-use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderValue, Request};
 use jsonschema::Validator;
-use serde_json::{Map, Value, json};
-use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_relay::{
-    message::RequestBody,
-    normalize::{ResponseNormalizeLayer, conforms},
-};
+use serde_json::{Map, Value};
+use tower_relay::normalize::{Reasoning, conforms};
 
 use super::{
-    Record, records,
-    sent::{Cut, Sent, collect},
+    Record,
+    normal::Normal,
+    records,
+    sent::{Cut, Sent},
     sse_data,
 };
 
-const SCHEMA: &str = concat!(
+pub(super) const SCHEMA: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../shared/openai-schema/observed.schema.json"
 );
@@ -36,9 +31,9 @@ fn normalised_answers_are_what_openais_schema_allows() {
     let mut failed = Vec::new();
     for record in records.iter().filter(|record| is_chat(record)) {
         let sent = Sent::of(record);
-        let seen = Seen::of(record, &sent, Cut::Whole);
+        let seen = Normal::of(record, &sent, Reasoning::Keep, Cut::Whole);
         // Ids and times of our own differ from run to run; all else is held to be the same by the layer's own property test.
-        let pieces = Seen::of(record, &sent, Cut::Every(7)).body;
+        let pieces = Normal::of(record, &sent, Reasoning::Keep, Cut::Every(7)).body;
         assert!(
             said(record, &read(record, &pieces)) == said(record, &read(record, &seen.body)),
             "{} in pieces",
@@ -102,7 +97,7 @@ fn normalised_errors_are_what_openais_schema_allows() {
     let mut table = Table::default();
     for record in records.iter().filter(|record| record.status >= 400) {
         let sent = Sent::of(record);
-        let seen = Seen::of(record, &sent, Cut::Whole);
+        let seen = Normal::of(record, &sent, Reasoning::Keep, Cut::Whole);
         let json: Value = serde_json::from_slice(&seen.body).unwrap();
         assert!(error.is_valid(&json), "{}: {json}", record.id);
         assert!(
@@ -115,7 +110,7 @@ fn normalised_errors_are_what_openais_schema_allows() {
             seen.status
         );
         let again = Sent::json(seen.status, &seen.body);
-        let twice = Seen::of(record, &again, Cut::Whole);
+        let twice = Normal::of(record, &again, Reasoning::Keep, Cut::Whole);
         assert!(
             (twice.status, &twice.body) == (seen.status, &seen.body),
             "{}: {} then {} {:?}",
@@ -153,7 +148,7 @@ impl Schema {
 struct Table<'a>(BTreeMap<&'a str, ([usize; 4], BTreeMap<&'static str, usize>)>);
 
 impl<'a> Table<'a> {
-    fn add(&mut self, record: &'a Record, sent: &Sent, seen: &Seen, error: bool, failed: bool) {
+    fn add(&mut self, record: &'a Record, sent: &Sent, seen: &Normal, error: bool, failed: bool) {
         let (counts, repairs) = self.0.entry(&record.provider).or_default();
         let these = [true, seen.is_unchanged(sent), error, failed];
         for (count, this) in counts.iter_mut().zip(these) {
@@ -187,62 +182,6 @@ impl<'a> Table<'a> {
 
 fn is_chat(record: &Record) -> bool {
     record.is_success() && record.api == "openai-chat"
-}
-
-/// What reaches the caller who was recorded, and what was repaired.
-struct Seen {
-    status: u16,
-    body: Bytes,
-    repairs: Vec<&'static str>,
-}
-
-impl Seen {
-    /// Where the request was not kept, usage was asked for.
-    fn of(record: &Record, sent: &Sent, cut: Cut) -> Self {
-        let layer = ResponseNormalizeLayer::new();
-        let handle = layer.handle();
-        let asked = record.request().filter(|request| request.is_object());
-        let asked = asked
-            .cloned()
-            .unwrap_or_else(|| json!({"model": "m", "stream_options": {"include_usage": true}}));
-        let path = match record.api.as_str() {
-            "embeddings" => "/v1/embeddings",
-            "openai-responses" => "/v1/responses",
-            _ => "/v1/chat/completions",
-        };
-        let request = Request::post(path)
-            .body(RequestBody::json(asked.to_string()))
-            .unwrap();
-        let service =
-            ServiceBuilder::new()
-                .layer(layer)
-                .service(service_fn(|_: Request<RequestBody>| {
-                    let mut response = sent.response(cut);
-                    // OpenAI always sends it; not every recording kept it.
-                    if record.provider == "openai" {
-                        let version = HeaderValue::from_static("2020-10-01");
-                        response.headers_mut().insert("openai-version", version);
-                    }
-                    std::future::ready(Ok::<_, Infallible>(response))
-                }));
-        let response = service.oneshot(request).now_or_never().unwrap().unwrap();
-        let status = response.status().as_u16();
-        let body = collect(response.into_body());
-        let repairs = handle.repairs().filter(|(_, count)| *count > 0);
-        Self {
-            status,
-            body,
-            repairs: repairs.map(|(repair, _)| repair.as_str()).collect(),
-        }
-    }
-
-    fn is_unchanged(&self, sent: &Sent) -> bool {
-        self.body == sent.body && self.status == sent.status()
-    }
-
-    fn ends_with_done(&self) -> bool {
-        self.body.trim_ascii_end().ends_with(b"[DONE]")
-    }
 }
 
 fn read(record: &Record, body: &[u8]) -> Vec<Value> {

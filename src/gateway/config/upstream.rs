@@ -12,6 +12,7 @@ use crate::{
     gateway::client::ClientConfig,
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
+    normalize::ResponseNormalizeBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -65,6 +66,8 @@ pub struct UpstreamConfig {
     /// How its attempts are metered. As usual where an [audit](super::Config::audit) is kept, and off elsewhere, unless there is a
     /// table.
     pub cost: Option<CostMeterBuilder>,
+    /// How its answers become OpenAI's. They pass as they are, unless there is a table.
+    pub normalize: Option<ResponseNormalizeBuilder>,
     /// How it is connected to.
     pub client: ClientConfig,
 }

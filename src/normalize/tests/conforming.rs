@@ -19,6 +19,8 @@ fn answer(openai: bool) -> Answer {
         created: 7,
         model: "asked".to_owned(),
         openai,
+        api: crate::normalize::api::Api::Chat,
+        reasoning: crate::normalize::Reasoning::Keep,
     }
 }
 
