@@ -18,6 +18,7 @@ use super::{
     Repair,
     choice::Place,
     head::{self, Answer},
+    native,
     repairs::{Counters, Repairs},
     stream::Stream,
 };
@@ -57,6 +58,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Asked {
     model: String,
+    stream: bool,
     usage: bool,
 }
 
@@ -124,6 +126,7 @@ where
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let asked = (Endpoint::of(&request) == Endpoint::ChatCompletions).then(|| Asked {
             model: request.body().model().unwrap_or_default().into_owned(),
+            stream: request.body().is_streaming(),
             usage: request.body().wants_usage(),
         });
         ResponseNormalizeFuture {
@@ -179,13 +182,25 @@ fn normalized(
         openai: response.headers().contains_key("openai-version"),
     };
     let shared = Arc::clone(shared);
+    let names = native::Names {
+        id: answer.id.clone(),
+        created: answer.created,
+        model: answer.model.clone(),
+    };
+    let wanted = native::Wanted {
+        stream: asked.stream,
+        usage: asked.usage,
+    };
+    let response = native::stream(response, names.clone(), wanted, Arc::clone(&shared));
     match response.body().media() {
         Media::EventStream => transform(response, Stream::new(answer, asked.usage, shared)),
         Media::Json => edit_answer(response, move |text| {
             let mut repairs = Repairs::default();
+            let native = native::body(text, &names, &mut repairs);
+            let text = native.as_deref().unwrap_or(text);
             let repaired = head::repaired(text, &answer, &mut Place::Body, &mut repairs);
             shared.count(repairs);
-            repaired.map_or(Edited::Keep, Edited::Replace)
+            repaired.or(native).map_or(Edited::Keep, Edited::Replace)
         }),
         _ => response,
     }

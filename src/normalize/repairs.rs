@@ -65,6 +65,8 @@ repairs! {
     Extra = "extra",
     /// `[DONE]` was missing from a stream that had ended.
     Done = "done",
+    /// The answer was in another API's form: Anthropic's, Gemini's, Cohere's, Ollama's or Bedrock's own.
+    Native = "native",
 }
 
 impl fmt::Display for Repair {

@@ -17,6 +17,7 @@ mod ends;
 mod errors;
 mod estimate;
 mod hidden_usage;
+mod native;
 mod normalized;
 mod rows;
 mod sent;

@@ -1,0 +1,98 @@
+//! JSON lines as one body, for a caller who asked for no stream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{MAX_JSON, Names, detect::Api, reader::Reader, sink::Sink, whole::Whole};
+use crate::{
+    message::{ApiError, BoxError, Output, Transform, usage::UsageScan},
+    normalize::{
+        layer::Shared,
+        repairs::{Repair, Repairs},
+    },
+    wire::ndjson::{Framer, Line},
+};
+
+/// Reads lines until the answer is whole, and writes it then.
+pub(super) struct Gathered {
+    framer: Framer,
+    reader: Option<Reader>,
+    whole: Whole,
+    usage: UsageScan,
+    shared: Arc<Shared>,
+}
+
+impl Gathered {
+    pub(super) fn new(names: Names, shared: Arc<Shared>) -> Self {
+        Self {
+            framer: Framer::with_cap(MAX_JSON),
+            reader: None,
+            whole: Whole::new(names),
+            usage: UsageScan::default(),
+            shared,
+        }
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> Result<(), BoxError> {
+        let json = line.json();
+        if json.is_empty() || self.whole.is_over() {
+            return Ok(());
+        }
+        if let Some(error) = ApiError::in_answer(json) {
+            self.whole.fail(&error);
+            return Ok(());
+        }
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            None => {
+                let api = Api::of_event(None, json)
+                    .ok_or("the upstream answered in lines of an API that is not known")?;
+                self.reader.insert(Reader::new(api))
+            }
+        };
+        self.usage.event(json);
+        reader.event(None, json, &mut self.whole)?;
+        if self.whole.held() > MAX_JSON {
+            return Err("the upstream's answer is longer than is held".into());
+        }
+        Ok(())
+    }
+}
+
+impl Transform for Gathered {
+    fn data(&mut self, chunk: Bytes, _: &mut Output<'_>) -> Result<(), BoxError> {
+        let mut framer = std::mem::take(&mut self.framer);
+        let mut lines = framer.push(&chunk);
+        let result = loop {
+            match lines.next() {
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+                Ok(Some(line)) => {
+                    if let Err(error) = self.line(&line) {
+                        break Err(error);
+                    }
+                }
+            }
+        };
+        drop(lines);
+        self.framer = framer;
+        result
+    }
+
+    fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let mut framer = std::mem::take(&mut self.framer);
+        if let Some(line) = framer.finish()? {
+            self.line(&line)?;
+        }
+        if !self.whole.is_over() {
+            return Err("the upstream's answer broke off".into());
+        }
+        let whole = std::mem::replace(&mut self.whole, Whole::new(Names::none()));
+        let mut repairs = Repairs::default();
+        repairs.add(Repair::Native);
+        let body = whole.finish(self.usage.usage().as_ref(), &mut repairs);
+        self.shared.count(repairs);
+        output.push(body)
+    }
+}

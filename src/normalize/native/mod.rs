@@ -1,0 +1,123 @@
+//! Answers in the APIs of others than OpenAI, told in OpenAI's.
+//!
+//! A chat request that went to Anthropic's Messages, Gemini's `generateContent`, Cohere's chat (both versions), Ollama's own API or
+//! Bedrock's Converse is answered in that API's form. The answer itself says which: no host and no path is looked at.
+//!
+//! A reader of each API says what it reads into a [`Sink`](sink::Sink): text, reasoning, tool calls, why the model stopped. Two
+//! sinks write it down as OpenAI would: [`Whole`](whole::Whole) a `chat.completion`, [`Chunks`](chunks::Chunks) the chunks of a stream.
+
+mod anthropic;
+mod arguments;
+mod bedrock;
+mod chunks;
+mod cohere;
+mod cohere_v1;
+mod detect;
+mod gathered;
+mod gemini;
+pub(super) mod lenient;
+mod ollama;
+mod reader;
+pub(super) mod sink;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod whole;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+
+pub(super) use self::{detect::Api, reader::Reader};
+use self::{gathered::Gathered, sink::Sink, stream::Stream, whole::Whole};
+use super::{
+    layer::Shared,
+    repairs::{Repair, Repairs},
+};
+use crate::message::{Media, ResponseBody, transform, usage::UsageScan};
+
+/// The most of a body, of one event, or of a stream that is gathered, in bytes. An event may hold an image.
+pub(super) const MAX_JSON: usize = 16 << 20;
+
+/// What stands for the names that an answer lacks.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) id: String,
+    /// Seconds since the epoch.
+    pub(super) created: u64,
+    pub(super) model: String,
+}
+
+impl Names {
+    fn none() -> Self {
+        Self {
+            id: String::new(),
+            created: 0,
+            model: String::new(),
+        }
+    }
+}
+
+/// What the caller asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) stream: bool,
+    pub(super) usage: bool,
+}
+
+/// The body `text` as a `chat.completion`, or as OpenAI's error where the model failed; `None` where it is in none of the APIs
+/// known here.
+pub(super) fn body(text: &[u8], names: &Names, repairs: &mut Repairs) -> Option<Bytes> {
+    let api = Api::of_body(text)?;
+    let mut usage = UsageScan::default();
+    usage.body(text);
+    let mut whole = Whole::new(names.clone());
+    Reader::new(api).body(text, &mut whole).ok()?;
+    repairs.add(Repair::Native);
+    whole.done();
+    Some(whole.finish(usage.usage().as_ref(), repairs))
+}
+
+/// A stream as OpenAI's events, if it is in one of the APIs known here; any other passes as it came.
+///
+/// JSON lines become events too, whatever they say, or one body for a caller who asked for no stream: Ollama streams unless told
+/// not to, OpenAI only when told to.
+pub(super) fn stream(
+    response: Response<ResponseBody>,
+    names: Names,
+    wanted: Wanted,
+    shared: Arc<Shared>,
+) -> Response<ResponseBody> {
+    match response.body().media() {
+        Media::EventStream => transform(response, Stream::of_events(names, wanted.usage, shared)),
+        Media::JsonLines if wanted.stream => {
+            let events = Stream::of_lines(names, wanted.usage, shared);
+            let media = HeaderValue::from_static("text/event-stream");
+            restated(transform(response, events), Media::EventStream, media)
+        }
+        Media::JsonLines => {
+            let media = HeaderValue::from_static("application/json");
+            restated(
+                transform(response, Gathered::new(names, shared)),
+                Media::Json,
+                media,
+            )
+        }
+        Media::Json | Media::Opaque => response,
+    }
+}
+
+/// States what the body is by now.
+fn restated(
+    mut response: Response<ResponseBody>,
+    media: Media,
+    content_type: HeaderValue,
+) -> Response<ResponseBody> {
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    // What watches the answer reads the upstream's bytes, by the media that it finds when it is first registered.
+    response.map(|body| body.on_end(|_| ()).with_media(media))
+}
