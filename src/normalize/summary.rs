@@ -101,17 +101,21 @@ impl ChatSummary {
             }
             drop(lines);
             if let Some(line) = framer.finish().map_err(|_| not_read())? {
-                gist.event(None, line.json())?;
+                gist.last_event(None, line.json())?;
             }
         } else {
             let mut framer = sse::Framer::with_cap(cap);
             let mut frames = framer.push(&chunk);
             while let Some(frame) = frames.next().map_err(|_| not_read())? {
-                gist.frame(&frame)?;
+                if let Some(data) = frame.data() {
+                    gist.event(frame.event(), &data)?;
+                }
             }
             drop(frames);
-            if let Some(frame) = framer.finish().map_err(|_| not_read())? {
-                gist.frame(&frame)?;
+            if let Some(frame) = framer.finish().map_err(|_| not_read())?
+                && let Some(data) = frame.data()
+            {
+                gist.last_event(frame.event(), &data)?;
             }
         }
         gist.summary()

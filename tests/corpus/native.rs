@@ -61,6 +61,7 @@ fn native_answers_become_what_openais_schema_allows_and_say_the_same() {
     let error = validator("ErrorResponse");
     let mut table = BTreeMap::<(&str, &str), [usize; 4]>::new();
     let mut failed = Vec::new();
+    let mut all_said = [0; 3];
     for record in records.iter().filter(|record| is_native_chat(record)) {
         let row = table.entry((&record.provider, &record.api)).or_default();
         row[0] += 1;
@@ -100,6 +101,14 @@ fn native_answers_become_what_openais_schema_allows_and_say_the_same() {
         if is_events && !expected.error {
             faults.extend(order(&seen, &jsons));
         }
+        for choice in said.choices.values() {
+            let said = [
+                choice.text.len(),
+                choice.reasoning.len(),
+                choice.calls.len(),
+            ];
+            all_said = [0, 1, 2].map(|at| all_said[at] + said[at]);
+        }
         row[1] += usize::from(faults.is_empty() && !expected.error);
         row[2] += usize::from(expected.error);
         if let Some(fault) = faults.first() {
@@ -118,6 +127,8 @@ fn native_answers_become_what_openais_schema_allows_and_say_the_same() {
     for ((provider, api), [all, converted, errors, failed]) in &table {
         println!("{provider:<18} {api:<20} {all:>7} {converted:>9} {errors:>6} {failed:>6}");
     }
+    let [text, reasoning, calls] = all_said;
+    println!("{text} bytes of text, {reasoning} of reasoning, {calls} tool calls");
     assert!(
         failed.is_empty(),
         "{} fail:\n{}",
@@ -161,7 +172,7 @@ fn a_native_stream_that_was_cut_off_never_ends_as_if_whole() {
     println!("{cut_off} cuts");
 }
 
-/// Records of chat answers in another form than OpenAI's. Bedrock's invoke has the form of whichever model it invokes.
+/// Records of chat answers in another form than OpenAI's.
 fn is_native_chat(record: &Record) -> bool {
     let is_api = match record.api.as_str() {
         "anthropic-messages" | "gemini-generate" | "ollama-chat" | "ollama-generate" => true,
@@ -171,9 +182,20 @@ fn is_native_chat(record: &Record) -> bool {
         "bedrock-converse" => {
             record.response.decoded_events.is_some() || record.body().contains('{')
         }
-        _ => false,
+        _ => invoked(record).is_some(),
     };
     is_api && record.is_success()
+}
+
+/// The form of what Bedrock invoked: that of the model's maker, where it is a chat.
+fn invoked(record: &Record) -> Option<&str> {
+    let json: Value = serde_json::from_str(record.body()).ok()?;
+    match record.api.as_str() {
+        "bedrock-invoke" if json["type"] == "message" => Some("anthropic-messages"),
+        "bedrock-invoke" if json["stopReason"].is_string() => Some("bedrock-converse"),
+        "bedrock-invoke" if json["generation_id"].is_string() => Some("cohere-chat"),
+        _ => None,
+    }
 }
 
 /// What reaches a caller, and what was repaired.
@@ -206,16 +228,12 @@ fn normalised(
 /// The bytes with ids and times of our own, which differ from run to run, made the same.
 fn unnamed(seen: &[u8]) -> Bytes {
     let mut text = String::from_utf8(seen.to_vec()).unwrap();
-    if let Some(at) = text.find("\"created\":") {
-        let created: String = text[at + 10..]
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .collect();
-        text = text.replace(&format!("\"created\":{created}"), "\"created\":1");
-    }
-    if let Some(at) = text.find("\"id\":\"chatcmpl-") {
-        let id = text[at + 6..].split('"').next().unwrap().to_owned();
-        text = text.replace(&id, "chatcmpl-made");
+    for (before, end) in [("\"id\":\"chatcmpl-", "\","), ("\"created\":", ",")] {
+        let mut parts = text.split(before);
+        let first = parts.next().unwrap().to_owned();
+        let rest = parts.map(|part| part.split_once(end).unwrap().1);
+        let made = format!("{before}1{end}");
+        text = rest.fold(first, |text, rest| text + &made + rest);
     }
     text.into()
 }
@@ -386,7 +404,7 @@ fn original(record: &Record) -> Said {
     } else {
         vec![serde_json::from_str(record.body()).unwrap()]
     };
-    let mut said = match record.api.as_str() {
+    let mut said = match invoked(record).unwrap_or(&record.api) {
         "anthropic-messages" => anthropic(&jsons),
         "gemini-generate" => gemini(&jsons),
         "cohere-chat" => cohere(&jsons),
@@ -397,10 +415,9 @@ fn original(record: &Record) -> Said {
         let stop = choice.stop.take();
         let calls = !choice.calls.is_empty();
         let word = match stop.as_deref().unwrap_or("") {
-            "end_turn" | "stop_sequence" | "STOP" | "COMPLETE" | "STOP_SEQUENCE" | "stop" | "1"
-            | "" if calls => "tool_calls",
-            // Not in the table: as a stop.
-            "UNEXPECTED_TOOL_CALL" if calls => "tool_calls",
+            "end_turn" | "STOP" | "COMPLETE" | "stop" | "1" | "UNEXPECTED_TOOL_CALL" if calls => {
+                "tool_calls"
+            }
             "end_turn" | "stop_sequence" | "STOP" | "COMPLETE" | "STOP_SEQUENCE" | "stop" | "1"
             | "" => "stop",
             "max_tokens" | "MAX_TOKENS" | "length" | "2" => "length",

@@ -66,10 +66,9 @@ struct ReasoningText<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct ToolUse<'a> {
-    #[serde(borrow, default)]
-    tool_use_id: Text<'a>,
+    #[serde(borrow, default, rename = "toolUseId")]
+    id: Text<'a>,
     #[serde(borrow, default)]
     name: Text<'a>,
     #[serde(borrow, default, rename = "type")]
@@ -207,7 +206,7 @@ impl ToolUse<'_> {
             sink.call(Call {
                 choice: 0,
                 key,
-                id: self.tool_use_id.some(),
+                id: self.id.some(),
                 name: self.name.or_empty(),
                 input,
             });

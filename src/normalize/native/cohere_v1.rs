@@ -32,8 +32,8 @@ struct ToolCall<'a> {
 
 #[derive(Deserialize)]
 struct Event<'a> {
-    #[serde(borrow, default)]
-    event_type: Text<'a>,
+    #[serde(borrow, default, rename = "event_type")]
+    kind: Text<'a>,
     #[serde(borrow, default)]
     generation_id: Text<'a>,
     #[serde(borrow, default)]
@@ -67,7 +67,7 @@ pub(in crate::normalize) struct Stream {
 impl Stream {
     pub(super) fn event(&mut self, json: &[u8], sink: &mut dyn Sink) -> Read {
         let event: Event<'_> = serde_json::from_slice(json)?;
-        match event.event_type.or_empty() {
+        match event.kind.or_empty() {
             "stream-start" => {
                 sink.names(event.generation_id.some(), None);
                 sink.begin(0);

@@ -43,13 +43,12 @@ impl Gathered {
             self.whole.fail(&error);
             return Ok(());
         }
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            None => {
-                let api = Api::of_event(None, json)
-                    .ok_or("the upstream answered in lines of an API that is not known")?;
-                self.reader.insert(Reader::new(api))
-            }
+        let reader = if let Some(reader) = &mut self.reader {
+            reader
+        } else {
+            let api = Api::of_event(None, json)
+                .ok_or("the upstream answered in lines of an API that is not known")?;
+            self.reader.insert(Reader::new(api))
         };
         self.usage.event(json);
         reader.event(None, json, &mut self.whole)?;

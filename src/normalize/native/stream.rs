@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::{MAX_JSON, Names, chunks::Chunks, detect::Api, reader::Reader, sink::Sink};
 use crate::{
-    message::{ApiError, BoxError, Output, Transform, usage::UsageScan},
+    message::{ApiError, BoxError, Dialect, Output, Transform, usage::UsageScan},
     normalize::{
         layer::Shared,
         repairs::{Repair, Repairs},
@@ -146,7 +146,7 @@ impl Stream {
             }
         }
         let State::Reading(reading) = &mut self.state else {
-            return output.push(piece.as_event());
+            return output.push(self.unread(piece, &data));
         };
         let read = reading.event(piece, &data);
         let repairs = reading.chunks.take_repairs();
@@ -160,6 +160,17 @@ impl Stream {
             return output.push(Bytes::from_static(b": ping\n\n"));
         }
         Ok(())
+    }
+
+    /// What is in OpenAI's form, or in none that is known. Only lines are changed: into events, or the error that one of them is.
+    fn unread(&mut self, piece: Piece<'_>, data: &[u8]) -> Bytes {
+        if matches!(piece, Piece::Line(_))
+            && let Some(error) = ApiError::in_answer(data)
+        {
+            self.state = State::Over;
+            return error.to_event(Dialect::OpenAi);
+        }
+        piece.as_event()
     }
 
     fn decide(&mut self, piece: Piece<'_>, data: &[u8]) {

@@ -15,6 +15,7 @@ pub(super) struct OpenAiUsage {
 }
 
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are OpenAI's")]
 struct PromptDetails {
     cached_tokens: u64,
     #[serde(skip_serializing_if = "is_zero")]

@@ -25,7 +25,7 @@ pub(super) struct Whole {
     error: Option<ApiError>,
     /// The answer's own last word was said.
     done: bool,
-    /// Bytes of text that are held.
+    /// Bytes that are held, about.
     held: usize,
 }
 
@@ -96,7 +96,7 @@ impl Whole {
         }
     }
 
-    /// Bytes of text that are held.
+    /// Bytes that are held, about.
     pub(super) fn held(&self) -> usize {
         self.held
     }
@@ -142,7 +142,10 @@ impl Whole {
     }
 
     fn choice(&mut self, number: u64) -> &mut Choice {
-        self.choices.entry(number).or_default()
+        self.choices.entry(number).or_insert_with(|| {
+            self.held = self.held.saturating_add(size_of::<Choice>());
+            Choice::default()
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading no more of an answer than its summary holds.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{ChatSummary, not_read};
@@ -15,7 +15,6 @@ use crate::{
         },
         repairs::Repairs,
     },
-    wire::sse::Frame,
 };
 
 /// Takes from an answer what its summary holds.
@@ -28,7 +27,8 @@ pub(super) struct Gist {
     is_chat: bool,
     /// The first choice calls tools.
     calls: bool,
-    stop: Option<Option<Box<str>>>,
+    /// The provider's word for why the first choice ended, empty where it has none.
+    stop: Option<Box<str>>,
     error: Option<ApiError>,
 }
 
@@ -86,13 +86,6 @@ impl Gist {
         }
     }
 
-    pub(super) fn frame(&mut self, frame: &Frame<'_>) -> Result<(), ApiError> {
-        match frame.data() {
-            Some(data) => self.event(frame.event(), &data),
-            None => Ok(()),
-        }
-    }
-
     pub(super) fn event(&mut self, name: Option<&[u8]>, json: &[u8]) -> Result<(), ApiError> {
         if json.is_empty() || json.starts_with(b"[DONE]") {
             return Ok(());
@@ -101,20 +94,24 @@ impl Gist {
             return Err(error);
         }
         self.usage.event(json);
-        if self.reader.is_none() {
+        if self.reader.is_none() && !self.is_chat {
             self.reader = Api::of_event(name, json).map(Reader::new);
         }
         let Some(mut reader) = self.reader.take() else {
-            // What broke off at the end of a stream says nothing.
-            return self
-                .openai(json)
-                .or_else(|error| if self.is_chat { Ok(()) } else { Err(error) });
+            return self.openai(json);
         };
         self.is_chat = true;
-        // As above.
-        let _ = reader.event(name, json, self);
+        let read = reader.event(name, json, self);
         self.reader = Some(reader);
-        Ok(())
+        read.map_err(|_| not_read())
+    }
+
+    /// The last event, which nothing ended: one that broke off says nothing.
+    pub(super) fn last_event(&mut self, name: Option<&[u8]>, json: &[u8]) -> Result<(), ApiError> {
+        if self.is_chat && serde_json::from_slice::<IgnoredAny>(json).is_err() {
+            return Ok(());
+        }
+        self.event(name, json)
     }
 
     fn openai(&mut self, json: &[u8]) -> Result<(), ApiError> {
@@ -169,9 +166,9 @@ impl Gist {
         summary.usage = self.usage.usage();
         summary.finish_reason = self.stop.map(|word| {
             let mut repairs = Repairs::default();
-            match finish::reason(word.as_deref(), self.calls, false, &mut repairs) {
+            match finish::reason(Some(&word), self.calls, false, &mut repairs) {
                 Finish::Reason(reason) => reason.into(),
-                Finish::Failed => word.unwrap_or_default(),
+                Finish::Failed => word,
             }
         });
         Ok(summary)
@@ -218,7 +215,7 @@ impl Sink for Gist {
 
     fn stop(&mut self, choice: u64, stop: Stop<'_>) {
         if choice == 0 {
-            self.stop = Some(stop.word.map(Into::into));
+            self.stop = Some(stop.word.unwrap_or_default().into());
         }
     }
 
