@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     Names,
+    delta::{ChoiceChunk, Delta, Function, ToolCall},
     sink::{Call, Sink, Stop, call_id},
     usage::OpenAiUsage,
 };
@@ -57,42 +58,6 @@ struct OpenCall {
     /// What the arguments are if no fragment says.
     input: Option<Box<str>>,
     said: bool,
-}
-
-#[derive(Serialize)]
-struct ChoiceChunk<'a> {
-    index: u64,
-    delta: Delta<'a>,
-    finish_reason: Option<&'static str>,
-}
-
-#[derive(Serialize, Default)]
-struct Delta<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[ToolCall<'a>; 1]>,
-}
-
-#[derive(Serialize)]
-struct ToolCall<'a> {
-    index: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    r#type: Option<&'static str>,
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    arguments: &'a str,
 }
 
 impl Chunks {

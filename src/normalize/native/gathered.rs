@@ -4,14 +4,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{MAX_JSON, Names, detect::Api, reader::Reader, sink::Sink, whole::Whole};
+use super::{
+    MAX_JSON, Names,
+    detect::Api,
+    piece::{Framer, Piece},
+    reader::Reader,
+    sink::Sink,
+    whole::Whole,
+};
 use crate::{
     message::{ApiError, BoxError, Output, Transform, usage::UsageScan},
     normalize::{
         layer::Shared,
         repairs::{Repair, Repairs},
     },
-    wire::ndjson::{Framer, Line},
 };
 
 /// Reads lines until the answer is whole, and writes it then.
@@ -26,7 +32,7 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) fn new(names: Names, shared: Arc<Shared>) -> Self {
         Self {
-            framer: Framer::with_cap(MAX_JSON),
+            framer: Framer::of_lines(),
             reader: None,
             whole: Whole::new(names),
             usage: UsageScan::default(),
@@ -34,24 +40,23 @@ impl Gathered {
         }
     }
 
-    fn line(&mut self, line: &Line<'_>) -> Result<(), BoxError> {
-        let json = line.json();
-        if json.is_empty() || self.whole.is_over() {
+    fn line(&mut self, line: Piece<'_>) -> Result<(), BoxError> {
+        let Some(json) = line.data().filter(|_| !self.whole.is_over()) else {
             return Ok(());
-        }
-        if let Some(error) = ApiError::in_answer(json) {
+        };
+        if let Some(error) = ApiError::in_answer(&json) {
             self.whole.fail(&error);
             return Ok(());
         }
         let reader = if let Some(reader) = &mut self.reader {
             reader
         } else {
-            let api = Api::of_event(None, json)
+            let api = Api::of_event(None, &json)
                 .ok_or("the upstream answered in lines of an API that is not known")?;
             self.reader.insert(Reader::new(api))
         };
-        self.usage.event(json);
-        reader.event(None, json, &mut self.whole)?;
+        self.usage.event(&json);
+        reader.event(None, &json, &mut self.whole)?;
         if self.whole.held() > MAX_JSON {
             return Err("the upstream's answer is longer than is held".into());
         }
@@ -62,19 +67,7 @@ impl Gathered {
 impl Transform for Gathered {
     fn data(&mut self, chunk: Bytes, _: &mut Output<'_>) -> Result<(), BoxError> {
         let mut framer = std::mem::take(&mut self.framer);
-        let mut lines = framer.push(&chunk);
-        let result = loop {
-            match lines.next() {
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error.into()),
-                Ok(Some(line)) => {
-                    if let Err(error) = self.line(&line) {
-                        break Err(error);
-                    }
-                }
-            }
-        };
-        drop(lines);
+        let result = framer.each(&chunk, |line| self.line(line));
         self.framer = framer;
         result
     }
@@ -82,7 +75,7 @@ impl Transform for Gathered {
     fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
         let mut framer = std::mem::take(&mut self.framer);
         if let Some(line) = framer.finish()? {
-            self.line(&line)?;
+            self.line(line)?;
         }
         if !self.whole.is_over() {
             return Err("the upstream's answer broke off".into());

@@ -1,19 +1,25 @@
 //! A stream of another API, passed on as OpenAI's.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
 use serde::de::IgnoredAny;
 
-use super::{MAX_JSON, Names, chunks::Chunks, detect::Api, reader::Reader, sink::Sink};
+use super::{
+    Names,
+    chunks::Chunks,
+    detect::Api,
+    piece::{Framer, Piece},
+    reader::Reader,
+    sink::Sink,
+};
 use crate::{
     message::{ApiError, BoxError, Dialect, Output, Transform, usage::UsageScan},
     normalize::{
         layer::Shared,
         repairs::{Repair, Repairs},
     },
-    wire::{ndjson, sse},
 };
 
 /// Passes a stream on as it came until an event tells its API, and from then on as OpenAI's chunks, at once.
@@ -23,17 +29,6 @@ pub(super) struct Stream {
     wants_usage: bool,
     state: State,
     shared: Arc<Shared>,
-}
-
-enum Framer {
-    Events(sse::Framer),
-    Lines(ndjson::Framer),
-}
-
-impl Default for Framer {
-    fn default() -> Self {
-        Self::Lines(ndjson::Framer::default())
-    }
 }
 
 enum State {
@@ -52,69 +47,13 @@ struct Reading {
     usage: UsageScan,
 }
 
-/// One event, or one line.
-#[derive(Clone, Copy)]
-enum Piece<'a> {
-    Event(sse::Frame<'a>),
-    Line(ndjson::Line<'a>),
-}
-
-impl<'a> Piece<'a> {
-    fn name(&self) -> Option<&'a [u8]> {
-        match self {
-            Self::Event(frame) => frame.event(),
-            Self::Line(_) => None,
-        }
-    }
-
-    fn data(&self) -> Option<Cow<'a, [u8]>> {
-        match self {
-            Self::Event(frame) => frame.data(),
-            Self::Line(line) => Some(Cow::Borrowed(line.json())).filter(|json| !json.is_empty()),
-        }
-    }
-
-    /// As it goes on where it is not understood.
-    fn as_event(&self) -> Bytes {
-        match self {
-            Self::Event(frame) => frame.to_bytes(),
-            Self::Line(line) if line.json().is_empty() => Bytes::new(),
-            Self::Line(line) => sse::event(None, line.json()),
-        }
-    }
-
-    /// Its comments, such as a keep-alive, with line ends of ours; empty for blank lines.
-    fn comment(&self) -> Bytes {
-        let Self::Event(frame) = self else {
-            return Bytes::new();
-        };
-        let lines = frame.raw().split(|byte| matches!(byte, b'\r' | b'\n'));
-        let mut comment = Vec::new();
-        for line in lines.filter(|line| line.first() == Some(&b':')) {
-            comment.extend_from_slice(line);
-            comment.push(b'\n');
-        }
-        if !comment.is_empty() {
-            comment.push(b'\n');
-        }
-        comment.into()
-    }
-
-    /// Whether it has the second half of the line end that the last frame was passed on with.
-    fn begins_with_line_feed(&self) -> bool {
-        matches!(self, Self::Event(frame) if frame.raw().starts_with(b"\n"))
-    }
-}
-
 impl Stream {
     pub(super) fn of_events(names: Names, wants_usage: bool, shared: Arc<Shared>) -> Self {
-        let framer = Framer::Events(sse::Framer::with_cap(MAX_JSON));
-        Self::new(framer, names, wants_usage, shared)
+        Self::new(Framer::of_events(), names, wants_usage, shared)
     }
 
     pub(super) fn of_lines(names: Names, wants_usage: bool, shared: Arc<Shared>) -> Self {
-        let framer = Framer::Lines(ndjson::Framer::with_cap(MAX_JSON));
-        Self::new(framer, names, wants_usage, shared)
+        Self::new(Framer::of_lines(), names, wants_usage, shared)
     }
 
     fn new(framer: Framer, names: Names, wants_usage: bool, shared: Arc<Shared>) -> Self {
@@ -125,6 +64,11 @@ impl Stream {
             state: State::Unknown,
             shared,
         }
+    }
+
+    /// Whether the rest is of no interest, and goes on as it comes.
+    fn passes_bytes(&self) -> bool {
+        matches!(self.state, State::Passing) && !self.framer.are_lines()
     }
 
     fn piece(&mut self, piece: Piece<'_>, output: &mut Output<'_>) -> Result<(), BoxError> {
@@ -189,53 +133,13 @@ impl Stream {
         };
     }
 
-    /// Hands each piece that `chunk` completes to [`piece`](Self::piece).
-    fn pieces(&mut self, chunk: &Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let mut framer = std::mem::take(&mut self.framer);
-        let result = match &mut framer {
-            Framer::Events(framer) => {
-                let mut frames = framer.push(chunk);
-                loop {
-                    match frames.next() {
-                        Ok(None) => break Ok(()),
-                        Err(error) => break Err(error.into()),
-                        Ok(Some(frame)) => {
-                            if let Err(error) = self.piece(Piece::Event(frame), output) {
-                                break Err(error);
-                            }
-                        }
-                    }
-                }
-            }
-            Framer::Lines(framer) => {
-                let mut lines = framer.push(chunk);
-                loop {
-                    match lines.next() {
-                        Ok(None) => break Ok(()),
-                        Err(error) => break Err(error.into()),
-                        Ok(Some(line)) => {
-                            if let Err(error) = self.piece(Piece::Line(line), output) {
-                                break Err(error);
-                            }
-                        }
-                    }
-                }
-            }
-        };
-        self.framer = framer;
-        result
-    }
-
     /// The last piece, which nothing ended; whether it broke off.
     fn last_piece(&mut self, output: &mut Output<'_>) -> Result<bool, BoxError> {
         let mut framer = std::mem::take(&mut self.framer);
-        let piece = match &mut framer {
-            Framer::Events(framer) => framer.finish()?.map(Piece::Event),
-            Framer::Lines(framer) => framer.finish()?.map(Piece::Line),
-        };
-        let broke_off = match piece {
-            None => Ok(false),
-            Some(piece) => self.last(piece, output),
+        let broke_off = match framer.finish() {
+            Ok(Some(piece)) => self.last(piece, output),
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
         };
         self.framer = framer;
         broke_off
@@ -292,12 +196,14 @@ impl Reading {
 
 impl Transform for Stream {
     fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let is_raw = matches!(self.framer, Framer::Events(_));
-        if is_raw && matches!(self.state, State::Passing) {
+        if self.passes_bytes() {
             return output.push(chunk);
         }
-        self.pieces(&chunk, output)?;
-        if is_raw && matches!(self.state, State::Passing) {
+        let mut framer = std::mem::take(&mut self.framer);
+        let result = framer.each(&chunk, |piece| self.piece(piece, output));
+        self.framer = framer;
+        result?;
+        if self.passes_bytes() {
             // What has begun in this chunk and is not whole yet.
             return self.last_piece(output).map(drop);
         }
@@ -305,7 +211,7 @@ impl Transform for Stream {
     }
 
     fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
-        if matches!(self.state, State::Passing) && matches!(self.framer, Framer::Events(_)) {
+        if self.passes_bytes() {
             return Ok(());
         }
         let broke_off = self.last_piece(output)?;
@@ -326,7 +232,7 @@ impl Transform for Stream {
         if let State::Reading(reading) = &mut self.state {
             reading.reader.end(&mut reading.chunks);
             let _ = output.push(reading.chunks.take());
-        } else if matches!(self.framer, Framer::Events(_)) {
+        } else if !self.framer.are_lines() {
             let _ = self.last_piece(output);
         }
         error

@@ -1,6 +1,6 @@
 //! A service that answers what it is told, through the layer.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::mpsc};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use crate::{
-    message::{BodyError, RequestBody, ResponseBody},
+    message::{BodyError, Completion, Media, RequestBody, ResponseBody},
     normalize::{Repair, ResponseNormalizeLayer},
 };
 
@@ -22,8 +22,10 @@ pub(super) const LINES: &str = "application/x-ndjson";
 /// What a caller gets.
 pub(super) struct Seen {
     pub(super) headers: HeaderMap,
+    pub(super) media: Media,
     pub(super) pieces: Vec<String>,
     pub(super) error: Option<BodyError>,
+    pub(super) completion: Completion,
     pub(super) repairs: Vec<Repair>,
 }
 
@@ -82,7 +84,11 @@ pub(super) fn sent(media: &'static str, asked: &str, pieces: Vec<Bytes>, breaks:
         .unwrap();
     let response = service.oneshot(request).now_or_never().unwrap().unwrap();
     let headers = response.headers().clone();
-    let mut body = response.into_body();
+    let media = response.body().media();
+    let (settled, settlement) = mpsc::channel();
+    let mut body = response.into_body().on_end(move |completion| {
+        let _ = settled.send(completion.clone());
+    });
     let (mut pieces, mut error) = (Vec::new(), None);
     while let Some(frame) = body.frame().now_or_never().unwrap() {
         match frame {
@@ -95,8 +101,10 @@ pub(super) fn sent(media: &'static str, asked: &str, pieces: Vec<Bytes>, breaks:
     let repairs = handle.repairs().filter(|(_, count)| *count > 0);
     Seen {
         headers,
+        media,
         pieces,
         error,
+        completion: settlement.recv().unwrap(),
         repairs: repairs.map(|(repair, _)| repair).collect(),
     }
 }

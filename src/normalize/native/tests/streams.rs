@@ -1,7 +1,10 @@
 use bytes::Bytes;
 
 use super::harness::{EVENTS, LINES, Seen, events, sent, streamed};
-use crate::normalize::Repair;
+use crate::{
+    message::{End, Failure, Media},
+    normalize::Repair,
+};
 
 const ROLE: &str = r#"0 {"content":"","role":"assistant"}"#;
 const START: &str = r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[],"usage":{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":1}}}"#;
@@ -192,8 +195,11 @@ fn geminis_last_reason_counts_and_its_candidates_are_choices() {
     );
 }
 
-fn ollama(seen: &Seen) {
-    assert_eq!(seen.headers["content-type"], EVENTS);
+fn are_events(seen: &Seen) {
+    assert_eq!(
+        (&seen.headers["content-type"], seen.media),
+        (&EVENTS.parse().unwrap(), Media::EventStream)
+    );
     assert!(!seen.headers.contains_key("content-length"));
 }
 
@@ -203,7 +209,7 @@ fn lines_become_events_whatever_they_say() {
         LINES,
         "{\"model\":\"qwen\",\"message\":{\"thinking\":\"Hm\"},\"done\":false}\r\n\n{\"model\":\"qwen\",\"message\":{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1}}}]},\"done\":false}\n{\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":2,\"eval_count\":3}",
     );
-    ollama(&seen);
+    are_events(&seen);
     assert_eq!(seen.deltas()[1], r#"0 {"reasoning_content":"Hm"}"#);
     assert_eq!(
         seen.deltas()[3],
@@ -220,7 +226,20 @@ fn lines_become_events_whatever_they_say() {
     let openai = chunk(r#""delta":{"content":"a"},"finish_reason":null"#)
         + &chunk(r#""delta":{},"finish_reason":"stop""#);
     let seen = streamed(LINES, &openai);
-    ollama(&seen);
+    are_events(&seen);
     assert_eq!(seen.deltas(), [r#"0 {"content":"a"}"#, "0 stop"]);
     assert!(seen.is_done() && !seen.repairs.contains(&Repair::Native));
+}
+
+#[test]
+fn how_a_stream_of_lines_ended_is_told_by_the_upstreams_own_bytes() {
+    let line = "{\"model\":\"q\",\"message\":{\"content\":\"a\"},\"done\":false}\n";
+    let whole = line.to_owned()
+        + "{\"done\":true,\"done_reason\":\"stop\",\"prompt_eval_count\":2,\"eval_count\":3}\n";
+    let seen = streamed(LINES, &whole);
+    assert_eq!(seen.completion.end, End::Complete);
+    assert_eq!(seen.completion.usage.unwrap().total(), 5);
+    assert_eq!(seen.completion.bytes, whole.len() as u64);
+    let cut = streamed(LINES, line);
+    assert_eq!(cut.completion.end, End::Failed(Failure::Truncated));
 }
