@@ -93,7 +93,7 @@ pub(super) fn sent(media: &'static str, asked: &str, pieces: Vec<Bytes>, breaks:
     while let Some(frame) = body.frame().now_or_never().unwrap() {
         match frame {
             Ok(frame) => {
-                pieces.push(String::from_utf8_lossy(&frame.into_data().unwrap()).into_owned())
+                pieces.push(String::from_utf8_lossy(&frame.into_data().unwrap()).into_owned());
             }
             Err(broken) => error = Some(broken),
         }
