@@ -13,6 +13,7 @@ use crate::{
     client::{ModelRoute, Target, Upstreams},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    normalize::ResponseNormalizeBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -167,12 +168,16 @@ fn target(
         .map(TimeoutBuilder::build)
         .transpose();
 
+    let normalize = config.normalize.clone();
+    let normalize = normalize.map(ResponseNormalizeBuilder::build).transpose();
+
     // The layers of this upstream alone, outermost first.
     let layers = (
         option_layer(retry.map_err(within("retry"))?),
         option_layer(breaker.map_err(within("circuit_breaker"))?),
         option_layer(timeout.map_err(within("timeout"))?),
         option_layer(rewrite),
+        option_layer(normalize.map_err(within("normalize"))?),
         upstream,
     );
     let mut target = Target::new(config.name.as_str(), layers.layer(client));

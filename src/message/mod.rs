@@ -61,6 +61,7 @@ pub use self::{
 };
 pub(crate) use self::{
     completion::is_readable_json,
+    events::{Kept, MAX_JSON},
     gather::Gather,
     held::{HeldBytes, HeldCap},
 };

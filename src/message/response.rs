@@ -183,8 +183,8 @@ impl ResponseBody {
         Poll::Ready(data)
     }
 
-    /// Whether what was read ahead ends in an error.
-    fn is_broken_ahead(&self) -> bool {
+    /// Whether what was [read ahead](Self::poll_ahead) ends in an error.
+    pub(crate) fn is_broken_ahead(&self) -> bool {
         self.ahead.back().is_some_and(Result::is_err)
     }
 

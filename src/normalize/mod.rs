@@ -1,37 +1,45 @@
-//! Makes the answers of other providers to `chat/completions` those that OpenAI would have given.
-//!
-//! One call is one attempt: the layer belongs into the stack of one upstream. It repairs JSON bodies and the events of streams of
-//! status 2xx, splicing only what is wrong: members that OpenAI always sends, finish reasons, tool calls, usage, and a missing
-//! `[DONE]`. What conforms, what is not known, comments, and everything compressed pass byte for byte. Errors, also those inside a
-//! success, pass as they came.
-//!
-//! Answers in another API's form become OpenAI's altogether, bodies and streams: Anthropic's Messages, Gemini's `generateContent`,
-//! Cohere's chat, Ollama's own API (its JSON lines become events) and Bedrock's Converse (its events as an adapter decodes them). The
-//! answer itself tells which it is. Of these only what OpenAI's form has a place for goes on: text, what the model thinks (as
-//! `reasoning_content`), the caller's tool calls, why the model stopped, and usage; citations, signatures, images, and tools that the
-//! provider ran itself are left out. Where the model failed, the caller gets an error, and no `[DONE]`.
-//!
-//! [`ChatSummary`] reads the little that most applications want from any of these.
-//!
-//! Each [`Repair`] has a name and is counted; a stream counts once for each. On cancel nothing is held. Nothing is ever refused.
+#![doc = include_str!("../docs/normalize.md")]
 
+mod api;
+#[cfg(test)]
+mod api_tests;
+mod asked;
 mod choice;
+mod choices;
+mod completions;
+mod conform;
+mod embeddings;
+mod errors;
+mod events;
 mod finish;
+mod future;
 mod head;
 mod layer;
+mod models;
 mod native;
+mod policy;
+mod reading;
+mod reasoning;
 mod repairs;
+mod service;
 mod stream;
 mod summary;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod think;
 mod tool_calls;
 mod usage;
+mod whole;
 
 pub use self::{
-    layer::{
-        ResponseNormalize, ResponseNormalizeFuture, ResponseNormalizeHandle, ResponseNormalizeLayer,
-    },
+    conform::conforms,
+    errors::OriginalAnswer,
+    future::ResponseNormalizeFuture,
+    layer::{ResponseNormalizeHandle, ResponseNormalizeLayer},
+    policy::{NormalizePolicy, ResponseNormalizeBuilder},
+    reasoning::Reasoning,
     repairs::Repair,
+    service::ResponseNormalize,
     summary::ChatSummary,
 };

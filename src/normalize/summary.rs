@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use self::gist::Gist;
 use crate::{
-    message::{ApiError, Served, usage::Usage},
+    message::{ApiError, MAX_JSON, Served, usage::Usage},
     wire::{ndjson, sse},
 };
 
@@ -92,7 +92,7 @@ impl ChatSummary {
         let mut gist = Gist::default();
         // A framer lends slices of a chunk that it may keep.
         let chunk = Bytes::copy_from_slice(stream);
-        let cap = super::native::MAX_JSON;
+        let cap = MAX_JSON;
         if stream.trim_ascii_start().starts_with(b"{") {
             let mut framer = ndjson::Framer::with_cap(cap);
             let mut lines = framer.push(&chunk);

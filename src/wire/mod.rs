@@ -10,6 +10,6 @@ pub mod json;
 pub mod ndjson;
 pub(crate) mod path;
 pub mod retry_after;
-mod rfc3339;
+pub(crate) mod rfc3339;
 pub mod sse;
 pub mod units;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The moment that `text` names. Fractions beyond a nanosecond are cut off; a leap second is the second after it.
-pub(super) fn parse(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let mut text = Reader(text.trim().as_bytes());
     let year = text.digits(4)?;
     text.one_of(b"-")?;

@@ -18,8 +18,11 @@ mod errors;
 mod estimate;
 mod hidden_usage;
 mod native;
+mod normal;
 mod normalized;
+mod other_apis;
 mod rows;
+mod said;
 mod sent;
 mod usage;
 

@@ -12,6 +12,7 @@ mod fitting;
 mod harness;
 mod keys;
 mod lifecycle;
+mod normalized;
 mod program;
 mod resilience;
 mod streams;

@@ -57,7 +57,8 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
          [[upstreams]]\nname = \"far\"\nbase_url = \"https://far.test/v1\"\nmodels = [\"m\"]\n\
          credential = { env = \"PATH\" }\nrequired_prefix = \"/\"\naliases = { \"m\" = \"m-1\" }\n\
          [[upstreams]]\nname = \"near\"\nlabel = \"next door\"\nbase_url = \"http://127.0.0.1:1\"\n\
-         endpoints = [\"embeddings\"]\nclamp_output = true\nrules = [{ models = [\"*\"], drop = [\"user\"] }]\n",
+         endpoints = [\"embeddings\"]\nclamp_output = true\nrules = [{ models = [\"*\"], drop = [\"user\"] }]\n\
+         normalize = { reasoning = \"split\" }\n",
     );
     let (code, out, err) = said(&run(&["--config", file.path(), "--check"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -74,8 +75,9 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
          │        └─ client  HTTP auto, through the proxy http://proxy.test:3128/
          └─ near (next door)  at embeddings
             └─ ModelRewrite  1 rule, output clamped
-               └─ Upstream  http://127.0.0.1:1, no key
-                  └─ client  HTTP auto
+               └─ ResponseNormalize  reasoning split from content
+                  └─ Upstream  http://127.0.0.1:1, no key
+                     └─ client  HTTP auto
 ";
     assert_eq!(out, expected);
 }

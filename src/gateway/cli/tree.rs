@@ -93,6 +93,13 @@ fn write_upstream(
         writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(&models))?;
         indent.push_str("   ");
     }
+    if let Some(normalize) = &upstream.normalize {
+        write!(f, "{indent}└─ ResponseNormalize")?;
+        let settings = list(normalize.settings());
+        let gap = if settings.is_empty() { "" } else { "  " };
+        writeln!(f, "{gap}{settings}")?;
+        indent.push_str("   ");
+    }
     let address = upstream.base_url.as_ref().or(upstream.template.as_ref());
     write!(
         f,

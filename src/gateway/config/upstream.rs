@@ -10,6 +10,7 @@ use crate::{
     gateway::client::ClientConfig,
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
+    normalize::ResponseNormalizeBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -55,6 +56,8 @@ pub struct UpstreamConfig {
     pub circuit_breaker: Option<CircuitBreakerBuilder>,
     /// How long an attempt may take. Off, unless there is a table.
     pub timeout: Option<TimeoutBuilder>,
+    /// How its answers become OpenAI's. They pass as they are, unless there is a table.
+    pub normalize: Option<ResponseNormalizeBuilder>,
     /// How it is connected to.
     pub client: ClientConfig,
 }

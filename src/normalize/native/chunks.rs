@@ -291,7 +291,7 @@ impl Sink for Chunks {
         }
         match finish::reason(stop.word, calls, false, &mut self.repairs) {
             Finish::Reason(reason) => self.write(choice, Delta::default(), Some(reason)),
-            Finish::Failed => self.fail(&stop.error()),
+            Finish::Failed(_) => self.fail(&stop.error()),
         }
     }
 

@@ -1,11 +1,9 @@
 //! JSON lines as one body, for a caller who asked for no stream.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::{
-    MAX_JSON, Names,
+    Names,
     detect::Api,
     piece::{Framer, Piece},
     reader::Reader,
@@ -13,10 +11,11 @@ use super::{
     whole::Whole,
 };
 use crate::{
-    message::{ApiError, BoxError, Output, Transform, usage::UsageScan},
+    message::{ApiError, BoxError, Dialect, MAX_JSON, Output, Transform, usage::UsageScan},
     normalize::{
-        layer::Shared,
+        NormalizePolicy, errors,
         repairs::{Repair, Repairs},
+        tally::Tally,
     },
 };
 
@@ -26,17 +25,21 @@ pub(super) struct Gathered {
     reader: Option<Reader>,
     whole: Whole,
     usage: UsageScan,
-    shared: Arc<Shared>,
+    tally: Tally,
 }
 
 impl Gathered {
-    pub(super) fn new(names: Names, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(names: Names, policy: NormalizePolicy, tally: Tally) -> Self {
+        let mut whole = Whole::new(names);
+        if policy == NormalizePolicy::Strict {
+            whole.fail(&errors::nonconformant(Repair::Native));
+        }
         Self {
             framer: Framer::of_lines(),
             reader: None,
-            whole: Whole::new(names),
+            whole,
             usage: UsageScan::default(),
-            shared,
+            tally,
         }
     }
 
@@ -84,7 +87,7 @@ impl Transform for Gathered {
         let mut repairs = Repairs::default();
         repairs.add(Repair::Native);
         let body = whole.finish(self.usage.usage().as_ref(), &mut repairs);
-        self.shared.count(repairs);
-        output.push(body)
+        self.tally.count(repairs);
+        output.push(body.unwrap_or_else(|error| error.to_json(Dialect::OpenAi).into()))
     }
 }

@@ -33,26 +33,35 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 
 pub(super) use self::{detect::Api, reader::Reader};
-use self::{gathered::Gathered, sink::Sink, stream::Stream, whole::Whole};
+use self::{gathered::Gathered, piece::Framer, sink::Sink, stream::Stream, whole::Whole};
 use super::{
+    NormalizePolicy,
+    asked::Asked,
+    head::Answer,
     layer::Shared,
     repairs::{Repair, Repairs},
+    tally::Tally,
 };
-use crate::message::{Media, ResponseBody, transform, usage::UsageScan};
-
-/// The most of a body, of one event, or of a stream that is gathered, in bytes. An event may hold an image.
-pub(super) const MAX_JSON: usize = 16 << 20;
+use crate::message::{ApiError, Media, ResponseBody, transform, usage::UsageScan};
 
 /// What stands for the names that an answer lacks.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
-    pub(super) id: String,
+struct Names {
+    id: String,
     /// Seconds since the epoch.
-    pub(super) created: u64,
-    pub(super) model: String,
+    created: u64,
+    model: String,
 }
 
 impl Names {
+    fn of(answer: &Answer) -> Self {
+        Self {
+            id: answer.id.clone(),
+            created: answer.created,
+            model: answer.model.clone(),
+        }
+    }
+
     fn none() -> Self {
         Self {
             id: String::new(),
@@ -62,20 +71,17 @@ impl Names {
     }
 }
 
-/// What the caller asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    pub(super) stream: bool,
-    pub(super) usage: bool,
-}
-
-/// The body `text` as a `chat.completion`, or as OpenAI's error where the model failed; `None` where it is in none of the APIs
+/// The body `text` as a `chat.completion`, or the error that it is where the model failed; `None` where it is in none of the APIs
 /// known here.
-pub(super) fn body(text: &[u8], names: &Names, repairs: &mut Repairs) -> Option<Bytes> {
+pub(super) fn body(
+    text: &[u8],
+    answer: &Answer,
+    repairs: &mut Repairs,
+) -> Option<Result<Bytes, ApiError>> {
     let api = Api::of_body(text)?;
     let mut usage = UsageScan::default();
     usage.body(text);
-    let mut whole = Whole::new(names.clone());
+    let mut whole = Whole::new(Names::of(answer));
     Reader::new(api).body(text, &mut whole).ok()?;
     repairs.add(Repair::Native);
     whole.done();
@@ -88,24 +94,27 @@ pub(super) fn body(text: &[u8], names: &Names, repairs: &mut Repairs) -> Option<
 /// not to, OpenAI only when told to.
 pub(super) fn stream(
     response: Response<ResponseBody>,
-    names: Names,
-    wanted: Wanted,
-    shared: Arc<Shared>,
+    answer: &Answer,
+    asked: &Asked,
+    shared: &Arc<Shared>,
 ) -> Response<ResponseBody> {
+    let (names, policy) = (Names::of(answer), shared.settings.policy);
+    let tally = Tally::new(Arc::clone(shared));
     match response.body().media() {
-        Media::EventStream => transform(response, Stream::of_events(names, wanted.usage, shared)),
-        Media::JsonLines if wanted.stream => {
-            let events = Stream::of_lines(names, wanted.usage, shared);
+        Media::EventStream => {
+            let stream = Stream::new(Framer::of_events(), names, asked.usage, policy, tally);
+            transform(response, stream)
+        }
+        Media::JsonLines if policy == NormalizePolicy::Observe => response,
+        Media::JsonLines if asked.stream => {
+            let stream = Stream::new(Framer::of_lines(), names, asked.usage, policy, tally);
             let media = HeaderValue::from_static("text/event-stream");
-            restated(transform(response, events), Media::EventStream, media)
+            restated(transform(response, stream), Media::EventStream, media)
         }
         Media::JsonLines => {
+            let gathered = Gathered::new(names, policy, tally);
             let media = HeaderValue::from_static("application/json");
-            restated(
-                transform(response, Gathered::new(names, shared)),
-                Media::Json,
-                media,
-            )
+            restated(transform(response, gathered), Media::Json, media)
         }
         Media::Json | Media::Opaque => response,
     }

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::MAX_JSON;
 use crate::{
-    message::BoxError,
+    message::{BoxError, MAX_JSON},
     wire::{ndjson, sse},
 };
 

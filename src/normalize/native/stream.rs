@@ -1,7 +1,5 @@
 //! A stream of another API, passed on as OpenAI's.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::StatusCode;
 use serde::de::IgnoredAny;
@@ -17,8 +15,9 @@ use super::{
 use crate::{
     message::{ApiError, BoxError, Dialect, Output, Transform, usage::UsageScan},
     normalize::{
-        layer::Shared,
+        NormalizePolicy, errors,
         repairs::{Repair, Repairs},
+        tally::Tally,
     },
 };
 
@@ -27,8 +26,9 @@ pub(super) struct Stream {
     framer: Framer,
     names: Names,
     wants_usage: bool,
+    policy: NormalizePolicy,
     state: State,
-    shared: Arc<Shared>,
+    tally: Tally,
 }
 
 enum State {
@@ -48,21 +48,20 @@ struct Reading {
 }
 
 impl Stream {
-    pub(super) fn of_events(names: Names, wants_usage: bool, shared: Arc<Shared>) -> Self {
-        Self::new(Framer::of_events(), names, wants_usage, shared)
-    }
-
-    pub(super) fn of_lines(names: Names, wants_usage: bool, shared: Arc<Shared>) -> Self {
-        Self::new(Framer::of_lines(), names, wants_usage, shared)
-    }
-
-    fn new(framer: Framer, names: Names, wants_usage: bool, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        framer: Framer,
+        names: Names,
+        wants_usage: bool,
+        policy: NormalizePolicy,
+        tally: Tally,
+    ) -> Self {
         Self {
             framer,
             names,
             wants_usage,
+            policy,
             state: State::Unknown,
-            shared,
+            tally,
         }
     }
 
@@ -95,7 +94,7 @@ impl Stream {
         let read = reading.event(piece, &data);
         let repairs = reading.chunks.take_repairs();
         output.push(reading.chunks.take())?;
-        self.shared.count(repairs);
+        self.tally.count(repairs);
         if read.is_over {
             self.state = State::Over;
         }
@@ -123,12 +122,20 @@ impl Stream {
             Some(api) => {
                 let mut repairs = Repairs::default();
                 repairs.add(Repair::Native);
-                self.shared.count(repairs);
-                State::Reading(Box::new(Reading {
-                    reader: Reader::new(api),
-                    chunks: Chunks::new(self.names.clone(), self.wants_usage),
-                    usage: UsageScan::default(),
-                }))
+                self.tally.count(repairs);
+                let mut chunks = Chunks::new(self.names.clone(), self.wants_usage);
+                if self.policy == NormalizePolicy::Strict {
+                    chunks.fail(&errors::nonconformant(Repair::Native));
+                }
+                if self.policy == NormalizePolicy::Observe {
+                    State::Passing
+                } else {
+                    State::Reading(Box::new(Reading {
+                        reader: Reader::new(api),
+                        chunks,
+                        usage: UsageScan::default(),
+                    }))
+                }
             }
         };
     }
@@ -222,7 +229,7 @@ impl Transform for Stream {
             reading.chunks.end(reading.usage.usage().as_ref());
             let repairs = reading.chunks.take_repairs();
             output.push(reading.chunks.take())?;
-            self.shared.count(repairs);
+            self.tally.count(repairs);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::{
     usage::OpenAiUsage,
 };
 use crate::{
-    message::{ApiError, Dialect, usage::Usage},
+    message::{ApiError, usage::Usage},
     normalize::{
         finish::{self, Finish},
         repairs::Repairs,
@@ -106,8 +106,12 @@ impl Whole {
         self.done || self.error.is_some()
     }
 
-    /// The `chat.completion`, or the error in its place.
-    pub(super) fn finish(mut self, usage: Option<&Usage>, repairs: &mut Repairs) -> Bytes {
+    /// The `chat.completion`, or the error that the answer is.
+    pub(super) fn finish(
+        mut self,
+        usage: Option<&Usage>,
+        repairs: &mut Repairs,
+    ) -> Result<Bytes, ApiError> {
         let mut reasons = Vec::with_capacity(self.choices.len());
         for choice in self.choices.values_mut() {
             for key in choice.open.keys().copied().collect::<Vec<_>>() {
@@ -120,11 +124,11 @@ impl Whole {
             };
             match finish::reason(stop.word, !choice.calls.is_empty(), false, repairs) {
                 Finish::Reason(reason) => reasons.push(reason),
-                Finish::Failed => self.error = self.error.or_else(|| Some(stop.error())),
+                Finish::Failed(_) => self.error = self.error.or_else(|| Some(stop.error())),
             }
         }
         if let Some(error) = self.error {
-            return error.to_json(Dialect::OpenAi).into();
+            return Err(error);
         }
         let choices = self.choices.iter().zip(reasons);
         let completion = Completion {
@@ -138,7 +142,7 @@ impl Whole {
             usage: usage.map(OpenAiUsage::from),
         };
         // Text and numbers always serialize.
-        serde_json::to_vec(&completion).unwrap_or_default().into()
+        Ok(serde_json::to_vec(&completion).unwrap_or_default().into())
     }
 
     fn choice(&mut self, number: u64) -> &mut Choice {

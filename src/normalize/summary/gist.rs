@@ -168,7 +168,7 @@ impl Gist {
             let mut repairs = Repairs::default();
             match finish::reason(Some(&word), self.calls, false, &mut repairs) {
                 Finish::Reason(reason) => reason.into(),
-                Finish::Failed => word,
+                Finish::Failed(_) => word,
             }
         });
         Ok(summary)
