@@ -60,7 +60,10 @@ fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response
     let native = (api == Api::Chat).then(|| native::body(&read.text, &answer, &mut repairs));
     let text = match native.flatten() {
         Some(Ok(text)) => text,
-        Some(Err(error)) => return inner_error(read, error, shared),
+        Some(Err(error)) => {
+            Tally::new(Arc::clone(shared)).count(repairs);
+            return inner_error(read, error, shared);
+        }
         None => read.text.clone(),
     };
     if api.has_streams() && !is_answer(&text) {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use super::harness::{JSON, LINES, answered};
-use crate::normalize::Repair;
+use super::harness::{EVENTS, JSON, LINES, answered, under};
+use crate::normalize::{NormalizePolicy, Repair};
 
 fn body(text: &str) -> Value {
     let seen = answered(JSON, text);
@@ -65,8 +65,8 @@ fn a_blocked_prompt_is_a_content_filter_and_a_failure_an_error() {
     ] {
         let failed = body(text);
         assert_eq!(failed["error"]["message"], message);
-        assert_eq!(failed["error"]["code"], "model_failed");
         assert_eq!(failed.get("choices"), None);
+        assert_eq!(answered(JSON, text).status, 502);
     }
 }
 
@@ -110,5 +110,33 @@ fn what_is_no_answer_of_a_known_api_stays() {
     ] {
         let seen = answered(JSON, text);
         assert_eq!((seen.text(), seen.repairs), (text.to_owned(), Vec::new()));
+    }
+}
+
+#[test]
+fn a_strict_policy_refuses_native_answers_and_an_observing_one_only_counts_them() {
+    let text = r#"{"model":"q","message":{"content":"a"},"done":true,"done_reason":"stop"}"#;
+    let event = format!("data: {text}\n\n");
+    let (whole, stream) = (r#"{"model":"m"}"#, r#"{"model":"m","stream":true}"#);
+    for (media, asked, text) in [
+        (JSON, whole, text),
+        (EVENTS, stream, &*event),
+        (LINES, stream, text),
+        (LINES, whole, text),
+    ] {
+        let strict = under(NormalizePolicy::Strict, media, asked, text);
+        assert!(
+            strict.text().contains("nonconformant_answer"),
+            "{}",
+            strict.text()
+        );
+        assert!(!strict.text().contains("choices") && !strict.text().contains("[DONE]"));
+        assert!(strict.repairs.contains(&Repair::Native));
+
+        let observed = under(NormalizePolicy::Observe, media, asked, text);
+        assert_eq!((&*observed.text(), observed.status), (text, 200));
+        assert_eq!(observed.headers["content-type"], media);
+        // Lines pass unread.
+        assert_eq!(observed.repairs.contains(&Repair::Native), media != LINES);
     }
 }

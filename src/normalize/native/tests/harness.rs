@@ -12,7 +12,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use crate::{
     message::{BodyError, Completion, Media, RequestBody, ResponseBody},
-    normalize::{Repair, ResponseNormalizeLayer},
+    normalize::{NormalizePolicy, Repair, ResponseNormalizeLayer},
 };
 
 pub(super) const JSON: &str = "application/json";
@@ -21,6 +21,7 @@ pub(super) const LINES: &str = "application/x-ndjson";
 
 /// What a caller gets.
 pub(super) struct Seen {
+    pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) media: Media,
     pub(super) pieces: Vec<String>,
@@ -63,7 +64,23 @@ impl Seen {
 
 /// What a caller gets of `pieces`, and of an error after them.
 pub(super) fn sent(media: &'static str, asked: &str, pieces: Vec<Bytes>, breaks: bool) -> Seen {
-    let layer = ResponseNormalizeLayer::new();
+    sent_through(ResponseNormalizeLayer::new(), media, asked, pieces, breaks)
+}
+
+/// What a caller gets under `policy`.
+pub(super) fn under(policy: NormalizePolicy, media: &'static str, asked: &str, text: &str) -> Seen {
+    let layer = ResponseNormalizeLayer::builder().policy(policy);
+    let pieces = vec![Bytes::copy_from_slice(text.as_bytes())];
+    sent_through(layer.build().unwrap(), media, asked, pieces, false)
+}
+
+fn sent_through(
+    layer: ResponseNormalizeLayer,
+    media: &'static str,
+    asked: &str,
+    pieces: Vec<Bytes>,
+    breaks: bool,
+) -> Seen {
     let handle = layer.handle();
     let broken = breaks.then_some(Err("reset"));
     let chunks: Vec<_> = pieces.into_iter().map(Ok).chain(broken).collect();
@@ -83,7 +100,7 @@ pub(super) fn sent(media: &'static str, asked: &str, pieces: Vec<Bytes>, breaks:
         .body(RequestBody::json(asked.to_owned()))
         .unwrap();
     let response = service.oneshot(request).now_or_never().unwrap().unwrap();
-    let headers = response.headers().clone();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let media = response.body().media();
     let (settled, settlement) = mpsc::channel();
     let mut body = response.into_body().on_end(move |completion| {
@@ -100,6 +117,7 @@ pub(super) fn sent(media: &'static str, asked: &str, pieces: Vec<Bytes>, breaks:
     }
     let repairs = handle.repairs().filter(|(_, count)| *count > 0);
     Seen {
+        status,
         headers,
         media,
         pieces,
