@@ -23,6 +23,13 @@ pub(super) enum Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Event(frame) => frame.raw().len(),
+            Self::Line(line) => line.raw().len(),
+        }
+    }
+
     pub(super) fn name(&self) -> Option<&'a [u8]> {
         match self {
             Self::Event(frame) => frame.event(),

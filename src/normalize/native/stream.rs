@@ -28,6 +28,8 @@ pub(super) struct Stream {
     wants_usage: bool,
     policy: NormalizePolicy,
     state: State,
+    /// Bytes that came and are no piece yet.
+    carried: usize,
     tally: Tally,
 }
 
@@ -61,6 +63,7 @@ impl Stream {
             wants_usage,
             policy,
             state: State::Unknown,
+            carried: 0,
             tally,
         }
     }
@@ -82,12 +85,6 @@ impl Stream {
                 piece.as_event()
             });
         };
-        if matches!(self.state, State::Unknown) {
-            self.decide(piece, &data);
-            if matches!(self.state, State::Reading(_)) && piece.begins_with_line_feed() {
-                output.push(Bytes::from_static(b"\n"))?;
-            }
-        }
         let State::Reading(reading) = &mut self.state else {
             return output.push(self.unread(piece, &data));
         };
@@ -114,6 +111,20 @@ impl Stream {
             return error.to_event(Dialect::OpenAi);
         }
         piece.as_event()
+    }
+
+    /// Looks at `piece` if none has told the API yet.
+    fn look_at(&mut self, piece: Piece<'_>, output: &mut Output<'_>) -> Result<(), BoxError> {
+        if !matches!(self.state, State::Unknown) {
+            return Ok(());
+        }
+        if let Some(data) = piece.data() {
+            self.decide(piece, &data);
+        }
+        if matches!(self.state, State::Reading(_)) && piece.begins_with_line_feed() {
+            return output.push(Bytes::from_static(b"\n"));
+        }
+        Ok(())
     }
 
     fn decide(&mut self, piece: Piece<'_>, data: &[u8]) {
@@ -157,6 +168,7 @@ impl Stream {
             !data.starts_with(b"[DONE]") && serde_json::from_slice::<IgnoredAny>(&data).is_err()
         });
         if !broke_off || !matches!(self.state, State::Reading(_)) {
+            self.look_at(piece, output)?;
             self.piece(piece, output)?;
         }
         Ok(broke_off)
@@ -207,12 +219,32 @@ impl Transform for Stream {
             return output.push(chunk);
         }
         let mut framer = std::mem::take(&mut self.framer);
-        let result = framer.each(&chunk, |piece| self.piece(piece, output));
+        let is_raw = !framer.are_lines();
+        let (before, mut taken, mut rest) = (self.carried, 0_usize, None);
+        let result = framer.each(&chunk, |piece| {
+            if rest.is_some() {
+                return Ok(());
+            }
+            let start = taken;
+            taken += piece.len();
+            self.look_at(piece, output)?;
+            if !is_raw || !matches!(self.state, State::Passing) {
+                return self.piece(piece, output);
+            }
+            // From here on all is of no interest, and what came together goes on together.
+            rest = start.checked_sub(before);
+            if rest.is_none() {
+                rest = taken.checked_sub(before);
+                return output.push(piece.as_event());
+            }
+            Ok(())
+        });
         self.framer = framer;
         result?;
-        if self.passes_bytes() {
-            // What has begun in this chunk and is not whole yet.
-            return self.last_piece(output).map(drop);
+        self.carried = (before + chunk.len()).saturating_sub(taken);
+        if let Some(rest) = rest {
+            self.framer = Framer::of_events();
+            return output.push(chunk.slice(rest.min(chunk.len())..));
         }
         Ok(())
     }
