@@ -1,13 +1,11 @@
 //! What a stream has said of its choices.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Value as Json, json, value::RawValue};
 
 use super::think::{Parts, ThinkSplitter};
 
 /// The most choices of a stream that are remembered.
 const MAX_CHOICES: usize = 1024;
-
-use serde_json::value::RawValue;
 
 /// The choices so far, by their index.
 #[derive(Debug, Default)]
@@ -61,7 +59,7 @@ impl Choices {
 
     /// What was held back of each.
     pub(super) fn held(&mut self) -> impl Iterator<Item = (u64, Json)> {
-        let choices = self.0.iter_mut();
+        let choices = self.list.iter_mut();
         choices.filter_map(|(index, choice)| Some((*index, choice.held()?)))
     }
 

@@ -9,7 +9,7 @@ use http::{HeaderValue, Response, header};
 use pin_project_lite::pin_project;
 
 use super::{
-    api::Api, asked::Asked, errors, events::Events, layer::Shared, reading::Reading,
+    api::Api, asked::Asked, errors, events::Events, layer::Shared, native, reading::Reading,
     stream::Stream, tally::Tally, whole,
 };
 use crate::message::{MAX_JSON, Media, Rejection, ResponseBody, TransportError, transform};
@@ -97,6 +97,7 @@ fn kind(response: &Response<ResponseBody>, asked: &Asked) -> Kind {
         (400.., _) => Kind::Error,
         (200..300, Media::Json) => Kind::Json,
         (200..300, Media::EventStream) if has_streams => Kind::Stream,
+        (200..300, Media::JsonLines) if asked.api() == Some(Api::Chat) => Kind::Stream,
         // DeepSeek has been seen to send its JSON as `application/octet-stream`.
         (200..300, Media::Opaque)
             if has_streams
@@ -118,7 +119,16 @@ fn streamed(
     let Some(api) = asked.api() else {
         return response;
     };
-    let events = Events::new(asked.answer(api, response.headers(), shared), asked.usage);
+    let answer = asked.answer(api, response.headers(), shared);
+    let response = if api == Api::Chat {
+        native::stream(response, &answer, asked, shared)
+    } else {
+        response
+    };
+    if response.body().media() != Media::EventStream {
+        return response;
+    }
+    let events = Events::new(answer, asked.usage);
     let tally = Tally::new(Arc::clone(shared));
     transform(response, Stream::new(shared.settings.policy, events, tally))
 }

@@ -16,12 +16,14 @@ mod future;
 mod head;
 mod layer;
 mod models;
+mod native;
 mod policy;
 mod reading;
 mod reasoning;
 mod repairs;
 mod service;
 mod stream;
+mod summary;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -39,4 +41,5 @@ pub use self::{
     reasoning::Reasoning,
     repairs::Repair,
     service::ResponseNormalize,
+    summary::ChatSummary,
 };

@@ -77,6 +77,8 @@ repairs! {
     ErrorStatus = "error_status",
     /// JSON came under another content type.
     ContentType = "content_type",
+    /// The answer was in another API's form: Anthropic's, Gemini's, Cohere's, Ollama's or Bedrock's own.
+    Native = "native",
 }
 
 impl fmt::Display for Repair {

@@ -12,6 +12,7 @@ use super::{
     conform,
     errors::{self, OriginalAnswer},
     layer::Shared,
+    native,
     reading::Read,
     repairs::{Repair, Repairs},
     tally::Tally,
@@ -56,7 +57,16 @@ pub(super) fn normalized(
 fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response<ResponseBody> {
     let mut repairs = Repairs::default();
     let answer = asked.answer(api, read.response.headers(), shared);
-    if api.has_streams() && !is_answer(&read.text) {
+    let native = (api == Api::Chat).then(|| native::body(&read.text, &answer, &mut repairs));
+    let text = match native.flatten() {
+        Some(Ok(text)) => text,
+        Some(Err(error)) => {
+            Tally::new(Arc::clone(shared)).count(repairs);
+            return inner_error(read, error, shared);
+        }
+        None => read.text.clone(),
+    };
+    if api.has_streams() && !is_answer(&text) {
         if shared.settings.policy == NormalizePolicy::Strict {
             repairs.add(Repair::Choices);
             Tally::new(Arc::clone(shared)).count(repairs);
@@ -64,7 +74,7 @@ fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response
         }
         return read.response;
     }
-    let repaired = api.repaired(&read.text, &answer, &mut repairs);
+    let repaired = api.repaired(&text, &answer, &mut repairs);
     if let Some(word) = repairs.failed() {
         return inner_error(read, &errors::of_failure(word), shared);
     }
@@ -76,10 +86,7 @@ fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response
         NormalizePolicy::Observe => read.response,
         NormalizePolicy::Strict if repairs.first().is_some() => refused(read, repairs),
         _ if repairs.is_empty() => read.response,
-        _ => {
-            let text = repaired.unwrap_or_else(|| read.text.clone());
-            replaced(read, text)
-        }
+        _ => replaced(read, repaired.unwrap_or(text)),
     }
 }
 

@@ -19,6 +19,7 @@ mod errors;
 mod estimate;
 mod guarded;
 mod hidden_usage;
+mod native;
 mod normal;
 mod normalized;
 mod other_apis;

@@ -94,6 +94,16 @@ impl Sent {
         }
     }
 
+    /// An answer that was not recorded but made.
+    pub(super) fn made(body: Bytes, headers: HeaderMap) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers,
+            body,
+            reads: None,
+        }
+    }
+
     pub(super) fn was_recorded_with_reads(&self) -> bool {
         self.reads.is_some()
     }
