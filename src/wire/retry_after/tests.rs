@@ -293,6 +293,7 @@ fn an_absurd_wait_becomes_the_longest() {
         ("retry-after", "99999999h"),
         ("retry-after-ms", "1e300"),
         ("retry-after", "9999-12-31T23:59:59Z"),
+        ("retry-after", "99999999999999999999999999"),
     ] {
         assert_eq!(
             millis_of(429, &[headers]),
