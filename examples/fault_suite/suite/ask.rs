@@ -165,11 +165,6 @@ impl Seen {
         let surplus = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..surplus);
     }
-
-    /// Whether all of the body was kept.
-    pub(crate) fn is_kept_whole(&self) -> bool {
-        self.length == self.body.len() as u64
-    }
 }
 
 /// Closes the caller's connection when the caller is done.

@@ -29,6 +29,8 @@ pub(crate) enum Content {
     Bytes(Vec<u8>),
     /// As many bytes, at least.
     Length(u64),
+    /// Anything that is a chat answer.
+    Any,
 }
 
 /// As [`Outcome`], of what was seen.
@@ -43,6 +45,14 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
+    /// Why no caller may see it.
+    pub(crate) fn wrong(&self) -> Option<String> {
+        match self {
+            Self::Wrong(why) => Some(why.clone()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is(&self, outcome: Outcome) -> bool {
         match (self, outcome) {
             (Self::Answer, Outcome::Answer) | (Self::Broken, Outcome::Broken) => true,
@@ -94,8 +104,10 @@ pub(crate) fn shown(seen: &Seen, content: &Content) -> Shown {
         match content {
             Content::Bytes(bytes) => whole(seen, seen.body == *bytes),
             Content::Length(least) => whole(seen, seen.length >= *least),
-            Content::Text(text) if is_stream => return stream(seen, text),
-            Content::Text(text) => json(seen, text),
+            Content::Text(text) if is_stream => return stream(seen, Some(text)),
+            Content::Any if is_stream => return stream(seen, None),
+            Content::Text(text) => json(seen, Some(text)),
+            Content::Any => json(seen, None),
         }
     };
     match checked {
@@ -133,20 +145,21 @@ fn error(seen: &Seen, status: u16) -> Shown {
     }
 }
 
-fn json(seen: &Seen, text: &str) -> Result<(), String> {
+fn json(seen: &Seen, text: Option<&str>) -> Result<(), String> {
     let value: Value = serde_json::from_slice(&seen.body).map_err(|_| "no JSON".to_owned())?;
     let said = value
         .pointer("/choices/0/message/content")
         .and_then(Value::as_str);
     match said {
-        Some(said) if said == text && seen.end == End::Clean => Ok(()),
+        Some(_) if seen.end == End::Broken => Err("broken".to_owned()),
+        Some(said) if text.is_none_or(|text| said == text) => Ok(()),
         Some(_) => Err("another text".to_owned()),
         None => Err("no text".to_owned()),
     }
 }
 
 /// Reads the events of a stream, which must add up to an answer, or end in an error.
-fn stream(seen: &Seen, text: &str) -> Shown {
+fn stream(seen: &Seen, text: Option<&str>) -> Shown {
     let wrong = |why: &str| Shown::Wrong(why.to_owned());
     let mut said = String::new();
     let (mut done, mut finished, mut failed) = (false, false, None);
@@ -191,12 +204,14 @@ fn stream(seen: &Seen, text: &str) -> Shown {
     }
     match failed {
         Some(_) if seen.end == End::Clean => wrong("an error, and a clean end"),
-        Some(_) if said.is_empty() || !text.starts_with(&said) => wrong("another text"),
+        Some(_) if text.is_some_and(|text| said.is_empty() || !text.starts_with(&said)) => {
+            wrong("another text")
+        }
         Some(code) => Shown::ErrorEvent(code),
         None if seen.end == End::Broken && (done || finished) => wrong("broken after its end"),
         None if seen.end == End::Broken => Shown::Broken,
         None if !done && !finished => wrong("an end that is none"),
-        None if said != text => wrong("another text"),
+        None if text.is_some_and(|text| said != text) => wrong("another text"),
         None => Shown::Answer,
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod ask;
 pub(crate) mod check;
 mod connect;
 mod gauge;
+pub(crate) mod relay;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod scenarios;
 pub(crate) mod script;

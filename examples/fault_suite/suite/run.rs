@@ -1,6 +1,6 @@
 //! Plays scenarios to relays, and judges what came of it.
 
-use std::{net::Ipv4Addr, sync::Arc, thread, time::Duration};
+use std::{fmt, net::Ipv4Addr, sync::Arc, thread, time::Duration};
 
 use serde::Serialize;
 use tokio::{
@@ -12,7 +12,7 @@ use tower_relay::message::BoxError;
 
 use super::{
     answer,
-    ask::{Seen, ask, chat},
+    ask::{End, Seen, ask, chat},
     check::{Content, Shown, shown},
     connect::Connect,
     gauge::Gauge,
@@ -22,15 +22,12 @@ use super::{
     upstream::Upstream,
 };
 
-/// The most that a relay may hold of an answer, in bytes: the megabyte of JSON that may be held back, and the buffers of
-/// four connections' ends.
-const MOST_HELD: u64 = 4 << 20;
 /// How many requests are made once the upstream is well again.
 const AFTERWARDS: usize = 3;
 
 /// What came of one scenario, one stack, one kind of answer.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct Judged {
     pub(crate) row: Row,
     pub(crate) shown: Shown,
     /// What was not as expected.
@@ -50,63 +47,83 @@ pub(crate) struct Row {
     pub(crate) elapsed_ms: u64,
 }
 
-/// What a cell of the matrix is about.
-#[derive(Debug, Clone, Copy)]
-struct Cell<'a> {
-    scenario: &'a Scenario,
+/// One field of the matrix.
+#[derive(Debug, Clone)]
+struct Cell {
+    name: String,
+    case: Case,
     layers: Layers,
     streamed: bool,
     on_sockets: bool,
 }
 
-/// Plays every one of `scenarios` to every stack, streamed and not, in the order of the matrix.
-pub(crate) fn matrix(scenarios: &[Scenario]) -> Result<Vec<Outcome>, BoxError> {
-    let mut cells = Vec::new();
-    for scenario in scenarios {
-        for layers in Layers::ALL {
-            for streamed in [false, true] {
-                cells.push(Cell {
-                    scenario,
-                    layers,
-                    streamed,
-                    on_sockets: false,
-                });
-            }
-        }
-    }
+/// Plays `scenarios` to every stack, streamed and not, over connections in memory and in paused time.
+pub(crate) fn in_memory(scenarios: &[Scenario]) -> Result<Vec<Judged>, BoxError> {
+    let cells = cells(scenarios, false);
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let share = cells.len().div_ceil(threads).max(1);
-    thread::scope(|scope| {
+    let mut judged = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
             .map(|thread| {
-                let cells = cells.iter().skip(thread).step_by(threads);
-                scope.spawn(move || cells.map(|cell| cell.run()).collect::<Vec<_>>())
+                let share = cells.iter().enumerate().skip(thread).step_by(threads);
+                scope.spawn(move || {
+                    share
+                        .map(|(index, cell)| Ok((index, cell.run()?)))
+                        .collect()
+                })
             })
             .collect();
-        let mut columns: Vec<_> = Vec::new();
+        let mut judged = Vec::new();
         for thread in threads {
-            let outcomes = thread.join().map_err(|_| "a scenario panicked")?;
-            columns.push(outcomes.into_iter());
+            let share: Result<Vec<_>, BoxError> =
+                thread.join().map_err(|_| "a scenario panicked")?;
+            judged.extend(share?);
         }
-        let mut rows = Vec::new();
-        for _ in 0..share {
-            for column in &mut columns {
-                if let Some(outcome) = column.next() {
-                    rows.push(outcome?);
-                }
-            }
+        Ok::<_, BoxError>(judged)
+    })?;
+    judged.sort_by_key(|(index, _)| *index);
+    Ok(judged.into_iter().map(|(_, judged)| judged).collect())
+}
+
+/// Plays those of `scenarios` that need a kernel over real connections and in real time, all at once.
+pub(crate) fn on_sockets(scenarios: &[Scenario]) -> Result<Vec<Judged>, BoxError> {
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let cells = cells(scenarios, true).into_iter();
+        let playing: Vec<_> = cells.map(|cell| tokio::spawn(cell.play())).collect();
+        let mut judged = Vec::new();
+        for cell in playing {
+            judged.push(cell.await??);
         }
-        Ok(rows)
+        Ok(judged)
     })
 }
 
-impl Cell<'_> {
-    fn run(&self) -> Result<Outcome, BoxError> {
+fn cells(scenarios: &[Scenario], on_sockets: bool) -> Vec<Cell> {
+    let scenarios = scenarios
+        .iter()
+        .filter(|scenario| scenario.on_sockets || !on_sockets);
+    let mut cells = Vec::new();
+    for scenario in scenarios {
+        for layers in Layers::ALL {
+            cells.extend([false, true].map(|streamed| Cell {
+                name: scenario.name.clone(),
+                case: scenario.case(streamed).clone(),
+                layers,
+                streamed,
+                on_sockets,
+            }));
+        }
+    }
+    cells
+}
+
+impl Cell {
+    fn run(&self) -> Result<Judged, BoxError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .start_paused(!self.on_sockets)
+            .start_paused(true)
             .build()?;
-        runtime.block_on(self.play())
+        runtime.block_on(self.clone().play())
     }
 
     fn pace(&self) -> Pace {
@@ -117,12 +134,12 @@ impl Cell<'_> {
         }
     }
 
-    async fn play(&self) -> Result<Outcome, BoxError> {
+    async fn play(self) -> Result<Judged, BoxError> {
         let Case {
             script,
             content,
             plan,
-        } = self.scenario.case(self.streamed);
+        } = &self.case;
         let gauge = Arc::new(Gauge::default());
         let primary = Upstream::new(script.clone(), &gauge);
         let backup = Upstream::new(Script::healthy(), &gauge);
@@ -139,31 +156,48 @@ impl Cell<'_> {
         let shown = shown(&seen, content);
 
         let mut faults = Vec::new();
-        if gauge.most() > MOST_HELD {
+        if gauge.most() > most_held(self.layers) {
             faults.push(format!("held {} bytes", gauge.most()));
         }
-        if let Some(expected) = plan.of(self.layers) {
-            faults.extend(self.compare(&expected, &seen, &shown, calls));
-            let extra = relay.budget.available();
-            if extra + calls.0.saturating_sub(1) as u64 != u64::from(EXTRA) {
-                faults.push(format!("{extra} extra attempts are left"));
+        if self.layers != Layers::Bare {
+            faults.extend(match plan {
+                Some(plan) => self.compare(&plan.of(self.layers), &seen, &shown, calls),
+                None => self.judge(&seen, &shown),
+            });
+            let left = relay.budget.available();
+            let extra = (calls.0 + calls.1).saturating_sub(1) as u64;
+            if left + extra != u64::from(EXTRA) {
+                faults.push(format!("{extra} extra attempts, {left} of {EXTRA} left"));
             }
             if !idle([&primary, &backup]).await {
                 faults.push("an attempt goes on after its end".to_owned());
             }
             faults.extend(self.afterwards(&relay, &primary, &backup, &gauge).await);
         }
-        Ok(Outcome {
-            row: Row::new(
-                self.scenario.name,
-                self.layers.as_str(),
-                self.streamed,
-                &seen,
-                calls.0 + calls.1,
-            ),
+        let name = if self.on_sockets {
+            format!("{}, by the kernel", self.name)
+        } else {
+            self.name.clone()
+        };
+        let stack = self.layers.as_str();
+        Ok(Judged {
+            row: Row::new(&name, stack, self.streamed, &seen, calls.0 + calls.1),
             shown,
             faults,
         })
+    }
+
+    /// What nobody has foreseen may come to anything that a caller may see, in time.
+    fn judge(&self, seen: &Seen, shown: &Shown) -> Vec<String> {
+        let late = seen.elapsed > self.pace().deadline;
+        let late = late.then(|| format!("{:?}", seen.elapsed));
+        // Only where an answer is too long to be held back until it is whole is there nothing better than to break it.
+        let broken = *shown == Shown::Broken && (self.streamed || seen.length < 1 << 20);
+        let broken = broken.then(|| "broken".to_owned());
+        late.into_iter()
+            .chain(broken)
+            .chain(shown.wrong())
+            .collect()
     }
 
     async fn connect(&self, upstream: &Arc<Upstream>) -> Result<Connect, BoxError> {
@@ -231,6 +265,15 @@ impl Cell<'_> {
     }
 }
 
+/// The most that a relay may hold of an answer, in bytes: the megabyte of JSON that may be held back, and what is on its way in the buffers
+/// of four ends of connections; 16 MiB more where events, or answers, are looked at as a whole to normalize them.
+fn most_held(layers: Layers) -> u64 {
+    match layers {
+        Layers::Full => 20 << 20,
+        _ => 4 << 20,
+    }
+}
+
 /// Whether the upstreams have no call to work on, soon at least.
 async fn idle(upstreams: [&Arc<Upstream>; 2]) -> bool {
     let until = Instant::now() + Duration::from_secs(5);
@@ -242,6 +285,20 @@ async fn idle(upstreams: [&Arc<Upstream>; 2]) -> bool {
             return false;
         }
         sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl Judged {
+    /// What came of something that may come to anything that a caller may see.
+    pub(crate) fn of_any(row: Row, shown: Shown) -> Self {
+        let faults = shown.wrong().into_iter().collect();
+        Self { row, shown, faults }
+    }
+}
+
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shown.fmt(f)
     }
 }
 
@@ -259,7 +316,7 @@ impl Row {
             streamed,
             status: seen.status,
             body: String::from_utf8_lossy(&seen.tail).into_owned(),
-            complete: seen.status.is_some() && seen.end == super::ask::End::Clean,
+            complete: seen.status.is_some() && seen.end == End::Clean,
             upstream_calls: calls,
             elapsed_ms: u64::try_from(seen.elapsed.as_millis()).unwrap_or(u64::MAX),
         }

@@ -88,12 +88,12 @@ impl Pace {
 
     /// For real time.
     pub(crate) const REAL: Self = Self {
-        head: Duration::from_millis(400),
-        first_token: Duration::from_millis(500),
-        idle: Duration::from_millis(600),
+        head: Duration::from_secs(2),
+        first_token: Duration::from_secs(3),
+        idle: Duration::from_secs(3),
         backoff: Duration::from_millis(20),
-        deadline: Duration::from_secs(10),
-        patience: Duration::from_secs(3),
+        deadline: Duration::from_secs(30),
+        patience: Duration::from_secs(12),
         open: Duration::from_millis(50),
     };
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Plan, Scenario,
-    parts::{chunk, error, first, stream, whole},
+    parts::{error, stream, whole},
 };
 use crate::suite::{
     check::Outcome,
@@ -191,7 +191,6 @@ fn in_a_success() -> Scenario {
     let body = whole(&["HTTP/1.1 200 OK", "content-type: application/json"], json);
     let event = format!("data: {json}\n\n");
     let plan = Plan::retried(500, "server_error");
-    let _ = (first, chunk(""), Step::Close);
     Scenario::new(
         "error_in_200",
         (body, plan),

@@ -18,7 +18,7 @@ pub(crate) use self::plan::{Expected, Plan};
 /// One way in which an upstream fails.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) plain: Case,
     pub(crate) streamed: Case,
     /// Played on real connections too.
@@ -30,7 +30,8 @@ pub(crate) struct Scenario {
 pub(crate) struct Case {
     pub(crate) script: Script,
     pub(crate) content: Content,
-    pub(crate) plan: Plan,
+    /// What is expected; anything that a caller may see, where that is not known.
+    pub(crate) plan: Option<Plan>,
 }
 
 impl Scenario {
@@ -44,11 +45,27 @@ impl Scenario {
 
     /// The scenario as a file, to begin one's own from.
     pub(crate) fn file(&self) -> ScriptFile {
+        let (plain, streamed) = (&self.plain.script.calls, &self.streamed.script.calls);
         ScriptFile {
-            name: self.name.to_owned(),
-            calls: self.plain.script.calls.clone(),
-            streamed_calls: Some(self.streamed.script.calls.clone()),
+            name: self.name.clone(),
+            calls: plain.clone(),
+            streamed_calls: (plain != streamed).then(|| streamed.clone()),
             then: self.plain.script.then,
+        }
+    }
+
+    /// A scenario that the suite does not know.
+    pub(crate) fn from_file(file: &ScriptFile) -> Self {
+        let case = |streamed| Case {
+            script: file.script(streamed),
+            content: Content::Any,
+            plan: None,
+        };
+        Self {
+            name: file.name.clone(),
+            plain: case(false),
+            streamed: case(true),
+            on_sockets: false,
         }
     }
 
@@ -59,10 +76,10 @@ impl Scenario {
                 then: Then::RepeatLast,
             },
             content: Content::Text(answer::text()),
-            plan,
+            plan: Some(plan),
         };
         Self {
-            name,
+            name: name.to_owned(),
             plain: case(plain),
             streamed: case(streamed),
             on_sockets: false,

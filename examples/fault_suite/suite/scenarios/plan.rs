@@ -111,13 +111,12 @@ impl Plan {
         self
     }
 
-    /// What is expected of `layers`; nothing of an upstream alone.
-    pub(crate) fn of(&self, layers: Layers) -> Option<Expected> {
+    /// What is expected of `layers`. Of an upstream alone nothing is: what the least of the others promises stands for it.
+    pub(crate) fn of(&self, layers: Layers) -> Expected {
         match layers {
-            Layers::Bare => None,
-            Layers::Retry => Some(self.retry),
-            Layers::Fallback => Some(self.fallback),
-            Layers::Full => Some(self.full),
+            Layers::Bare | Layers::Retry => self.retry,
+            Layers::Fallback => self.fallback,
+            Layers::Full => self.full,
         }
     }
 }

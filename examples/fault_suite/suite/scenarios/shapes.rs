@@ -2,7 +2,7 @@
 
 use super::{
     Plan, Scenario,
-    parts::{chunk, chunked, chunks, first, head, stream, stream_head, whole},
+    parts::{chunk, chunked, chunks, first, head, stream_head},
 };
 use crate::suite::{
     answer::{self, DONE},
@@ -206,8 +206,4 @@ fn stored_gzip(data: &[u8]) -> Vec<u8> {
     packed.extend((!crc).to_le_bytes());
     packed.extend(u32::from(length).to_le_bytes());
     packed
-}
-
-fn _unused() {
-    let _ = (stream::<0>, whole);
 }
