@@ -67,6 +67,10 @@
     doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
 )]
 #![cfg_attr(
+    feature = "fallback",
+    doc = "| [`FallbackLayer`](fallback::FallbackLayer) | the next upstream when one fails |"
+)]
+#![cfg_attr(
     feature = "normalize",
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
 )]
@@ -89,12 +93,12 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `fallback`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Limits, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Limits, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -104,7 +108,8 @@
         feature = "normalize",
         feature = "retry",
         feature = "timeout",
-        feature = "circuit-breaker"
+        feature = "circuit-breaker",
+        feature = "fallback"
     )),
     allow(
         dead_code,
@@ -117,6 +122,8 @@
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
 pub mod client;
+#[cfg(feature = "fallback")]
+pub mod fallback;
 pub mod key;
 pub mod message;
 #[cfg(feature = "model-rewrite")]

@@ -23,9 +23,11 @@ mod or_refused;
 mod outcome;
 mod prompt;
 mod rejection;
+mod repeat;
 mod request;
 mod request_id;
 mod require_usage;
+mod rescue;
 mod response;
 mod scan;
 mod served;
@@ -63,6 +65,9 @@ pub(crate) use self::{
     completion::is_readable_json,
     gather::Gather,
     held::{HeldBytes, HeldCap},
+    outcome::Ours,
+    repeat::{copy, drain},
+    rescue::{KeptDeadline, Rescue, Rescued, Rest},
 };
 
 /// Any error, boxed.

@@ -1,6 +1,6 @@
 //! Deciding on an answer as it passes.
 
-use std::{future::poll_fn, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use http::{HeaderMap, Response, StatusCode};
@@ -51,6 +51,33 @@ where
         error: &ApiError,
     ) -> Option<Outcome> {
         self(status, headers, error)
+    }
+}
+
+/// The operator's own opinion of errors, where there is one, as layers keep it.
+#[derive(Clone, Default)]
+pub(crate) struct Ours(Option<Arc<dyn Classify>>);
+
+impl Ours {
+    pub(crate) fn new(classify: impl Classify + 'static) -> Self {
+        Self(Some(Arc::new(classify)))
+    }
+}
+
+impl Classify for Ours {
+    fn classify(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        error: &ApiError,
+    ) -> Option<Outcome> {
+        self.0.as_ref()?.classify(status, headers, error)
+    }
+}
+
+impl fmt::Debug for Ours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Ours" } else { "None" })
     }
 }
 
