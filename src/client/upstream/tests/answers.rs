@@ -78,7 +78,6 @@ async fn all_other_answers_pass_as_they_are() {
     let layer = keyed().build().unwrap();
     for answer in [
         || status(200),
-        || status(304),
         || status(403),
         || status(429),
         || status(500),
@@ -86,6 +85,26 @@ async fn all_other_answers_pass_as_they_are() {
         let response = answered(&layer, chat(), answer).await;
         assert_eq!(response.status(), answer().status());
         assert_eq!(read(response).await.1, "of the upstream");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_an_answer_of_a_model_is_a_bad_answer() {
+    let layer = keyed().build().unwrap();
+    let page = || {
+        let mut response = status(200);
+        let html = "text/html; charset=utf-8".parse().unwrap();
+        response.headers_mut().insert("content-type", html);
+        response
+    };
+    for answer in [page, || status(204), || status(205), || status(304)] {
+        let response = answered(&layer, chat(), answer).await;
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        let (_, text) = read(response).await;
+        assert!(text.contains("upstream_bad_answer"), "{text}");
+        let other = || Request::get("/v1/files");
+        let passed = answered(&layer, other(), answer).await;
+        assert_eq!(passed.status(), answer().status());
     }
 }
 
