@@ -98,10 +98,7 @@ impl Target {
 
     /// States what its stack makes of a model's name, so that others can look up what the model is there; `None` for names that
     /// stay as they are. All do, unless it is said.
-    pub fn own_names(
-        self,
-        own: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn own_names(self, own: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.describe(|about| about.own_names = Some(Arc::new(own)))
     }
 

@@ -106,10 +106,7 @@ impl FallbackBuilder {
     }
 
     /// An opinion of one's own on which outcomes go on: [`Outcome::falls_back`] by default.
-    pub fn policy(
-        mut self,
-        policy: impl Fn(Outcome) -> FallBack + Send + Sync + 'static,
-    ) -> Self {
+    pub fn policy(mut self, policy: impl Fn(Outcome) -> FallBack + Send + Sync + 'static) -> Self {
         self.policy.ours = Some(Arc::new(policy));
         self
     }
@@ -213,12 +210,13 @@ impl FallbackBuilder {
         }
         let mut chosen: Vec<Target> = Vec::new();
         for (index, name) in self.targets.iter().enumerate() {
-            let wrong = |reason| {
-                Err(ConfigError::new(index.to_string(), reason).within("targets"))
-            };
+            let wrong = |reason| Err(ConfigError::new(index.to_string(), reason).within("targets"));
             let Some(target) = targets.get(name) else {
                 let known: Vec<_> = targets.iter().map(|target| &**target.name()).collect();
-                return wrong(format!("{name:?} is not there: known are {}", known.join(", ")));
+                return wrong(format!(
+                    "{name:?} is not there: known are {}",
+                    known.join(", ")
+                ));
             };
             if chosen.iter().any(|other| other.name() == target.name()) {
                 return wrong(format!("{name:?} is there twice"));
@@ -257,7 +255,9 @@ impl FallbackBuilder {
         let stats = self.stats.filter(|_| !self.wait.is_zero());
         let cells = stats.map_or_else(Vec::new, |stats| {
             let targets = primary.iter().chain(&backups);
-            targets.map(|target| stats.availability(target.name())).collect()
+            targets
+                .map(|target| stats.availability(target.name()))
+                .collect()
         });
         let policy = Policy {
             content_filtered: self.content_filtered,

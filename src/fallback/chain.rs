@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     message::{
-        ApiError, Deadline, Effects, Endpoint, Outcome, Refusal, Rejection, RequestBody, ResponseBody,
-        classify_with, copy, drain,
+        ApiError, Deadline, Effects, Endpoint, Outcome, Refusal, Rejection, RequestBody,
+        ResponseBody, classify_with, copy, drain,
     },
     reserve::{AttemptLimit, Attempts, SetAside, Withdrawal},
 };
@@ -182,7 +182,12 @@ where
             }
             let window = || shared.window(place, &self.request, Some(&response));
             let goes_on = shared.policy.goes_on(&mut trip.walk, outcome, window);
-            tracing::debug!(place, outcome = outcome.as_str(), goes_on, "a target failed");
+            tracing::debug!(
+                place,
+                outcome = outcome.as_str(),
+                goes_on,
+                "a target failed"
+            );
             if let Some(rest) = trip.note(response, outcome, place, &shared) {
                 drain(rest.into_body()).await;
             }
@@ -227,7 +232,11 @@ where
         };
         let attempt = self.aside.take().or_else(|| self.limit.set_aside())?;
         // Which of those that follow will be asked is not known yet.
-        self.aside = if is_last { None } else { self.limit.set_aside() };
+        self.aside = if is_last {
+            None
+        } else {
+            self.limit.set_aside()
+        };
         if !std::mem::replace(&mut trip.fell_back, true) {
             self.shared.counters.fell_back();
         }

@@ -124,7 +124,11 @@ mod tests {
             (Outcome::Cancelled, false),
             (Outcome::Refused(Refusal::Tenant), false),
         ] {
-            assert_eq!(goes_on(&Policy::default(), outcome), expected, "{outcome:?}");
+            assert_eq!(
+                goes_on(&Policy::default(), outcome),
+                expected,
+                "{outcome:?}"
+            );
         }
         let asked = Policy {
             content_filtered: true,
@@ -149,7 +153,8 @@ mod tests {
             // What fails otherwise meanwhile does not make the request any shorter.
             let failed = Outcome::ServerError;
             assert!(Policy::default().goes_on(&mut walk, failed, || None));
-            [None, Some(8_000), Some(128_000), Some(1_000_000)].map(|window| walk.may_ask(|| window))
+            [None, Some(8_000), Some(128_000), Some(1_000_000)]
+                .map(|window| walk.may_ask(|| window))
         };
         assert_eq!(too_long(&[]), [true; 4]);
         assert_eq!(too_long(&[Some(8_000)]), [false, false, true, true]);

@@ -11,6 +11,7 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
     client::{Target, UpstreamLayer, Upstreams},
+    fallback::FallbackLayer,
     message::{ConfigError, RequestBody, ResponseBody},
     model_rewrite::ModelRewriteLayer,
     normalize::ResponseNormalizeLayer,
@@ -123,16 +124,17 @@ impl Relay {
                     .layer(upstream("primary")?)
                     .service(client(primary)),
             ),
-            Layers::Retry => maker.retry("primary", primary, true)?,
-            Layers::Fallback => maker.fallback(
-                Upstreams::builder()
-                    .add(Target::new(
-                        "primary",
-                        maker.retry("primary", primary, false)?,
-                    ))
-                    .add(Target::new("backup", maker.retry("backup", backup, true)?))
-                    .build()?,
-            )?,
+            Layers::Retry => maker.retry("primary", primary)?,
+            Layers::Fallback => {
+                let target = |name: &'static str, to| {
+                    Ok::<_, ConfigError>(Target::new(name, maker.retry(name, to)?))
+                };
+                let targets = Upstreams::builder()
+                    .add(target("primary", primary)?)
+                    .add(target("backup", backup)?)
+                    .build()?;
+                maker.fallback(&targets)?
+            }
             Layers::Full => maker.full(length, primary, backup)?,
         };
         Ok(Self {
@@ -149,14 +151,9 @@ struct Maker {
 }
 
 impl Maker {
-    fn retry(
-        &self,
-        name: &'static str,
-        to: Connect,
-        transport: bool,
-    ) -> Result<Service, ConfigError> {
+    fn retry(&self, name: &'static str, to: Connect) -> Result<Service, ConfigError> {
         let stack = ServiceBuilder::new()
-            .layer(self.retry_layer(transport)?)
+            .layer(self.retry_layer()?)
             .layer(self.timeout_layer()?)
             .layer(upstream(name)?)
             .service(client(to));
@@ -169,7 +166,7 @@ impl Maker {
         primary: Connect,
         backup: Connect,
     ) -> Result<Service, ConfigError> {
-        let target = |name: &'static str, to: Connect, transport: bool| {
+        let target = |name: &'static str, to: Connect| {
             let breaker = CircuitBreakerLayer::builder()
                 .open_for(self.pace.open.min(Duration::from_secs(10)))
                 .max_open_for(self.pace.open)
@@ -178,7 +175,7 @@ impl Maker {
                 .slow_start(Duration::ZERO)
                 .build()?;
             let stack = ServiceBuilder::new()
-                .layer(self.retry_layer(transport)?)
+                .layer(self.retry_layer()?)
                 .layer(breaker)
                 .layer(self.timeout_layer()?)
                 .layer(ModelRewriteLayer::new([("fault-1", "fault-1-latest")])?)
@@ -188,8 +185,8 @@ impl Maker {
             Ok::<_, ConfigError>(Target::new(name, stack))
         };
         let targets = Upstreams::builder()
-            .add(target("primary", primary, false)?)
-            .add(target("backup", backup, true)?)
+            .add(target("primary", primary)?)
+            .add(target("backup", backup)?)
             .build()?;
         // One request fits, so that one which is not let go of keeps the next one out.
         let length = length as u64 * 3 / 2;
@@ -201,18 +198,19 @@ impl Maker {
         let stack = ServiceBuilder::new()
             .layer(edge)
             .layer(ModelRewriteLayer::new([("fault", "fault-1")])?)
-            .service(self.fallback(targets)?);
+            .service(self.fallback(&targets)?);
         Ok(BoxCloneSyncService::new(stack))
     }
 
-    fn fallback(&self, targets: Upstreams) -> Result<Service, ConfigError> {
-        let _ = self;
-        Ok(BoxCloneSyncService::new(
-            tower_relay::client::ModelRoute::new(targets),
-        ))
+    fn fallback(&self, targets: &Upstreams) -> Result<Service, ConfigError> {
+        let chain = FallbackLayer::builder()
+            .deadline(self.pace.deadline)
+            .budget(self.budget.clone())
+            .chain(targets)?;
+        Ok(BoxCloneSyncService::new(chain))
     }
 
-    fn retry_layer(&self, transport: bool) -> Result<RetryLayer, ConfigError> {
+    fn retry_layer(&self) -> Result<RetryLayer, ConfigError> {
         let backoff = Backoff {
             base: self.pace.backoff,
             ..Backoff::default()
@@ -220,7 +218,6 @@ impl Maker {
         RetryLayer::builder()
             .backoff(backoff)
             .deadline(self.pace.deadline)
-            .transport(transport)
             .budget(self.budget.clone())
             .seed(7)
             .build()

@@ -86,7 +86,11 @@ mod retry {
     #[tokio::test(start_paused = true)]
     async fn retries_leave_an_attempt_for_each_target() {
         let all = [503; 3].map(Scripted::status);
-        let chain = retried(FallbackLayer::builder().attempts(4), 9, &[&all[0], &all[1], &all[2]]);
+        let chain = retried(
+            FallbackLayer::builder().attempts(4),
+            9,
+            &[&all[0], &all[1], &all[2]],
+        );
         let Ok(response) = chain.oneshot(chat()).await;
         assert_eq!(all.each_ref().map(Scripted::calls), [3, 1, 0]);
         assert_eq!(response.headers()["x-relay-attempts"], "4");
