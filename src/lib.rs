@@ -87,13 +87,17 @@
     doc = "| [`CircuitBreakerLayer`](circuit_breaker::CircuitBreakerLayer) | an upstream that fails is left alone until it has recovered |"
 )]
 #![cfg_attr(
+    feature = "commit-guard",
+    doc = "| [`CommitGuardLayer`](commit_guard::CommitGuardLayer) | no answer is handed on before it is worth it, and none that breaks ends as if it were whole |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `fallback`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `commit-guard`, `fallback`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -109,7 +113,8 @@
         feature = "retry",
         feature = "timeout",
         feature = "circuit-breaker",
-        feature = "fallback"
+        feature = "fallback",
+        feature = "commit-guard"
     )),
     allow(
         dead_code,
@@ -122,6 +127,8 @@
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
 pub mod client;
+#[cfg(feature = "commit-guard")]
+pub mod commit_guard;
 #[cfg(feature = "fallback")]
 pub mod fallback;
 pub mod key;

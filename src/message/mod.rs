@@ -65,9 +65,13 @@ pub(crate) use self::{
     completion::is_readable_json,
     gather::Gather,
     held::{HeldBytes, HeldCap},
+    model_pattern::ByModel,
     outcome::Ours,
     repeat::{copy, drain},
     rescue::{KeptDeadline, Rescue, Rescued, Rest},
+    scan::has_output,
+    transform::Fault,
+    watch::Seen,
 };
 
 /// Any error, boxed.

@@ -53,6 +53,8 @@ pub enum Phase {
     Connect,
     /// Between sending the request and the head of the answer.
     Head,
+    /// Between sending the request and the first output of a streamed answer.
+    FirstToken,
     /// Receiving the answer's body.
     Body,
 }
@@ -81,6 +83,7 @@ impl Phase {
             Self::Credential => "credential",
             Self::Connect => "connect",
             Self::Head => "response head",
+            Self::FirstToken => "first token",
             Self::Body => "response body",
         }
     }

@@ -14,10 +14,10 @@ use http_body::{Body, Frame, SizeHint};
 use crate::timer::Timer;
 
 use super::{
-    BodyError, BoxError, Completion, Deadline, Failure, Media,
+    BodyError, BoxError, Completion, Deadline, End, Failure, Media,
     boxed::{BoxedBody, unwrap_same},
     transform::{Pipeline, Transform},
-    watch::Watch,
+    watch::{Seen, Watch},
 };
 
 /// The body of an answer on its way to the caller.
@@ -117,11 +117,33 @@ impl ResponseBody {
     /// Callbacks run in the order of their registration, so an outer layer's sees what an inner one's wrote into
     /// the [`Completion`]. They run inside `poll_frame` or `drop`: they must not block.
     pub fn on_end(mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) -> Self {
-        let media = self.media;
+        self.watch().register(callback);
+        self
+    }
+
+    /// Has the answer looked at from here on, for [`seen`](Self::seen).
+    pub(crate) fn watched(mut self) -> Self {
+        self.watch();
+        self
+    }
+
+    /// What the upstream has said so far, read ahead or not; `None` where nobody has it [looked at](Self::watched).
+    pub(crate) fn seen(&self) -> Option<Seen<'_>> {
+        self.watch.as_deref().map(Watch::seen)
+    }
+
+    /// Lets go of the answer, as one that broke for `failure` unless it has ended already.
+    pub(crate) fn give_up(mut self, failure: Failure) {
+        if let Some(watch) = &mut self.watch {
+            watch.failed(failure);
+        }
+    }
+
+    fn watch(&mut self) -> &mut Watch {
         let declared =
             matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
-        let ahead = &self.ahead;
         let broken = self.is_broken_ahead();
+        let (media, ahead) = (self.media, &self.ahead);
         let watch = self.watch.get_or_insert_with(|| {
             let mut watch = Box::new(Watch::new(media));
             for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
@@ -132,8 +154,7 @@ impl ResponseBody {
         if declared && !broken {
             watch.source_ended();
         }
-        watch.register(callback);
-        self
+        watch
     }
 
     /// Changes the bytes on their way to the caller, after all transforms registered before.
@@ -218,6 +239,9 @@ impl ResponseBody {
                             return Poll::Pending;
                         };
                         ready!(expiry.timer().poll(cx));
+                        if let Some(watch) = &mut self.watch {
+                            watch.failed(Failure::Deadline);
+                        }
                         let error = "the request's deadline passed before its answer was whole";
                         return Poll::Ready(Some(Err(Broken {
                             failure: Failure::Deadline,
@@ -240,6 +264,10 @@ impl ResponseBody {
         }
         let frame = match frame {
             Some(Err(error)) => {
+                // Decided now: who reads ahead may let go of the answer without ever handing this on.
+                if let Some(watch) = &mut self.watch {
+                    watch.failed(Failure::Body);
+                }
                 return Poll::Ready(Some(Err(Broken {
                     failure: Failure::Body,
                     error,
@@ -277,6 +305,10 @@ impl ResponseBody {
     }
 }
 
+fn ended(watch: Option<&Watch>) -> Option<End> {
+    watch.and_then(Watch::end)
+}
+
 /// Why no more can be handed on.
 pub(super) struct Broken {
     pub(super) failure: Failure,
@@ -312,7 +344,7 @@ impl Body for ResponseBody {
                 break Some(frame);
             }
             if matches!(this.source, Source::Ended) && this.ahead.is_empty() {
-                if !pipeline.finish() {
+                if !pipeline.finish(ended(this.watch.as_deref())) {
                     break None;
                 }
                 continue;
@@ -321,17 +353,18 @@ impl Body for ResponseBody {
             let Some(pipeline) = &mut this.pipeline else {
                 continue;
             };
+            let ended = ended(this.watch.as_deref());
             match frame {
-                Poll::Ready(Some(frame)) => pipeline.feed(frame),
+                Poll::Ready(Some(frame)) => pipeline.feed(frame, ended),
                 Poll::Ready(None) => {}
                 Poll::Pending => {
-                    ready!(pipeline.poll(cx));
+                    ready!(pipeline.poll(cx, ended));
                     continue;
                 }
             }
             // The last frame of a body is known as such where possible: whoever asks `is_end_stream` may never poll again.
             if matches!(this.source, Source::Ended) && this.ahead.is_empty() {
-                pipeline.finish();
+                pipeline.finish(ended);
             }
         };
         Poll::Ready(this.hand_on(frame))

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, Response, header};
 use http_body::Frame;
 use sync_wrapper::SyncWrapper;
 
-use super::{BoxError, Failure, ResponseBody, response::Broken};
+use super::{BoxError, End, Failure, ResponseBody, response::Broken};
 
 /// Changes the bytes of an answer as they pass. Registered with [`ResponseBody::transform`] or [`transform`].
 ///
@@ -66,9 +66,16 @@ pub trait Transform: Send {
 pub struct Output<'a> {
     stages: &'a mut [Stage],
     queue: &'a mut VecDeque<Bytes>,
+    ended: Option<End>,
 }
 
 impl Output<'_> {
+    /// How the upstream's answer ended, as soon as that is decided, where somebody has it looked at: by its terminal event, or
+    /// its end.
+    pub(crate) fn ended(&self) -> Option<End> {
+        self.ended
+    }
+
     /// Hands `data` on.
     ///
     /// # Errors
@@ -88,6 +95,7 @@ impl Output<'_> {
                 &mut Output {
                     stages,
                     queue: self.queue,
+                    ended: self.ended,
                 },
             ),
         }
@@ -100,6 +108,14 @@ impl std::fmt::Debug for Output<'_> {
             .field("queued", &self.queue.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The error of a transform that watches over an answer rather than changes it: the fault is not its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct Fault {
+    pub(crate) failure: Failure,
+    pub(crate) what: &'static str,
 }
 
 type Stage = SyncWrapper<Box<dyn Transform>>;
@@ -135,6 +151,7 @@ pub(super) struct Pipeline {
     trailers: Option<HeaderMap>,
     error: Option<Broken>,
     finished: bool,
+    ended: Option<End>,
     changes_length: bool,
     /// Bytes taken in and not yet handed out, where no stage changes how many there are.
     owed: u64,
@@ -146,14 +163,16 @@ impl Pipeline {
         self.stages.push(SyncWrapper::new(Box::new(transform)));
     }
 
-    /// Takes in a frame of the source, or its error.
-    pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, Broken>) {
+    /// Takes in a frame of the source, or its error; `ended` is how the source's answer ended, as far as that is decided.
+    pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, Broken>, ended: Option<End>) {
+        self.ended = ended;
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => {
                 self.owed = self.owed.saturating_add(data.len() as u64);
                 let pushed = Output {
                     stages: &mut self.stages,
                     queue: &mut self.queue,
+                    ended,
                 }
                 .push(data);
                 self.stop_on(pushed);
@@ -172,8 +191,9 @@ impl Pipeline {
     }
 
     /// Lets every transform push its last, once; whether anything is left to take.
-    pub(super) fn finish(&mut self) -> bool {
+    pub(super) fn finish(&mut self, ended: Option<End>) -> bool {
         if !self.finished {
+            self.ended = ended;
             self.for_each(|stage, output| stage.end(output));
             self.finished = true;
         }
@@ -182,7 +202,8 @@ impl Pipeline {
 
     /// Lets every transform act by time; ready when one did, and is to be asked again: its next waker is not
     /// registered yet.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, ended: Option<End>) -> Poll<()> {
+        self.ended = ended;
         let mut polled = Poll::Pending;
         self.for_each(|stage, output| match stage.poll(cx, output) {
             Poll::Ready(acted) => {
@@ -240,6 +261,7 @@ impl Pipeline {
                 &mut Output {
                     stages: rest,
                     queue: &mut self.queue,
+                    ended: self.ended,
                 },
             );
             stages = rest;
@@ -249,10 +271,9 @@ impl Pipeline {
 
     fn stop_on(&mut self, result: Result<(), BoxError>) {
         if let Err(error) = result {
-            self.error.get_or_insert(Broken {
-                failure: Failure::Transform,
-                error,
-            });
+            let fault = error.downcast_ref::<Fault>();
+            let failure = fault.map_or(Failure::Transform, |fault| fault.failure);
+            self.error.get_or_insert(Broken { failure, error });
             self.finished = true;
         }
     }

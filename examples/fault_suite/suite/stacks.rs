@@ -11,6 +11,7 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
     client::{Target, UpstreamLayer, Upstreams},
+    commit_guard::{self, CommitGuardLayer},
     fallback::FallbackLayer,
     message::{ConfigError, RequestBody, ResponseBody},
     model_rewrite::ModelRewriteLayer,
@@ -154,6 +155,7 @@ impl Maker {
     fn retry(&self, name: &'static str, to: Connect) -> Result<Service, ConfigError> {
         let stack = ServiceBuilder::new()
             .layer(self.retry_layer()?)
+            .layer(self.guard_layer()?)
             .layer(self.timeout_layer()?)
             .layer(upstream(name)?)
             .service(client(to));
@@ -177,6 +179,7 @@ impl Maker {
             let stack = ServiceBuilder::new()
                 .layer(self.retry_layer()?)
                 .layer(breaker)
+                .layer(self.guard_layer()?)
                 .layer(self.timeout_layer()?)
                 .layer(ModelRewriteLayer::new([("fault-1", "fault-1-latest")])?)
                 .layer(ResponseNormalizeLayer::new())
@@ -221,6 +224,13 @@ impl Maker {
             .budget(self.budget.clone())
             .seed(7)
             .build()
+    }
+
+    fn guard_layer(&self) -> Result<CommitGuardLayer, ConfigError> {
+        let limits = commit_guard::Limits::none()
+            .first_token(self.pace.first_token)
+            .idle(self.pace.idle);
+        CommitGuardLayer::builder().limits(limits).build()
     }
 
     fn timeout_layer(&self) -> Result<TimeoutLayer, ConfigError> {
