@@ -87,7 +87,7 @@ mod tests {
     fn slow_after(pace: &mut Pace, gap: Duration) -> Option<u64> {
         (1..1000).find_map(|_| {
             pace.event(gap, 100, true);
-            pace.is_too_slow().then(|| pace.waited.as_secs())
+            pace.is_too_slow().then_some(pace.waited.as_secs())
         })
     }
 

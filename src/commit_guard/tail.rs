@@ -232,13 +232,13 @@ impl Form {
         let is_object = event
             .error
             .is_some_and(|error| error.get().starts_with('{'));
-        match (dialect, kind) {
-            (Dialect::Responses, Some("response.failed")) => Self::End,
-            (Dialect::Responses, Some("error")) => Self::Own,
-            (Dialect::Anthropic, Some("error")) if is_object => Self::Own,
-            (Dialect::OpenAi, _) if is_object => Self::Own,
-            _ => Self::Other,
-        }
+        let is_own = match dialect {
+            Dialect::Responses if kind == Some("response.failed") => return Self::End,
+            Dialect::Responses => kind == Some("error"),
+            Dialect::Anthropic => kind == Some("error") && is_object,
+            Dialect::OpenAi => is_object,
+        };
+        if is_own { Self::Own } else { Self::Other }
     }
 }
 

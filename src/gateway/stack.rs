@@ -11,6 +11,7 @@ use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLo
 use crate::{
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
+    commit_guard::CommitGuardBuilder,
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     retry::RetryBuilder,
@@ -161,6 +162,8 @@ fn target(
     let retry = config.retry.clone().map(RetryBuilder::build).transpose();
     let breaker = config.circuit_breaker.clone();
     let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
+    let guard = config.commit_guard.clone();
+    let guard = guard.map(CommitGuardBuilder::build).transpose();
     let timeout = config
         .timeout
         .clone()
@@ -171,6 +174,7 @@ fn target(
     let layers = (
         option_layer(retry.map_err(within("retry"))?),
         option_layer(breaker.map_err(within("circuit_breaker"))?),
+        option_layer(guard.map_err(within("commit_guard"))?),
         option_layer(timeout.map_err(within("timeout"))?),
         option_layer(rewrite),
         upstream,

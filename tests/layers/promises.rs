@@ -6,6 +6,7 @@ use tower::ServiceExt;
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, UpstreamLayer},
+    commit_guard::CommitGuardLayer,
     key::{Key, KeyBy},
     message::{
         RequestBody,
@@ -91,6 +92,11 @@ contract_tests!(
     state: async |layer, services| follows_its_circuit(&layer, services).await
 );
 contract_tests!(circuit_breaker_by_upstream, CircuitBreakerLayer::default);
+
+contract_tests!(commit_guard, CommitGuardLayer::default, bodies: held);
+contract_tests!(commit_guard_that_holds_next_to_nothing, || {
+    CommitGuardLayer::builder().max_bytes(1).build().unwrap()
+});
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 

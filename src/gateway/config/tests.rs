@@ -291,7 +291,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     let bare = "[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
-                retry = {}\ncircuit_breaker = {}\ntimeout = {}";
+                retry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}";
     let mut named = Config::from_toml(&all_options(&text), "gateway.toml").unwrap();
     let mut default = Config::from_toml(bare, "gateway.toml").unwrap();
     named.upstreams.truncate(1);

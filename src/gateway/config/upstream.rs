@@ -7,6 +7,7 @@ use super::{CredentialConfig, Headers};
 use crate::{
     circuit_breaker::CircuitBreakerBuilder,
     client::{Style, UpstreamLayer},
+    commit_guard::CommitGuardBuilder,
     gateway::client::ClientConfig,
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
@@ -53,6 +54,8 @@ pub struct UpstreamConfig {
     pub retry: Option<RetryBuilder>,
     /// When it is left alone because it fails. Off, unless there is a table.
     pub circuit_breaker: Option<CircuitBreakerBuilder>,
+    /// How much of an answer is held back, and how long its upstream may be silent. Off, unless there is a table.
+    pub commit_guard: Option<CommitGuardBuilder>,
     /// How long an attempt may take. Off, unless there is a table.
     pub timeout: Option<TimeoutBuilder>,
     /// How it is connected to.

@@ -12,10 +12,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use tokio_test::{assert_ready, task};
+use tokio_test::{assert_pending, assert_ready, task};
 use tower::ServiceExt;
 use tower_layer::Layer;
-use tower_relay::message::{End, RequestBody, TransportError};
+use tower_relay::message::{End, Failure, RequestBody, TransportError};
 use tower_service::Service;
 
 use super::{Stack, answer, chat, probed};
@@ -102,6 +102,38 @@ pub(crate) fn passes_a_broken_body<L: Layer<Probe, Service: Stack>>(layer: L) {
         assert!(is_foreign(&error), "{media}: {error:?}");
         assert_eq!(seen.bodies(), 0);
         assert_eq!(seen.ends().len(), 1);
+    }
+}
+
+pub(crate) fn settles_what_it_holds<L: Layer<Probe, Service: Stack>>(layer: L) {
+    for media in ["application/json", "text/event-stream"] {
+        let (service, seen) = probed(&layer);
+        seen.play(|script| {
+            script.headers = vec![("content-type", media)];
+            script.frames = vec![Bytes::from_static(b"data: {\"model\"")];
+            script.body = Step::Hangs;
+        });
+        let mut call = task::spawn(service.oneshot(chat()));
+        assert_pending!(call.poll());
+        assert_eq!(seen.bodies(), 1, "{media}");
+        drop(call);
+        assert_eq!(seen.bodies(), 0, "{media}");
+        assert_eq!(seen.ends(), [End::Cancelled], "{media}");
+    }
+}
+
+pub(crate) fn answers_a_broken_body<L: Layer<Probe, Service: Stack>>(layer: L) {
+    for media in ["application/json", "text/event-stream"] {
+        let (service, seen) = probed(&layer);
+        seen.play(|script| {
+            script.headers = vec![("content-type", media)];
+            script.frames = vec![Bytes::from_static(b"data: {\"model\"")];
+            script.body = Step::Fails;
+        });
+        let response = answer(service, chat());
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "{media}");
+        assert_eq!(seen.bodies(), 0, "{media}");
+        assert_eq!(seen.ends(), [End::Failed(Failure::Body)], "{media}");
     }
 }
 
