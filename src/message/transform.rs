@@ -238,6 +238,11 @@ impl Pipeline {
         self.finished && self.queue.is_empty() && self.error.is_none() && self.trailers.is_none()
     }
 
+    /// Whether nothing more is taken in.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished
+    }
+
     pub(super) fn keeps_length(&self) -> bool {
         !self.changes_length
     }
@@ -272,8 +277,11 @@ impl Pipeline {
     fn stop_on(&mut self, result: Result<(), BoxError>) {
         if let Err(error) = result {
             let fault = error.downcast_ref::<Fault>();
-            let failure = fault.map_or(Failure::Transform, |fault| fault.failure);
-            self.error.get_or_insert(Broken { failure, error });
+            // Who watches over an answer that is whole has nothing against it: it only ends.
+            if fault.is_none() || self.ended != Some(End::Complete) {
+                let failure = fault.map_or(Failure::Transform, |fault| fault.failure);
+                self.error.get_or_insert(Broken { failure, error });
+            }
             self.finished = true;
         }
     }
