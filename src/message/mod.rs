@@ -62,6 +62,7 @@ pub use self::{
     transport::TransportError,
 };
 pub(crate) use self::{
+    api_error::{legible, may_be_illegible},
     completion::is_readable_json,
     gather::Gather,
     held::{HeldBytes, HeldCap},

@@ -207,8 +207,13 @@ impl ResponseBody {
         Poll::Ready(data)
     }
 
+    /// What was read ahead and is still to be handed on.
+    pub(super) fn read_so_far(&self) -> impl Iterator<Item = &Bytes> {
+        self.ahead.iter().flatten().filter_map(Frame::data_ref)
+    }
+
     /// Whether what was read ahead ends in an error.
-    fn is_broken_ahead(&self) -> bool {
+    pub(super) fn is_broken_ahead(&self) -> bool {
         self.ahead.back().is_some_and(Result::is_err)
     }
 

@@ -15,7 +15,7 @@ use tower_service::Service;
 use super::service::Attempt;
 use crate::{
     client::credential::KeyFuture,
-    message::{BoxError, RequestBody, ResponseBody, TransportError},
+    message::{BoxError, RequestBody, ResponseBody, TransportError, legible},
 };
 
 pin_project! {
@@ -36,6 +36,8 @@ pin_project! {
         Find { find: KeyFuture, late: Option<Box<Late<S>>> },
         Ready { late: Option<Box<Late<S>>> },
         Call { #[pin] future: F, attempt: Attempt },
+        // Boxed: only of errors.
+        Read { error: Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>> },
     }
 }
 
@@ -138,10 +140,20 @@ where
                 }
                 StateProjection::Call { future, attempt } => {
                     let response = match ready!(future.poll(cx)) {
-                        Ok(response) => ResponseBody::wrap(response),
-                        Err(error) => attempt.unreachable(TransportError::new(error)),
+                        Ok(response) => attempt.finish(ResponseBody::wrap(response)),
+                        Err(error) => {
+                            let error = attempt.unreachable(TransportError::new(error));
+                            return Poll::Ready(Ok(attempt.finish(error)));
+                        }
                     };
-                    return Poll::Ready(Ok(attempt.finish(response)));
+                    let Some(dialect) = attempt.dialect_to_read(&response) else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let error = Box::pin(legible(response, dialect));
+                    this.state.set(State::Read { error });
+                }
+                StateProjection::Read { error } => {
+                    return error.as_mut().poll(cx).map(Ok);
                 }
             }
         }

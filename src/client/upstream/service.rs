@@ -17,7 +17,7 @@ use crate::{
     },
     message::{
         ApiError, BoxError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody,
-        ResponseBody, Served, TransportError,
+        ResponseBody, Served, TransportError, may_be_illegible,
     },
 };
 
@@ -216,6 +216,11 @@ impl Attempt {
         *response.version_mut() = Version::HTTP_11;
         response.extensions_mut().insert(self.served.clone());
         response
+    }
+
+    /// The dialect in which a model's endpoint has to say that it failed, where `response` may not say it in a way that can be read.
+    pub(super) fn dialect_to_read(&self, response: &Response<ResponseBody>) -> Option<Dialect> {
+        (self.endpoint.reads_json() && may_be_illegible(response)).then(|| self.dialect())
     }
 
     /// A 401 would look as if the caller's key were wrong.

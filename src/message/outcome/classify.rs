@@ -104,7 +104,7 @@ where
     let outcome = if let Some(outcome) = Outcome::of_head(&response) {
         outcome
     } else {
-        let body = read_ahead(response.body_mut()).await;
+        let (body, _) = read_ahead(response.body_mut()).await;
         let (status, headers) = (response.status(), response.headers());
         let error = ApiError::read(status, headers, &body);
         let outcome = ours.classify(status, headers, &error);
@@ -114,15 +114,25 @@ where
     response
 }
 
-async fn read_ahead(body: &mut ResponseBody) -> BytesMut {
+/// Reads ahead as much of an error's body as is ever looked at, with what was read ahead before; and whether that is all of it.
+pub(in crate::message) async fn read_ahead(body: &mut ResponseBody) -> (BytesMut, bool) {
     let until = Instant::now() + MAX_WAIT;
     let mut read = BytesMut::new();
     let mut counted = 0;
-    while counted < MAX_BODY {
-        let next = timeout_at(until, poll_fn(|cx| body.poll_ahead(cx))).await;
-        let Ok(Some(data)) = next else { break };
+    let mut add = |data: &[u8]| {
         counted += data.len().max(MIN_PIECE);
-        read.extend_from_slice(data.get(..MAX_BODY - read.len()).unwrap_or(&data));
+        let room = MAX_BODY.saturating_sub(read.len());
+        read.extend_from_slice(data.get(..room).unwrap_or(data));
+        counted < MAX_BODY
+    };
+    let mut has_room = body.read_so_far().fold(true, |_, data| add(data));
+    let mut ended = false;
+    while has_room && !ended {
+        match timeout_at(until, poll_fn(|cx| body.poll_ahead(cx))).await {
+            Ok(Some(data)) => has_room = add(&data),
+            Ok(None) => ended = true,
+            Err(_) => break,
+        }
     }
-    read
+    (read, ended && !body.is_broken_ahead())
 }

@@ -86,11 +86,11 @@ pub(super) fn chunks(times: u64) -> Step {
     }))
 }
 
-/// Text, a byte a second.
+/// Text, a byte a second, over and over.
 pub(super) fn drip(text: &str) -> Step {
     Step::Send(Payload::Often(Often {
         data: Data::Text(text.to_owned()),
-        times: 1,
+        times: 100,
         every_ms: 0,
         per_byte_ms: 1_000,
     }))

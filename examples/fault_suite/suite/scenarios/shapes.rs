@@ -27,7 +27,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new(
             "huge",
             (huge_json(), Plan::always(Outcome::Answer)),
-            (huge_event(), Plan::always(Outcome::Answer)),
+            (
+                huge_event(),
+                // What normalizes an event has to hold it.
+                Plan::always(Outcome::Answer).full(Outcome::ErrorEvent("upstream_error"), (1, 0)),
+            ),
         )
         .content(Content::Length(100 << 20), Content::Length(100 << 20)),
         Scenario::both(
@@ -46,10 +50,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             "length_too_short",
-            (declared("application/json", json.len() / 2, &json), broke()),
+            (declared("application/json", json.len() / 2, &json), Plan::retried(502, "upstream_truncated")),
             (
                 declared("text/event-stream", 400, &answer::events().concat()),
-                broke(),
+                Plan::transport(502, "upstream_truncated"),
             ),
         ),
         Scenario::new(

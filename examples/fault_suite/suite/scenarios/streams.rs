@@ -18,7 +18,13 @@ const ERROR: &str = r#"{"error":{"message":"it is on fire","type":"server_error"
 pub(super) fn scenarios() -> Vec<Scenario> {
     let broke = || Plan::transport(502, "upstream_error");
     let event = |code| Plan::always(Outcome::ErrorEvent(code));
-    let stall = Plan::retried(504, "upstream_timeout").each(Pace::PAUSED.first_token);
+    let timed_out = || Plan::retried(504, "upstream_timeout");
+    let stall = timed_out().each(Pace::PAUSED.first_token);
+    let silent = timed_out().each(Pace::PAUSED.idle);
+    // What goes on and on takes all the time that there is, and leaves none for another attempt.
+    let endless = Plan::always(Outcome::Error(504, "deadline_exceeded")).each(Pace::PAUSED.deadline);
+    let cut = || Plan::transport(502, "upstream_truncated");
+    let not_json = Plan::retried(502, "upstream_truncated");
     let (data, named) = (
         format!("data: {ERROR}\n\n"),
         format!("event: error\ndata: {ERROR}\n\n"),
@@ -107,15 +113,15 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             "truncated_before_output",
-            (half([Step::LastChunk]), broke()),
-            (stream(&first(1), [Step::LastChunk]), broke()),
+            (half([Step::LastChunk]), not_json),
+            (stream(&first(1), [Step::LastChunk]), cut()),
         ),
         Scenario::new(
             "truncated_after_output",
-            (half([Step::LastChunk]), broke()),
+            (half([Step::LastChunk]), not_json),
             (
                 stream(&first(3), [Step::LastChunk]),
-                event("upstream_error"),
+                event("upstream_truncated"),
             ),
         ),
         Scenario::new(
@@ -140,27 +146,27 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::new(
             "open_after_done",
             (
-                vec![Step::Answer, Step::Silence],
+                vec![Step::Answer],
                 Plan::always(Outcome::Answer),
             ),
             (
                 stream(&answer::events(), [Step::Silence]),
-                Plan::always(Outcome::Answer),
+                Plan::always(Outcome::Answer).each(Duration::from_secs(1)),
             ),
         ),
         Scenario::new(
             "empty",
-            (vec![chunked("application/json"), Step::LastChunk], broke()),
-            (vec![stream_head(), Step::LastChunk], broke()),
+            (vec![chunked("application/json"), Step::LastChunk], cut()),
+            (vec![stream_head(), Step::LastChunk], cut()),
         ),
         Scenario::new(
             "only_done",
             (vec![Step::Answer], Plan::always(Outcome::Answer)),
-            (stream(&[DONE.to_owned()], [Step::LastChunk]), broke()),
+            (stream(&[DONE.to_owned()], [Step::LastChunk]), cut()),
         ),
         Scenario::new(
             "stall_before_output",
-            (vec![chunked("application/json"), Step::Silence], stall),
+            (vec![chunked("application/json"), Step::Silence], silent),
             (stream(&first(1), [Step::Silence]), stall),
         ),
         Scenario::new(
@@ -171,13 +177,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                     often(" ", 5_000),
                     Step::Silence,
                 ],
-                stall,
+                endless,
             ),
             (vec![stream_head(), often(": ping\n\n", 5_000)], stall),
         ),
         Scenario::new(
             "stall_after_output",
-            (half([Step::Silence]), stall),
+            (half([Step::Silence]), silent),
             (
                 stream(&first(3), [Step::Silence]),
                 event("upstream_timeout").each(Pace::PAUSED.idle),
@@ -190,7 +196,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                     chunked("application/json"),
                     drip("500\r\n{\"id\": \"chatcmpl-1\", \"object\": \"chat.completion\", "),
                 ],
-                stall,
+                endless,
             ),
             (
                 stream(
