@@ -81,6 +81,18 @@ impl Target {
         self.describe(|about| about.models = Some(models.into_iter().collect()))
     }
 
+    /// States the same as `other` of endpoints, models and what it can do: for a stack that begins with it.
+    pub fn like(self, other: &Self) -> Self {
+        self.describe(|about| {
+            let (name, label) = (Arc::clone(&about.name), about.label.take());
+            *about = About {
+                name,
+                label,
+                ..About::clone(&other.about)
+            };
+        })
+    }
+
     fn describe(mut self, change: impl FnOnce(&mut About)) -> Self {
         change(Arc::make_mut(&mut self.about));
         self
@@ -98,10 +110,7 @@ impl Target {
 
     /// States what its stack makes of a model's name, so that others can look up what the model is there; `None` for names that
     /// stay as they are. All do, unless it is said.
-    pub fn own_names(
-        self,
-        own: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn own_names(self, own: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.describe(|about| about.own_names = Some(Arc::new(own)))
     }
 

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use super::{
     counters::Counters,
     layer::Shared,
     queue::{MAX_WAIT, Queue},
-    state::Policy,
+    state::{Opinion, Policy},
     sticky::{MAX_TARGETS, Sticky},
 };
 use crate::{
@@ -38,7 +38,7 @@ pub struct FallbackBuilder {
     #[serde(skip)]
     budget: Option<RetryBudget>,
     #[serde(skip)]
-    policy: Policy,
+    policy: Opinion,
     #[serde(skip)]
     classify: Ours,
     #[serde(skip)]
@@ -60,7 +60,7 @@ impl Default for FallbackBuilder {
             budget_percent: None,
             budget_burst: 100,
             budget: None,
-            policy: Policy::default(),
+            policy: Opinion::default(),
             classify: Ours::default(),
             catalog: None,
             stats: None,
@@ -106,11 +106,8 @@ impl FallbackBuilder {
     }
 
     /// An opinion of one's own on which outcomes go on: [`Outcome::falls_back`] by default.
-    pub fn policy(
-        mut self,
-        policy: impl Fn(Outcome) -> FallBack + Send + Sync + 'static,
-    ) -> Self {
-        self.policy.ours = Some(Arc::new(policy));
+    pub fn policy(mut self, policy: impl Fn(Outcome) -> FallBack + Send + Sync + 'static) -> Self {
+        self.policy = Opinion::new(policy);
         self
     }
 
@@ -213,12 +210,13 @@ impl FallbackBuilder {
         }
         let mut chosen: Vec<Target> = Vec::new();
         for (index, name) in self.targets.iter().enumerate() {
-            let wrong = |reason| {
-                Err(ConfigError::new(index.to_string(), reason).within("targets"))
-            };
+            let wrong = |reason| Err(ConfigError::new(index.to_string(), reason).within("targets"));
             let Some(target) = targets.get(name) else {
                 let known: Vec<_> = targets.iter().map(|target| &**target.name()).collect();
-                return wrong(format!("{name:?} is not there: known are {}", known.join(", ")));
+                return wrong(format!(
+                    "{name:?} is not there: known are {}",
+                    known.join(", ")
+                ));
             };
             if chosen.iter().any(|other| other.name() == target.name()) {
                 return wrong(format!("{name:?} is there twice"));
@@ -257,11 +255,13 @@ impl FallbackBuilder {
         let stats = self.stats.filter(|_| !self.wait.is_zero());
         let cells = stats.map_or_else(Vec::new, |stats| {
             let targets = primary.iter().chain(&backups);
-            targets.map(|target| stats.availability(target.name())).collect()
+            targets
+                .map(|target| stats.availability(target.name()))
+                .collect()
         });
         let policy = Policy {
             content_filtered: self.content_filtered,
-            ..self.policy
+            ours: self.policy,
         };
         Ok(FallbackLayer::of(Shared {
             enabled: true.into(),

@@ -105,9 +105,7 @@ impl Shared {
         }
         let asked = request.body().model()?;
         let info = match self.about(place) {
-            Some(target) => self
-                .catalog
-                .get_at(target.name(), &target.own_name(&asked)),
+            Some(target) => self.catalog.get_at(target.name(), &target.own_name(&asked)),
             None => self.catalog.get(&asked),
         };
         info?.context_window

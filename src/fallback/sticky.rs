@@ -49,7 +49,9 @@ impl Sticky {
             return;
         }
         let place = u64::try_from(place).unwrap_or(0);
-        let until = now.checked_add(self.over).map_or(0, |until| self.millis(until));
+        let until = now
+            .checked_add(self.over)
+            .map_or(0, |until| self.millis(until));
         // The primary has no end: it is what is asked first anyway.
         let word = if place == 0 {
             0
@@ -76,7 +78,10 @@ mod tests {
         let sticky = Sticky::new(Duration::from_secs(60), start);
         assert_eq!(sticky.place(|| at(0)), 0);
         sticky.set(3, at(10));
-        assert_eq!([10, 69, 70, 1000].map(|s| sticky.place(|| at(s))), [3, 3, 0, 0]);
+        assert_eq!(
+            [10, 69, 70, 1000].map(|s| sticky.place(|| at(s))),
+            [3, 3, 0, 0]
+        );
         sticky.set(MAX_TARGETS - 1, at(20));
         assert_eq!(sticky.place(|| at(20)), MAX_TARGETS - 1);
         sticky.set(0, at(30));

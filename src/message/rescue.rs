@@ -14,8 +14,7 @@ use super::{ApiError, Deadline, Endpoint, Outcome, Phase, Reason, Rejection, Res
 use crate::timer::Timer;
 
 /// What becomes of a request after its first attempt: boxed, once for the request.
-pub(crate) type Rest<E> =
-    Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, E>> + Send>>;
+pub(crate) type Rest<E> = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, E>> + Send>>;
 
 /// What is done once the first attempt has failed.
 pub(crate) trait Rescue<E> {

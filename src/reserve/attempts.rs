@@ -156,16 +156,8 @@ mod tests {
     fn what_is_answered_with_after_all_is_struck_out() {
         let mut attempts = Attempts::default();
         let [first, second] = ["openai", "azure"].map(Arc::from);
-        attempts.push_at(
-            &mut Response::new(()),
-            Outcome::ServerError,
-            Some(&first),
-        );
-        attempts.push_at(
-            &mut Response::new(()),
-            Outcome::ServerError,
-            Some(&second),
-        );
+        attempts.push_at(&mut Response::new(()), Outcome::ServerError, Some(&first));
+        attempts.push_at(&mut Response::new(()), Outcome::ServerError, Some(&second));
         attempts.strike_out(0);
         assert_eq!(attempts.made(), 2);
         assert_eq!(attempts.listed(), "azure server_error");

@@ -11,9 +11,7 @@ use super::{
     state::{Failed, Stop},
 };
 use crate::{
-    message::{
-        Chosen, Deadline, Outcome, RequestBody, ResponseBody, classify_with, copy, drain,
-    },
+    message::{Chosen, Deadline, Outcome, RequestBody, ResponseBody, classify_with, copy, drain},
     reserve::{AttemptLimit, Attempts, Withdrawal},
 };
 

@@ -62,11 +62,7 @@ async fn the_window_that_failed_is_that_of_what_served() {
     });
     let catalog = windows([("fast", 8_000), ("large", 128_000), ("huge", 200_000)]);
     assert_eq!(asked(catalog, &first, ["large", "huge"]).await, [0, 0]);
-    let catalog = windows([
-        ("fast", 8_000),
-        ("huge", 200_000),
-        ("c/huge", 1_000_000),
-    ]);
+    let catalog = windows([("fast", 8_000), ("huge", 200_000), ("c/huge", 1_000_000)]);
     assert_eq!(asked(catalog, &first, ["large", "huge"]).await, [0, 1]);
 }
 

@@ -14,7 +14,10 @@ fn settings_that_cannot_work_are_named() {
     let second = Duration::from_secs(1);
     for (builder, reason) in [
         (builder().attempts(0), "attempts: must be at least 1"),
-        (builder().deadline(Duration::ZERO), "deadline: must be more than zero"),
+        (
+            builder().deadline(Duration::ZERO),
+            "deadline: must be more than zero",
+        ),
         (builder().wait(second * 31), "wait: must be at most 30s"),
         (
             builder().max_waiting(0),
@@ -59,6 +62,9 @@ async fn a_configuration_is_read_as_it_is_built() {
         r#"{"sticky": 60}"#,
         r#"{"budget_percent": -1}"#,
     ] {
-        assert!(serde_json::from_str::<FallbackBuilder>(wrong).is_err(), "{wrong}");
+        assert!(
+            serde_json::from_str::<FallbackBuilder>(wrong).is_err(),
+            "{wrong}"
+        );
     }
 }

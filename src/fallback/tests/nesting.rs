@@ -86,7 +86,11 @@ mod retry {
     #[tokio::test(start_paused = true)]
     async fn retries_leave_an_attempt_for_each_target() {
         let all = [503; 3].map(Scripted::status);
-        let chain = retried(FallbackLayer::builder().attempts(4), 9, &[&all[0], &all[1], &all[2]]);
+        let chain = retried(
+            FallbackLayer::builder().attempts(4),
+            9,
+            &[&all[0], &all[1], &all[2]],
+        );
         let Ok(response) = chain.oneshot(chat()).await;
         assert_eq!(all.each_ref().map(Scripted::calls), [3, 1, 0]);
         assert_eq!(response.headers()["x-relay-attempts"], "4");
@@ -124,15 +128,13 @@ mod retry {
                     let calls = Arc::clone(&calls);
                     Scripted::new(move |_| {
                         let call = calls.fetch_add(1, SeqCst) as usize;
-                        match statuses[call % statuses.len()] {
-                            0 => return open(Duration::from_secs(1)),
-                            1 => { made.fetch_add(1, SeqCst); return refused(); }
-                            status => {
-                                made.fetch_add(1, SeqCst);
-                                late.fetch_add(u32::from(deadline.remaining().is_zero()), SeqCst);
-                                answer(status, "")
-                            }
+                        let status = statuses[call % statuses.len()];
+                        if status == 0 {
+                            return open(Duration::from_secs(1));
                         }
+                        made.fetch_add(1, SeqCst);
+                        late.fetch_add(u32::from(deadline.remaining().is_zero()), SeqCst);
+                        if status == 1 { refused() } else { answer(status, "") }
                     })
                 };
                 let mut builder = FallbackBuilder::guide_e().attempts(own);

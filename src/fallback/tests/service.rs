@@ -17,10 +17,7 @@ async fn a_failure_goes_to_the_next_target_at_once_and_a_success_nowhere_else() 
         .unwrap();
     let Ok(response) = chain.clone().oneshot(chat()).await;
     assert_eq!(response.headers()[X_RELAY_ATTEMPTS], "2");
-    assert_eq!(
-        response.headers()[X_RELAY_FAILED_ATTEMPTS],
-        "a overloaded"
-    );
+    assert_eq!(response.headers()[X_RELAY_FAILED_ATTEMPTS], "a overloaded");
     let failed = Attempts::of(&response).unwrap().failed();
     assert_eq!(failed[0].upstream.as_deref(), Some("a"));
     assert_eq!(ask(&chain, chat()).await, (200, "answer 200".into(), 0));
@@ -40,7 +37,10 @@ async fn a_success_leaves_no_trace() {
         .unwrap();
     let Ok(response) = chain.clone().oneshot(chat()).await;
     assert!(response.headers().is_empty());
-    assert_eq!(chain.handle().counts(), super::super::FallbackCounts::default());
+    assert_eq!(
+        chain.handle().counts(),
+        super::super::FallbackCounts::default()
+    );
     assert_eq!(b.calls(), 0);
 }
 
@@ -51,7 +51,9 @@ async fn the_primarys_own_answer_is_returned_when_all_fail() {
         response
             .headers_mut()
             .insert("retry-after", "7".parse().unwrap());
-        response.extensions_mut().insert(Served::by("openai".into()));
+        response
+            .extensions_mut()
+            .insert(Served::by("openai".into()));
         response
     });
     let [b, c] = [500, 502].map(Scripted::status);
@@ -104,19 +106,26 @@ async fn what_has_effects_goes_to_the_primary_and_no_further() {
         post("/v1/chat/completions", r#"{"model":"a","model":"b"}"#),
         post("/v1/files", "{}"),
         post("/v1/threads", "{}"),
-        Request::post("/v1/chat/completions").body(streamed).unwrap(),
+        Request::post("/v1/chat/completions")
+            .body(streamed)
+            .unwrap(),
         other,
     ] {
         let shown = format!("{request:?}");
         let (before, start) = (a.calls(), Instant::now());
         let Ok(response) = chain.clone().oneshot(request).await;
         assert_eq!(response.status(), 503, "{shown}");
-        assert!(!response.headers().contains_key(X_RELAY_ATTEMPTS), "{shown}");
+        assert!(
+            !response.headers().contains_key(X_RELAY_ATTEMPTS),
+            "{shown}"
+        );
         assert_eq!((a.calls() - before, start.elapsed()), (1, Duration::ZERO));
     }
     assert_eq!(b.calls(), 1);
     // A list of models is no more than an answer.
-    let models = Request::get("/v1/models").body(RequestBody::empty()).unwrap();
+    let models = Request::get("/v1/models")
+        .body(RequestBody::empty())
+        .unwrap();
     assert_eq!(ask(&chain, models).await.0, 200);
 }
 
@@ -164,12 +173,10 @@ async fn a_layer_stands_over_any_primary_and_leaves_its_errors_alone() {
     let layer = FallbackLayer::builder()
         .build(&upstreams([&backup]))
         .unwrap();
-    let answering = service_fn(|_: Request<RequestBody>| async {
-        Ok::<_, Foreign>(answer(500, "primary"))
-    });
-    let failing = service_fn(|_: Request<RequestBody>| async {
-        Err::<Response<ResponseBody>, _>(Foreign)
-    });
+    let answering =
+        service_fn(|_: Request<RequestBody>| async { Ok::<_, Foreign>(answer(500, "primary")) });
+    let failing =
+        service_fn(|_: Request<RequestBody>| async { Err::<Response<ResponseBody>, _>(Foreign) });
     let response = layer.layer(answering).oneshot(chat()).await.unwrap();
     assert_eq!(response.status(), 200);
     // It names no upstream, and neither does the list.

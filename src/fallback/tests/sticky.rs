@@ -15,7 +15,10 @@ async fn a_target_that_took_over_is_asked_first_for_a_while_and_then_the_primary
         assert_eq!(ask(&chain, chat()).await.0, 200);
     }
     assert_eq!((a.calls(), b.calls()), (1, 5));
-    assert_eq!((chain.handle().first(), chain.handle().counts().sticky), (1, 4));
+    assert_eq!(
+        (chain.handle().first(), chain.handle().counts().sticky),
+        (1, 4)
+    );
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(chain.handle().first(), 0);
     assert_eq!(ask(&chain, chat()).await.0, 200);

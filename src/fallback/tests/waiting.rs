@@ -30,7 +30,10 @@ async fn a_request_waits_for_the_first_that_admits_it() {
         .chain(&upstreams([&a, &b]))
         .unwrap();
     let (status, text, elapsed) = ask(&chain, chat()).await;
-    assert_eq!((status, text.as_str(), elapsed), (200, "open until 8", 8_000));
+    assert_eq!(
+        (status, text.as_str(), elapsed),
+        (200, "open until 8", 8_000)
+    );
     // Nobody is asked before it was advised.
     assert_eq!((a.calls(), b.calls()), (2, 2));
     let counts = chain.handle().counts();
