@@ -81,6 +81,18 @@ impl Target {
         self.describe(|about| about.models = Some(models.into_iter().collect()))
     }
 
+    /// States the same as `other` of endpoints, models and what it can do: for a stack that begins with it.
+    pub fn like(self, other: &Self) -> Self {
+        self.describe(|about| {
+            let (name, label) = (Arc::clone(&about.name), about.label.take());
+            *about = About {
+                name,
+                label,
+                ..About::clone(&other.about)
+            };
+        })
+    }
+
     fn describe(mut self, change: impl FnOnce(&mut About)) -> Self {
         change(Arc::make_mut(&mut self.about));
         self

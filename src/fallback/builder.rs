@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use super::{
     counters::Counters,
     layer::Shared,
     queue::{MAX_WAIT, Queue},
-    state::Policy,
+    state::{Opinion, Policy},
     sticky::{MAX_TARGETS, Sticky},
 };
 use crate::{
@@ -38,7 +38,7 @@ pub struct FallbackBuilder {
     #[serde(skip)]
     budget: Option<RetryBudget>,
     #[serde(skip)]
-    policy: Policy,
+    policy: Opinion,
     #[serde(skip)]
     classify: Ours,
     #[serde(skip)]
@@ -60,7 +60,7 @@ impl Default for FallbackBuilder {
             budget_percent: None,
             budget_burst: 100,
             budget: None,
-            policy: Policy::default(),
+            policy: Opinion::default(),
             classify: Ours::default(),
             catalog: None,
             stats: None,
@@ -107,7 +107,7 @@ impl FallbackBuilder {
 
     /// An opinion of one's own on which outcomes go on: [`Outcome::falls_back`] by default.
     pub fn policy(mut self, policy: impl Fn(Outcome) -> FallBack + Send + Sync + 'static) -> Self {
-        self.policy.ours = Some(Arc::new(policy));
+        self.policy = Opinion::new(policy);
         self
     }
 
@@ -261,7 +261,7 @@ impl FallbackBuilder {
         });
         let policy = Policy {
             content_filtered: self.content_filtered,
-            ..self.policy
+            ours: self.policy,
         };
         Ok(FallbackLayer::of(Shared {
             enabled: true.into(),

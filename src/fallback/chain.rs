@@ -9,14 +9,15 @@ use tower_service::Service;
 use super::{
     layer::Shared,
     queue,
-    state::{Walk, is_the_targets, order},
+    state::{is_the_targets, order},
+    trip::{Made, Trip, was_not_made},
 };
 use crate::{
     message::{
         ApiError, Deadline, Effects, Endpoint, Outcome, Refusal, Rejection, RequestBody,
         ResponseBody, classify_with, copy, drain,
     },
-    reserve::{AttemptLimit, Attempts, SetAside, Withdrawal},
+    reserve::{AttemptLimit, SetAside},
 };
 
 /// What it takes to ask other targets.
@@ -31,41 +32,14 @@ pub(super) struct Chain<S> {
     pub(super) deadline: Option<Deadline>,
 }
 
-/// What a request has met with so far.
-#[derive(Default)]
-struct Trip {
-    walk: Walk,
-    attempts: Attempts,
-    /// What is handed on if nobody does better: the primary's answer, or that of the first that was asked.
-    kept: Option<Kept>,
-    /// What came of the target that was asked first.
-    first: Option<Outcome>,
-    /// Whether somebody was asked already.
-    has_begun: bool,
-    fell_back: bool,
-    /// Whether every target refused it before, and it waited.
-    has_waited: bool,
-}
-
-struct Kept {
-    response: Response<ResponseBody>,
-    /// Its place among the attempts.
-    index: usize,
-}
-
 /// How one turn of all targets ended.
 enum Turn {
-    Answered {
-        response: Response<ResponseBody>,
-        place: usize,
-    },
+    /// By the target at this place. Boxed: a response is large.
+    Answered(Box<Response<ResponseBody>>, usize),
     /// All are open, and this is the shortest of the waits that they advise.
     Open(Option<Duration>),
     Failed,
 }
-
-/// An attempt that counts, unless it is taken back.
-struct Made(Option<Withdrawal>);
 
 impl<S> Chain<S>
 where
@@ -101,8 +75,8 @@ where
         loop {
             let turn = self.turn(start, answered.take(), &mut trip).await?;
             let advised = match turn {
-                Turn::Answered { response, place } => {
-                    return Ok(self.answer(response, start, place, trip));
+                Turn::Answered(response, place) => {
+                    return Ok(self.answer(*response, start, place, trip));
                 }
                 Turn::Failed => break,
                 Turn::Open(_) if !shared.queue.is_on() => break,
@@ -143,7 +117,7 @@ where
         for (turn, place) in order(start, shared.count()).enumerate() {
             let (response, made) = if let Some(response) = answered.take() {
                 trip.has_begun = true;
-                (response, None)
+                (response, Made::first())
             } else {
                 if !self.is_fit(place, trip) {
                     continue;
@@ -160,12 +134,10 @@ where
             let response = classify_with(response, &shared.classify).await;
             let outcome = Outcome::of(&response).unwrap_or(Outcome::Success);
             if outcome == Outcome::Success {
-                return Ok(Turn::Answered { response, place });
+                return Ok(Turn::Answered(Box::new(response), place));
             }
             trip.first.get_or_insert(outcome);
-            if let Some(made) = made
-                && was_not_made(&response, outcome)
-            {
+            if was_not_made(&response, outcome) {
                 made.take_back(&self.limit);
             }
             let is_open = outcome == Outcome::Refused(Refusal::CircuitOpen);
@@ -216,9 +188,9 @@ where
     }
 
     /// Pays for the next attempt; nothing for the first of all, and `None` where no more may be made.
-    fn pay(&mut self, is_last: bool, trip: &mut Trip) -> Option<Option<Made>> {
+    fn pay(&mut self, is_last: bool, trip: &mut Trip) -> Option<Made> {
         if !std::mem::replace(&mut trip.has_begun, true) {
-            return Some(None);
+            return Some(Made::first());
         }
         let is_late = self
             .deadline
@@ -242,7 +214,7 @@ where
         }
         // Not aside any more: those further in are to see whether another follows.
         attempt.spend();
-        Some(Some(Made(paid)))
+        Some(Made::another(paid))
     }
 
     /// Asks the target at `place`, once it is ready; `None` where there is none to ask.
@@ -295,50 +267,5 @@ where
         attempts.strike_out(kept.index);
         attempts.note(&mut kept.response);
         kept.response
-    }
-}
-
-impl Trip {
-    /// Notes a failed answer, and keeps it if it is the one to be handed on; what is not kept any more is returned.
-    fn note(
-        &mut self,
-        mut response: Response<ResponseBody>,
-        outcome: Outcome,
-        place: usize,
-        shared: &Shared,
-    ) -> Option<Response<ResponseBody>> {
-        // One that waits is refused again and again: that is noted once.
-        let again = self.has_waited && outcome == Outcome::Refused(Refusal::CircuitOpen);
-        if !again {
-            let name = shared.about(place).map(|target| target.name());
-            self.attempts.push_at(&mut response, outcome, name);
-        }
-        let index = match &self.kept {
-            Some(_) if place > 0 => return Some(response),
-            Some(kept) if again => kept.index,
-            _ => self.attempts.failed().len().saturating_sub(1),
-        };
-        let before = self.kept.replace(Kept { response, index });
-        before.map(|kept| kept.response)
-    }
-}
-
-/// Whether nothing was sent for this answer: the very first layer that was asked refused.
-fn was_not_made(response: &Response<ResponseBody>, outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Refused(_)) && Attempts::of(response).is_none()
-}
-
-impl Made {
-    fn take_back(mut self, limit: &AttemptLimit) {
-        limit.give_back();
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        if let Some(paid) = self.0.take() {
-            paid.spend();
-        }
     }
 }

@@ -12,6 +12,7 @@ mod state;
 mod sticky;
 #[cfg(test)]
 mod tests;
+mod trip;
 
 pub use self::{
     builder::FallbackBuilder, counters::FallbackCounts, future::FallbackFuture,

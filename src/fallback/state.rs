@@ -5,13 +5,17 @@ use std::{fmt, sync::Arc};
 use crate::message::{FallBack, Outcome, Refusal};
 
 /// Where a request may go after an outcome.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Policy {
     /// Whether content that one target refused is sent to another.
     pub(super) content_filtered: bool,
     /// The operator's own opinion, in place of [`Outcome::falls_back`].
-    pub(super) ours: Option<Arc<dyn Fn(Outcome) -> FallBack + Send + Sync>>,
+    pub(super) ours: Opinion,
 }
+
+/// An opinion of the operator's own, where there is one.
+#[derive(Clone, Default)]
+pub(super) struct Opinion(Option<Arc<dyn Fn(Outcome) -> FallBack + Send + Sync>>);
 
 /// What a request on its way along the chain has learned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub(super) struct Walk {
 
 impl Policy {
     fn falls_back(&self, outcome: Outcome) -> FallBack {
-        match &self.ours {
+        match &self.ours.0 {
             Some(ours) => ours(outcome),
             None => outcome.falls_back(),
         }
@@ -45,6 +49,12 @@ impl Policy {
                 true
             }
         }
+    }
+}
+
+impl Opinion {
+    pub(super) fn new(ours: impl Fn(Outcome) -> FallBack + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(ours)))
     }
 }
 
@@ -78,12 +88,9 @@ pub(super) fn is_the_targets(outcome: Outcome) -> bool {
     )
 }
 
-impl fmt::Debug for Policy {
+impl fmt::Debug for Opinion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy")
-            .field("content_filtered", &self.content_filtered)
-            .field("ours", &self.ours.is_some())
-            .finish()
+        f.write_str(if self.0.is_some() { "Ours" } else { "None" })
     }
 }
 
@@ -136,7 +143,7 @@ mod tests {
         };
         assert!(goes_on(&asked, Outcome::ContentFiltered));
         let ours = Policy {
-            ours: Some(Arc::new(|_| FallBack::Yes)),
+            ours: Opinion::new(|_| FallBack::Yes),
             ..Policy::default()
         };
         assert!(goes_on(&ours, Outcome::InvalidRequest));

@@ -1,6 +1,6 @@
 //! From a configuration to layers.
 
-use std::{convert::Infallible, env, fmt::Display};
+use std::{borrow::Cow, convert::Infallible, env, fmt::Display};
 
 use http::{Request, Response};
 use tower::util::option_layer;
@@ -15,6 +15,7 @@ use crate::{
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     retry::RetryBuilder,
+    stats::Stats,
     timeout::TimeoutBuilder,
     worker::Worker,
 };
@@ -69,7 +70,7 @@ impl Config {
         self.gateway(env).map_err(|error| self.locate(&error))
     }
 
-    /// The upstreams alone, to stand under layers of one's own, and what keeps their keys current.
+    /// The routes and upstreams alone, to stand under layers of one's own, and what keeps the upstreams' keys current.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl Config {
         let rewrite = rewrite(self.models.clone(), &catalog).map_err(within("models"))?;
         let (upstreams, workers) = self.upstreams(env, &catalog)?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
-        let models = models::offered(aliases.as_ref(), &upstreams, &self.upstreams, &catalog);
+        let models = models::offered(aliases.as_ref(), &upstreams, self, &catalog);
 
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
@@ -122,10 +123,11 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
         catalog: &ModelCatalog,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
+        let stats = Stats::default();
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
-            let (target, worker) = target(config, env, catalog)
+            let (target, worker) = target(config, env, catalog, &stats)
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -142,7 +144,8 @@ impl Config {
             upstreams = upstreams.add(target);
             workers.extend(worker);
         }
-        Ok((upstreams.build()?, workers))
+        let targets = self.targets(&upstreams.build()?, catalog, &stats)?;
+        Ok((targets, workers))
     }
 }
 
@@ -151,6 +154,7 @@ fn target(
     config: &UpstreamConfig,
     env: &dyn Fn(&str) -> Option<String>,
     catalog: &ModelCatalog,
+    stats: &Stats,
 ) -> Result<(Target, Option<Worker>), ConfigError> {
     let (upstream, worker) = config.layer(env)?;
     let client = config
@@ -161,6 +165,7 @@ fn target(
 
     let retry = config.retry.clone().map(RetryBuilder::build).transpose();
     let breaker = config.circuit_breaker.clone();
+    let breaker = breaker.map(|breaker| breaker.stats(stats));
     let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
     let guard = config.commit_guard.clone();
     let guard = guard.map(CommitGuardBuilder::build).transpose();
@@ -186,6 +191,9 @@ fn target(
     }
     if let Some(endpoints) = &config.endpoints {
         target = target.endpoints(endpoints.iter().copied());
+    }
+    if let Some(aliases) = config.aliases.clone() {
+        target = target.own_names(move |model| aliases.resolve(model).map(Cow::into_owned));
     }
     if let Some(models) = &config.models {
         target = target.models(models.iter().cloned());

@@ -128,15 +128,13 @@ mod retry {
                     let calls = Arc::clone(&calls);
                     Scripted::new(move |_| {
                         let call = calls.fetch_add(1, SeqCst) as usize;
-                        match statuses[call % statuses.len()] {
-                            0 => return open(Duration::from_secs(1)),
-                            1 => { made.fetch_add(1, SeqCst); return refused(); }
-                            status => {
-                                made.fetch_add(1, SeqCst);
-                                late.fetch_add(u32::from(deadline.remaining().is_zero()), SeqCst);
-                                answer(status, "")
-                            }
+                        let status = statuses[call % statuses.len()];
+                        if status == 0 {
+                            return open(Duration::from_secs(1));
                         }
+                        made.fetch_add(1, SeqCst);
+                        late.fetch_add(u32::from(deadline.remaining().is_zero()), SeqCst);
+                        if status == 1 { refused() } else { answer(status, "") }
                     })
                 };
                 let mut builder = FallbackBuilder::guide_e().attempts(own);

@@ -5,6 +5,7 @@ mod credential;
 mod headers;
 mod invalid;
 mod place;
+mod route;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -24,11 +25,13 @@ pub use self::{
     credential::CredentialConfig,
     headers::Headers,
     invalid::InvalidConfig,
+    route::RouteConfig,
     server::{CorsConfig, ServerConfig},
     upstream::{StyleConfig, UpstreamConfig},
 };
 
 use self::place::Source;
+pub(super) use self::upstream::no_empty_lists;
 use crate::{message::ConfigError, model_rewrite::ModelRewriteBuilder, server::EdgeBuilder};
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -63,6 +66,8 @@ pub struct Config {
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
+    /// Ways among the upstreams, preferred to these, in order of preference.
+    pub routes: Vec<RouteConfig>,
     /// Where requests go, in order of preference.
     pub upstreams: Vec<UpstreamConfig>,
     /// The text, to say in which line of it a mistake is.
@@ -78,6 +83,7 @@ impl Default for Config {
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
             models: None,
+            routes: Vec::new(),
             upstreams: Vec::new(),
             source: None,
         }
