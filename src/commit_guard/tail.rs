@@ -63,7 +63,9 @@ impl Tail {
         told: bool,
         output: &mut Output<'_>,
     ) -> Result<(), BoxError> {
-        if !told {
+        if told {
+            output.part(Bytes::new())?;
+        } else {
             self.tell(&trouble.error(), output)?;
         }
         let (failure, what) = (trouble.failure(), trouble.what());
@@ -74,10 +76,10 @@ impl Tail {
     fn tell(&self, error: &ApiError, output: &mut Output<'_>) -> Result<(), BoxError> {
         if self.is_stream() && matches!(self.framing, Framing::Bytes) {
             // Somewhere within an event that is longer than is held.
-            output.push(Bytes::from_static(b"\n\n"))?;
+            output.part(Bytes::from_static(b"\n\n"))?;
         }
         let number = self.last.sequence_number;
-        output.push(last_event(error, self.media, self.dialect, number))
+        output.part(last_event(error, self.media, self.dialect, number))
     }
 }
 
@@ -138,6 +140,9 @@ impl Transform for Tail {
     }
 
     fn end(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+        if !self.is_stream() {
+            return Ok(());
+        }
         let trouble = match output.ended() {
             Some(End::Failed(Failure::Stated)) if !self.last.failed => {
                 // In an event without its end, which would not be read.
@@ -145,14 +150,9 @@ impl Transform for Tail {
                 let error = rest.as_deref().and_then(ApiError::in_answer);
                 error.map_or(Trouble::Broken, |error| Trouble::Stated(Box::new(error)))
             }
-            Some(End::Failed(failure)) if failure != Failure::Stated && self.is_stream() => {
-                Trouble::of(failure)
-            }
+            Some(End::Failed(failure)) if failure != Failure::Stated => Trouble::of(failure),
             _ => return output.push(self.open.take()),
         };
-        if !self.is_stream() {
-            return Ok(());
-        }
         self.break_off(&trouble, false, output)
     }
 

@@ -39,7 +39,7 @@ pub struct ResponseBody {
     unsent: bool,
 }
 
-type SourceFrame = Result<Frame<Bytes>, Broken>;
+pub(super) type SourceFrame = Result<Frame<Bytes>, Broken>;
 
 /// When the answer must be whole.
 struct Expiry {
@@ -312,7 +312,11 @@ impl ResponseBody {
             let Some(pipeline) = &mut self.pipeline else {
                 return self.poll_source(cx);
             };
-            if let Some(frame) = pipeline.pop() {
+            // Told at once: with its last words a caller may leave.
+            if let (Some(failure), Some(watch)) = (pipeline.failure(), &mut self.watch) {
+                watch.failed(failure);
+            }
+            if let Some(frame) = ready!(pipeline.poll_pop(cx)) {
                 return Poll::Ready(Some(frame));
             }
             if matches!(self.source, Source::Ended) && self.ahead.is_empty() {

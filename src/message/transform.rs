@@ -2,7 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -10,7 +11,16 @@ use http::{HeaderMap, HeaderName, Response, header};
 use http_body::Frame;
 use sync_wrapper::SyncWrapper;
 
-use super::{BoxError, End, Failure, ResponseBody, response::Broken};
+use tokio::time::Instant;
+
+use super::{
+    BoxError, End, Failure, ResponseBody,
+    response::{Broken, SourceFrame},
+};
+use crate::timer::Timer;
+
+/// How long the error of an answer waits for its last words to be sent.
+const PARTING: Duration = Duration::from_millis(50);
 
 /// Changes the bytes of an answer as they pass. Registered with [`ResponseBody::transform`] or [`transform`].
 ///
@@ -67,6 +77,7 @@ pub struct Output<'a> {
     stages: &'a mut [Stage],
     queue: &'a mut VecDeque<Bytes>,
     ended: Option<End>,
+    parting: &'a mut bool,
 }
 
 impl Output<'_> {
@@ -74,6 +85,13 @@ impl Output<'_> {
     /// its end.
     pub(crate) fn ended(&self) -> Option<End> {
         self.ended
+    }
+
+    /// Hands on the last words of an answer that is about to break. Its error is then held back for a moment: servers drop what
+    /// they have not sent yet when they are given one.
+    pub(crate) fn part(&mut self, data: Bytes) -> Result<(), BoxError> {
+        *self.parting = true;
+        self.push(data)
     }
 
     /// Hands `data` on.
@@ -96,6 +114,7 @@ impl Output<'_> {
                     stages,
                     queue: self.queue,
                     ended: self.ended,
+                    parting: self.parting,
                 },
             ),
         }
@@ -152,6 +171,8 @@ pub(super) struct Pipeline {
     error: Option<Broken>,
     finished: bool,
     ended: Option<End>,
+    parting: bool,
+    pause: Option<Timer>,
     changes_length: bool,
     /// Bytes taken in and not yet handed out, where no stage changes how many there are.
     owed: u64,
@@ -173,6 +194,7 @@ impl Pipeline {
                     stages: &mut self.stages,
                     queue: &mut self.queue,
                     ended,
+                    parting: &mut self.parting,
                 }
                 .push(data);
                 self.stop_on(pushed);
@@ -215,22 +237,31 @@ impl Pipeline {
         polled
     }
 
+    /// What broke the answer, though the caller may not know yet.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.error.as_ref().map(|broken| broken.failure)
+    }
+
     /// What the caller gets next.
-    pub(super) fn pop(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
+    pub(super) fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceFrame>> {
         if let Some(data) = self.queue.pop_front() {
             self.owed = self.owed.saturating_sub(data.len() as u64);
-            return Some(Ok(Frame::data(data)));
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        if let Some(error) = self.error.take() {
-            return Some(Err(error));
+        if self.error.is_some() && self.parting {
+            let pause = self
+                .pause
+                .get_or_insert_with(|| Timer::until(Instant::now() + PARTING));
+            ready!(pause.poll(cx));
         }
-        if self.finished {
-            self.trailers
-                .take()
-                .map(|trailers| Ok(Frame::trailers(trailers)))
+        Poll::Ready(if let Some(error) = self.error.take() {
+            Some(Err(error))
+        } else if self.finished {
+            let trailers = self.trailers.take();
+            trailers.map(|trailers| Ok(Frame::trailers(trailers)))
         } else {
             None
-        }
+        })
     }
 
     /// Whether every transform has pushed its last and all of it was taken.
@@ -267,6 +298,7 @@ impl Pipeline {
                     stages: rest,
                     queue: &mut self.queue,
                     ended: self.ended,
+                    parting: &mut self.parting,
                 },
             );
             stages = rest;

@@ -101,7 +101,7 @@ macro_rules! contract_tests {
 
         #[tokio::test(start_paused = true)]
         async fn a_broken_answer_stays_broken() {
-            contract::passes_a_broken_body(($make)());
+            contract::passes_a_broken_body(($make)()).await;
         }
     };
     (@bodies $make:expr, held) => {

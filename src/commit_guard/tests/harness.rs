@@ -152,7 +152,8 @@ pub(super) struct Got {
     pub(super) broken: bool,
     /// How it ended, as a layer further out is told.
     pub(super) end: End,
-    pub(super) took: Duration,
+    /// In seconds; the moment that last words have to be sent is none.
+    pub(super) took: u64,
 }
 
 pub(super) async fn read(response: Response<ResponseBody>) -> Got {
@@ -173,7 +174,7 @@ pub(super) async fn read(response: Response<ResponseBody>) -> Got {
         text: String::from_utf8(bytes).unwrap(),
         broken,
         end: told.recv().unwrap(),
-        took: start.elapsed(),
+        took: start.elapsed().as_secs(),
     }
 }
 

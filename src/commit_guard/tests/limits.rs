@@ -87,7 +87,7 @@ async fn every_event_breaks_the_silence_and_comments_do_by_choice() {
         .await;
     let got = read(strict).await;
     got.broke_after(&format!("{HELLO}: ping\n\n"), Failure::Deadline);
-    assert_eq!(got.took, 30 * SECOND);
+    assert_eq!(got.took, 30);
 
     let held = exchange(EVENTS, pings().chain([say(HELLO)]));
     let strict = builder().comments_count(false).max_time(1000 * SECOND);
@@ -100,7 +100,7 @@ async fn bytes_that_complete_no_event_do_not_break_the_silence() {
     let script = [say(HELLO), say("data: ")].into_iter().chain(drip);
     let got = read(exchange(EVENTS, script).ask(builder()).await).await;
     got.broke_after(HELLO, Failure::Deadline);
-    assert_eq!(got.took, 30 * SECOND);
+    assert_eq!(got.took, 30);
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +159,7 @@ async fn a_drip_of_tokens_below_the_floor_is_broken_off() {
     let told = HELLO.repeat(9);
     let event = got.broke_after(&told, Failure::Deadline);
     assert!(event.contains("too slowly"), "{event}");
-    assert_eq!(got.took, 16 * SECOND);
+    assert_eq!(got.took, 16);
 
     let fast = read(drip(1).ask(settings()).await).await;
     assert_eq!(fast.end, End::Complete);
