@@ -103,9 +103,9 @@ pub(crate) fn shown(seen: &Seen, content: &Content) -> Shown {
     } else {
         match content {
             Content::Bytes(bytes) => whole(seen, seen.body == *bytes),
-            Content::Length(least) => whole(seen, seen.length >= *least),
-            // Of what is too long to be read again the end tells enough.
+            // Of a stream that was too long its end tells enough.
             Content::Length(_) if is_stream && seen.end == End::Broken => return stream(seen, None),
+            Content::Length(least) => whole(seen, seen.length >= *least),
             Content::Text(text) if is_stream => return stream(seen, Some(text)),
             Content::Any if is_stream => return stream(seen, None),
             Content::Text(text) => json(seen, Some(text)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Plan, Scenario,
-    parts::{error, stream, whole},
+    parts::{error, head, send, stream, whole},
 };
 use crate::suite::{
     check::Outcome,
@@ -51,6 +51,17 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             "408",
             &failed("408 Request Timeout", &[]),
             Plan::retried(408, "server_error"),
+        ),
+        Scenario::both(
+            "500_empty",
+            &whole(&["HTTP/1.1 500 Internal Server Error"], ""),
+            Plan::retried(500, "null"),
+        ),
+        Scenario::both("500_cut", &begun(Step::Close), Plan::retried(500, "null")),
+        Scenario::both(
+            "500_stalls",
+            &begun(Step::Silence),
+            Plan::retried(500, "null").each(Duration::from_secs(1)),
         ),
         Scenario::both("529", &overloaded(), Plan::retried(529, "null")),
     ];
@@ -175,6 +186,19 @@ fn rate_limits() -> Vec<Scenario> {
         ),
         limited("429_negative", &["retry-after: -5"], Some(0)),
         limited("429_garbage", &["retry-after: soon, I hope"], Some(0)),
+    ]
+}
+
+/// An error of which half comes.
+fn begun(then: Step) -> Call {
+    vec![
+        head([
+            "HTTP/1.1 500 Internal Server Error",
+            "content-type: application/json",
+            "content-length: 200",
+        ]),
+        send(r#"{"error":{"message":"it is o"#),
+        then,
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Plan, Scenario,
-    parts::{chunk, chunked, chunks, first, head, stream_head},
+    parts::{chunk, chunked, chunks, first, head, stream, stream_head},
 };
 use crate::suite::{
     answer::{self, DONE},
@@ -34,6 +34,15 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             ),
         )
         .content(Content::Length(100 << 20), Content::Length(100 << 20)),
+        Scenario::new(
+            "cut_when_long",
+            // Too long to be held back until it is whole, and no place for an error.
+            (long_json(), Plan::always(Outcome::Broken)),
+            (
+                stream(&first(3), [Step::Close]),
+                Plan::always(Outcome::ErrorEvent("upstream_error")),
+            ),
+        ),
         Scenario::both(
             "huge_header",
             &vec![head([
@@ -131,6 +140,12 @@ fn huge_json() -> Call {
         chunk(after),
         Step::LastChunk,
     ]
+}
+
+fn long_json() -> Call {
+    let json = answer::json("|");
+    let (before, _) = json.split_once('|').unwrap_or_default();
+    vec![chunked("application/json"), chunk(before), chunks(32), Step::Close]
 }
 
 fn huge_event() -> Call {
