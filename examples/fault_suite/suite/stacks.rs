@@ -95,7 +95,7 @@ impl Pace {
         idle: Duration::from_secs(3),
         backoff: Duration::from_millis(20),
         deadline: Duration::from_secs(30),
-        patience: Duration::from_secs(12),
+        patience: Duration::from_secs(10),
         open: Duration::from_millis(50),
     };
 }
