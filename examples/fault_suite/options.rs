@@ -69,13 +69,13 @@ impl Options {
                 Arg::Long("scenario") => options.named = Some(parser.value()?.string()?),
                 Arg::Long("upstream-script") => options.scripts.push(parser.value()?.into()),
                 Arg::Long("print-script") => {
-                    options.action = Action::PrintScript(parser.value()?.string()?)
+                    options.action = Action::PrintScript(parser.value()?.string()?);
                 }
                 Arg::Long("json") => options.json = Some(parser.value()?.into()),
                 Arg::Long("relay") => options.relay = Some(parser.value()?.parse()?),
                 Arg::Long("listen") => options.listen = parser.value()?.parse()?,
                 Arg::Long("patience") => {
-                    options.patience = Duration::from_secs(parser.value()?.parse()?)
+                    options.patience = Duration::from_secs(parser.value()?.parse()?);
                 }
                 Arg::Short('h') | Arg::Long("help") => options.action = Action::Help,
                 _ => return Err(argument.unexpected().into()),

@@ -69,6 +69,7 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answer => f.write_str("answer"),
+            Self::Error(status, code) if code == "null" => write!(f, "{status}"),
             Self::Error(status, code) => write!(f, "{status} {code}"),
             Self::ErrorEvent(code) => write!(f, "event {code}"),
             Self::Broken => f.write_str("broken"),
@@ -98,19 +99,16 @@ pub(crate) fn shown(seen: &Seen, content: &Content) -> Shown {
     let content_type = seen.headers.get(header::CONTENT_TYPE);
     let is_stream =
         content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    let checked = if status != 200 {
-        Err(format!("{status}"))
-    } else {
-        match content {
-            Content::Bytes(bytes) => whole(seen, seen.body == *bytes),
-            // Of a stream that was too long its end tells enough.
-            Content::Length(_) if is_stream && seen.end == End::Broken => return stream(seen, None),
-            Content::Length(least) => whole(seen, seen.length >= *least),
-            Content::Text(text) if is_stream => return stream(seen, Some(text)),
-            Content::Any if is_stream => return stream(seen, None),
-            Content::Text(text) => json(seen, Some(text)),
-            Content::Any => json(seen, None),
-        }
+    let checked = match content {
+        _ if status != 200 => Err(format!("{status}")),
+        Content::Bytes(bytes) => whole(seen, seen.body == *bytes),
+        // Of a stream that was too long its end tells enough.
+        Content::Length(_) if is_stream && seen.end == End::Broken => return stream(seen, None),
+        Content::Length(least) => whole(seen, seen.length >= *least),
+        Content::Text(text) if is_stream => return stream(seen, Some(text)),
+        Content::Any if is_stream => return stream(seen, None),
+        Content::Text(text) => json(seen, Some(text)),
+        Content::Any => json(seen, None),
     };
     match checked {
         Ok(()) => Shown::Answer,

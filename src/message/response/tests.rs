@@ -246,7 +246,11 @@ async fn an_error_comes_at_a_later_poll_than_what_came_before_it() {
     assert_pending!(body.enter(|cx, body| body.poll_frame(cx)));
     assert!(body.is_woken());
     assert!(!body.is_end_stream());
-    assert!(assert_ready!(body.enter(|cx, body| body.poll_frame(cx))).unwrap().is_err());
+    assert!(
+        assert_ready!(body.enter(|cx, body| body.poll_frame(cx)))
+            .unwrap()
+            .is_err()
+    );
     assert!(body.is_end_stream());
     let end = seen.lock().unwrap().as_ref().unwrap().end;
     assert_eq!(end, End::Failed(Failure::Body));

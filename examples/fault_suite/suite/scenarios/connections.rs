@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Plan, Scenario,
-    parts::{drip, first, half, head, send, stream},
+    parts::{ARRIVAL, arrived, drip, first, half, head, send, stream},
 };
 use crate::suite::{
     check::Outcome,
@@ -26,7 +26,12 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         Scenario::both("reset_at_once", &vec![Step::Unread, Step::Reset], broke()),
         Scenario::both("reset_before_head", &vec![Step::Reset], broke()).on_sockets(),
         Scenario::both("closed_before_head", &vec![Step::Close], broke()).on_sockets(),
-        Scenario::both("reset_in_head", &vec![part(), Step::Reset], broke()).on_sockets(),
+        Scenario::both(
+            "reset_in_head",
+            &vec![part(), arrived(), Step::Reset],
+            broke().each(ARRIVAL),
+        )
+        .on_sockets(),
         Scenario::both("closed_in_head", &vec![part(), Step::Close], broke()),
         Scenario::both("no_http", &vec![send("SSH-2.0-OpenSSH_9.9\r\n")], broke()),
         Scenario::both("silence", &vec![Step::Silence], head_deadline).on_sockets(),
@@ -65,8 +70,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         .then(Then::StartOver),
         Scenario::new(
             "reset_in_body",
-            (half([Step::Reset]), broke()),
-            (stream(&first(1), [Step::Reset]), broke()),
+            (half([arrived(), Step::Reset]), broke().each(ARRIVAL)),
+            (
+                stream(&first(1), [arrived(), Step::Reset]),
+                broke().each(ARRIVAL),
+            ),
         )
         .on_sockets(),
     ]

@@ -1,9 +1,19 @@
 //! What scripts are made of.
 
+use std::time::Duration;
+
 use crate::suite::{
     answer,
     script::{Call, Data, Often, Payload, Step},
 };
+
+/// A reset overtakes what the other end has not read yet: as long is waited before it.
+pub(super) const ARRIVAL: Duration = Duration::from_millis(300);
+
+/// Waits until what was sent has been read.
+pub(super) fn arrived() -> Step {
+    Step::WaitMs(300)
+}
 
 /// A head of these lines.
 pub(super) fn head<const N: usize>(lines: [&str; N]) -> Step {

@@ -59,7 +59,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             "length_too_short",
-            (declared("application/json", json.len() / 2, &json), Plan::retried(502, "upstream_truncated")),
+            (
+                declared("application/json", json.len() / 2, &json),
+                Plan::retried(502, "upstream_truncated"),
+            ),
             (
                 declared("text/event-stream", 400, &answer::events().concat()),
                 Plan::transport(502, "upstream_truncated"),
@@ -145,7 +148,12 @@ fn huge_json() -> Call {
 fn long_json() -> Call {
     let json = answer::json("|");
     let (before, _) = json.split_once('|').unwrap_or_default();
-    vec![chunked("application/json"), chunk(before), chunks(32), Step::Close]
+    vec![
+        chunked("application/json"),
+        chunk(before),
+        chunks(32),
+        Step::Close,
+    ]
 }
 
 fn huge_event() -> Call {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Plan, Scenario,
-    parts::{chunk, chunked, drip, first, half, stream, stream_head},
+    parts::{ARRIVAL, arrived, chunk, chunked, drip, first, half, stream, stream_head},
 };
 use crate::suite::{
     answer::{self, DONE},
@@ -22,7 +22,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let stall = timed_out().each(Pace::PAUSED.first_token);
     let silent = timed_out().each(Pace::PAUSED.idle);
     // What goes on and on takes all the time that there is, and leaves none for another attempt.
-    let endless = Plan::always(Outcome::Error(504, "deadline_exceeded")).each(Pace::PAUSED.deadline);
+    let endless =
+        Plan::always(Outcome::Error(504, "deadline_exceeded")).each(Pace::PAUSED.deadline);
     let cut = || Plan::transport(502, "upstream_truncated");
     let not_json = Plan::retried(502, "upstream_truncated");
     let (data, named) = (
@@ -99,8 +100,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             "reset_after_output",
-            (half([Step::Reset]), broke()),
-            (stream(&first(3), [Step::Reset]), event("upstream_error")),
+            (half([arrived(), Step::Reset]), broke().each(ARRIVAL)),
+            (
+                stream(&first(3), [arrived(), Step::Reset]),
+                event("upstream_error").each(ARRIVAL),
+            ),
         )
         .on_sockets(),
         Scenario::new(
@@ -145,10 +149,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ),
         Scenario::new(
             "open_after_done",
-            (
-                vec![Step::Answer],
-                Plan::always(Outcome::Answer),
-            ),
+            (vec![Step::Answer], Plan::always(Outcome::Answer)),
             (
                 stream(&answer::events(), [Step::Silence]),
                 Plan::always(Outcome::Answer).each(Duration::from_secs(1)),

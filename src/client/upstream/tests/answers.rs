@@ -145,7 +145,10 @@ async fn an_error_in_json_passes_byte_for_byte() {
         let Ok(response) = layer.layer(client).oneshot(request).await;
         // Whoever decides on it reads it once more.
         let response = crate::message::classify(response).await;
-        assert!(matches!(Outcome::of(&response), Some(Outcome::RateLimited { .. })));
+        assert!(matches!(
+            Outcome::of(&response),
+            Some(Outcome::RateLimited { .. })
+        ));
         assert_eq!(read(response).await.1, text);
     }
 }
