@@ -53,18 +53,16 @@ where
         mut answered: Option<Response<ResponseBody>>,
     ) -> Result<Response<ResponseBody>, S::Error> {
         let endpoint = Endpoint::of(&self.request);
-        if let Some(response) = answered.take() {
-            // Read only now, as most requests never come here.
-            if endpoint.effects(self.request.body()) != Effects::Generate {
-                return Ok(response);
-            }
-            answered = Some(response);
+        // Read only now, as most requests never come here.
+        let stays = |_: &mut _| endpoint.effects(self.request.body()) != Effects::Generate;
+        if let Some(response) = answered.take_if(stays) {
+            return Ok(response);
         }
         let shared = Arc::clone(&self.shared);
         if start > 0 {
             shared.counters.sticky();
         }
-        // From before the first is asked, so that no change is missed.
+        // From before backups are asked, so that no change is missed from there on.
         let mut subscriptions = if shared.queue.is_on() {
             shared.subscribe()
         } else {

@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::harness::{Got, Relay, caller, chat, demo, post, receive, scripted, send, soon};
+use crate::harness::{Got, Relay, caller, chat, demo, get, post, receive, scripted, send, soon};
 
 async fn ask(relay: &Relay, status: &str) -> Got {
     let mut request = post(
@@ -256,4 +256,38 @@ async fn what_an_upstream_keeps_goes_nowhere_else() {
     let got = send(post(relay.uri("/v1/chat/completions"), &stored)).await;
     assert_eq!(got.failure(), (502, "upstream_unreachable".to_owned()));
     assert!(!got.headers.contains_key("x-relay-attempts"));
+}
+
+#[tokio::test]
+async fn what_a_route_serves_is_listed_once_as_its_first_upstreams() {
+    let relay = Relay::start(
+        "[[routes]]\nname = \"outer\"\nmodels = [\"fast\", \"both\"]\n\
+         fallback = { targets = [\"steady\", \"third\"] }\n\
+         [[routes]]\nname = \"steady\"\nfallback = { targets = [\"first\", \"second\"] }\n\
+         [[upstreams]]\nname = \"first\"\nbase_url = \"http://a.test\"\nmodels = [\"fast\"]\n\
+         [[upstreams]]\nname = \"second\"\nbase_url = \"http://b.test\"\nmodels = [\"fast\", \"own\"]\n\
+         [[upstreams]]\nname = \"third\"\nbase_url = \"http://c.test\"\nmodels = [\"last\"]\n",
+    )
+    .await;
+    let list = get(relay.uri("/v1/models")).await.json();
+    let listed: Vec<_> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| {
+            (
+                model["id"].as_str().unwrap(),
+                model["owned_by"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("fast", "first"),
+            ("both", "first"),
+            ("own", "second"),
+            ("last", "third")
+        ]
+    );
 }

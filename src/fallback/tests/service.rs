@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     fallback::FallbackLayer,
     message::{Deadline, Endpoint, Outcome, Phase, Served},
-    reserve::{Attempts, RetryBudget, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},
+    reserve::{AttemptLimit, Attempts, RetryBudget, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},
 };
 use http_body_util::BodyExt;
 use tower_layer::Layer;
@@ -314,6 +314,38 @@ async fn switched_off_a_request_on_its_way_goes_no_further() {
     };
     let ((status, ..), ()) = tokio::join!(ask(&service, chat()), switch);
     assert_eq!((status, b.calls()), (500, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_leaves_ends_the_attempt_that_runs_and_owes_for_it_alone() {
+    let a = Scripted::status(500);
+    let running = Arc::new(());
+    let seen = Arc::clone(&running);
+    let silent = service_fn(move |_: Request<RequestBody>| {
+        let running = Arc::clone(&seen);
+        async move {
+            std::future::pending::<()>().await;
+            drop(running);
+            Ok::<_, Infallible>(answer(200, ""))
+        }
+    });
+    let targets = Upstreams::builder()
+        .add(Target::new("a", a.stack.clone()))
+        .add(Target::new("b", silent.clone()))
+        .add(Target::new("c", silent));
+    let budget = RetryBudget::new(0, 5);
+    let chain = FallbackLayer::builder()
+        .budget(budget.clone())
+        .chain(&targets.build().unwrap())
+        .unwrap();
+    let limit = AttemptLimit::new(6);
+    let mut request = chat();
+    request.extensions_mut().insert(limit.clone());
+    let call = tokio::time::timeout(Duration::from_secs(1), chain.oneshot(request));
+    assert!(call.await.is_err());
+    assert_eq!(Arc::strong_count(&running), 1, "something goes on");
+    assert_eq!((limit.left(), limit.is_set_aside()), (4, false));
+    assert_eq!(budget.available(), 4);
 }
 
 #[tokio::test(start_paused = true)]

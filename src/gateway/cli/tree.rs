@@ -108,6 +108,9 @@ fn write_upstream(
 
 fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt::Result {
     write!(f, "{indent}├─ {}", route.name)?;
+    if let (None, Some(first)) = (&route.models, route.targets().first()) {
+        write!(f, "  for what {first} serves")?;
+    }
     write_about(
         f,
         route.label.as_deref(),
