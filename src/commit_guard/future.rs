@@ -89,3 +89,14 @@ impl<F> fmt::Debug for CommitGuardFuture<F> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_stays_small() {
+        let size = size_of::<CommitGuardFuture<()>>();
+        assert!(size <= 160, "{size} bytes");
+    }
+}

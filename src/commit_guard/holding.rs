@@ -21,7 +21,8 @@ use super::{
     verdict::Trouble,
 };
 use crate::message::{
-    Deadline, Dialect, End, Failure, Gather, Media, Outcome, ResponseBody, Seen, Verdict, transform,
+    Deadline, Dialect, End, Failure, Gather, HeldBytes, Media, Outcome, ResponseBody, Seen,
+    Verdict, transform,
 };
 
 /// What is to be known of the request when its answer comes.
@@ -44,6 +45,9 @@ pub(super) struct Holding {
     media: Media,
     framing: Framing,
     held: Held,
+    /// This answer's part of what all together hold, and whether it could have no more.
+    share: HeldBytes,
+    is_share_spent: bool,
     silence: Silence,
     alarm: Alarm,
     commit_by: Option<Instant>,
@@ -70,6 +74,8 @@ impl Holding {
             media,
             framing: Framing::of(media),
             held: Held::default(),
+            share: call.shared.held.hold(),
+            is_share_spent: false,
             silence: Silence::new(call.limits.idle),
             alarm,
             commit_by: None,
@@ -130,7 +136,8 @@ impl Holding {
             heard |= comments_count || !piece.is_silent;
             ControlFlow::<()>::Continue(())
         });
-        self.held.add(data, events);
+        let counted = self.held.add(data, events);
+        self.is_share_spent |= !self.share.grow(counted);
         if heard {
             self.silence.break_off();
         }
@@ -159,6 +166,7 @@ impl Holding {
             return Some(Decision::HandOn(None, None));
         }
         let full = self.held.full(&self.call.shared.bounds);
+        let full = full.or(self.is_share_spent.then_some(Commit::Held));
         full.map(|bound| Decision::HandOn(Some(bound), None))
     }
 

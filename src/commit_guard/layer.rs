@@ -5,7 +5,7 @@ use tower_layer::Layer;
 
 use super::{CommitGuard, Limits, state::Bounds};
 use crate::{
-    message::{ByModel, ConfigError, Endpoint, ModelPattern, RequestBody},
+    message::{ByModel, ConfigError, Endpoint, HeldCap, ModelPattern, RequestBody},
     wire::units,
 };
 
@@ -27,6 +27,8 @@ pub struct CommitGuardBuilder {
     max_bytes: u64,
     #[serde(deserialize_with = "units::duration")]
     max_time: Duration,
+    #[serde(deserialize_with = "units::bytes")]
+    max_held: u64,
     limits: Limits,
     models: HashMap<ModelPattern, Limits>,
     comments_count: bool,
@@ -40,6 +42,7 @@ pub struct CommitGuardBuilder {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) bounds: Bounds,
+    pub(super) held: Arc<HeldCap>,
     pub(super) comments_count: bool,
     pub(super) pace_window: Duration,
     pub(super) pace_grace: Duration,
@@ -61,6 +64,7 @@ impl CommitGuardLayer {
                     bytes: builder.max_bytes,
                     time: builder.max_time,
                 },
+                held: HeldCap::new(builder.max_held),
                 comments_count: builder.comments_count,
                 pace_window: builder.pace_window,
                 pace_grace: builder.pace_grace,
@@ -85,6 +89,7 @@ impl Default for CommitGuardBuilder {
             max_events: 64,
             max_bytes: 1 << 20,
             max_time: Duration::from_secs(30),
+            max_held: 256 << 20,
             limits: Limits::default(),
             models: HashMap::new(),
             comments_count: true,
@@ -138,6 +143,12 @@ impl CommitGuardBuilder {
         self
     }
 
+    /// The most bytes that all answers together may hold; past it they are handed on as they are: 256 MiB by default.
+    pub fn max_held(mut self, bytes: u64) -> Self {
+        self.max_held = bytes;
+        self
+    }
+
     /// The limits of models that have none of their own.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -181,6 +192,7 @@ impl CommitGuardBuilder {
             ("max_events", self.max_events == 0),
             ("max_bytes", self.max_bytes == 0),
             ("max_time", self.max_time.is_zero()),
+            ("max_held", self.max_held == 0),
         ];
         for (field, is_zero) in bounds {
             if is_zero {

@@ -69,6 +69,8 @@ pub enum Commit {
     Bytes,
     /// A stream was held for so long.
     Time,
+    /// All answers together hold as much as they may.
+    Held,
 }
 
 impl Commit {
@@ -78,6 +80,7 @@ impl Commit {
             Self::Events => "events",
             Self::Bytes => "bytes",
             Self::Time => "time",
+            Self::Held => "held",
         }
     }
 }
@@ -103,12 +106,15 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn add(&mut self, data: &Bytes, events: u32) {
+    /// Takes in a piece; what it counts for, in bytes.
+    pub(super) fn add(&mut self, data: &Bytes, events: u32) -> u64 {
+        let counted = (data.len() as u64).max(MIN_PIECE);
         self.events = self.events.saturating_add(events);
-        self.bytes += (data.len() as u64).max(MIN_PIECE);
+        self.bytes += counted;
         let is_text = |byte: &&u8| !byte.is_ascii_whitespace();
         self.first = self.first.or_else(|| data.iter().find(is_text).copied());
         self.last = data.iter().rfind(is_text).copied().or(self.last);
+        counted
     }
 
     pub(super) fn events(&self) -> u32 {

@@ -16,6 +16,7 @@ mod completions;
 mod ends;
 mod errors;
 mod estimate;
+mod guarded;
 mod hidden_usage;
 mod normalized;
 mod rows;

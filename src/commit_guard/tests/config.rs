@@ -9,6 +9,7 @@ fn settings_that_cannot_work_are_named() {
     assert!(reason(builder().max_events(0)).starts_with("max_events: must be more than zero"));
     assert!(reason(builder().max_bytes(0)).starts_with("max_bytes: "));
     assert!(reason(builder().max_time(Duration::ZERO)).starts_with("max_time: "));
+    assert!(reason(builder().max_held(0)).starts_with("max_held: "));
     let window = reason(builder().pace_window(Duration::from_millis(1)));
     assert_eq!(window, "pace_window: must be from 1s to 1h");
     assert!(

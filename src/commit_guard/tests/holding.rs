@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{convert::Infallible, task::Poll, time::Duration};
 
 use http::{Response, StatusCode};
 use http_body::Body;
@@ -303,4 +303,24 @@ async fn a_caller_who_leaves_lets_go_of_what_is_held() {
     let asked = tokio::time::timeout(SECOND, exchange.ask(builder())).await;
     assert!(asked.is_err());
     assert_eq!(exchange.end(), End::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_all_services_of_a_layer_hold_together_is_bounded() {
+    let layer = builder().max_held(1000).build().unwrap();
+    let ask = || {
+        let script = [Say::Data(" ".repeat(600).into()), Hang];
+        let upstream = testing::answering(move |_| exchange(JSON, script.clone()).response());
+        let request = exchange(JSON, []).request();
+        tokio_test::task::spawn(layer.layer(upstream).oneshot(request))
+    };
+    let commit = |polled: Poll<Result<Response<ResponseBody>, Infallible>>| match polled {
+        Poll::Ready(Ok(response)) => response.extensions().get().copied(),
+        Poll::Pending => None,
+    };
+    let mut one = ask();
+    assert_eq!(commit(one.poll()), None);
+    assert_eq!(commit(ask().poll()), Some(Commit::Held));
+    drop(one);
+    assert_eq!(commit(ask().poll()), None);
 }
