@@ -14,4 +14,5 @@ mod keys;
 mod lifecycle;
 mod program;
 mod resilience;
+mod restart;
 mod streams;
