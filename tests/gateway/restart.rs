@@ -2,8 +2,8 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     sync::Arc,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
 
@@ -49,7 +49,10 @@ async fn serve(at: SocketAddr, upstream: SocketAddr) -> (SocketAddr, JoinHandle<
 async fn client(uri: String, streamed: bool, stop: Arc<AtomicBool>, counts: Arc<Counts>) {
     let caller = caller();
     while !stop.load(SeqCst) {
-        let mut request = post(uri.clone(), &chat("demo-small", &json!({"stream": streamed})));
+        let mut request = post(
+            uri.clone(),
+            &chat("demo-small", &json!({"stream": streamed})),
+        );
         let pause = "2".parse().unwrap();
         request.headers_mut().insert("x-demo-event-delay-ms", pause);
         let response = soon(caller.request(request)).await.unwrap();
@@ -91,7 +94,10 @@ async fn an_upstream_that_is_killed_and_comes_back_costs_no_answer_that_was_not_
     ))
     .await;
     let uri = relay.uri("/v1/chat/completions");
-    let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
+    let (stop, counts) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(Counts::default()),
+    );
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
         let (stop, counts) = (Arc::clone(&stop), Arc::clone(&counts));
