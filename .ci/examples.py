@@ -9,7 +9,9 @@ SERVING = {"gateway", "demo_upstream"}
 
 
 def main() -> None:
-    names = sorted(path.stem for path in (ROOT / "examples").glob("*.rs"))
+    found = [path.stem for path in (ROOT / "examples").glob("*.rs")]
+    found += [path.parent.name for path in (ROOT / "examples").glob("*/main.rs")]
+    names = sorted(found)
     ending = [name for name in names if name not in SERVING]
     for name in ending:
         ran = subprocess.run(

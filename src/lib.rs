@@ -67,6 +67,10 @@
     doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
 )]
 #![cfg_attr(
+    feature = "fallback",
+    doc = "| [`FallbackLayer`](fallback::FallbackLayer) | the next upstream when one fails |"
+)]
+#![cfg_attr(
     feature = "normalize",
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
 )]
@@ -97,12 +101,12 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Limits, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Limits, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -114,6 +118,7 @@
         feature = "timeout",
         feature = "circuit-breaker",
         feature = "cost-meter",
+        feature = "fallback",
         feature = "commit-guard"
     )),
     allow(
@@ -131,6 +136,8 @@ pub mod client;
 pub mod commit_guard;
 #[cfg(feature = "cost-meter")]
 pub mod cost_meter;
+#[cfg(feature = "fallback")]
+pub mod fallback;
 pub mod key;
 pub mod ledger;
 pub mod message;

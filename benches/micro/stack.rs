@@ -15,8 +15,9 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
-    client::{Credential, UpstreamLayer},
+    client::{Credential, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
+    fallback::FallbackLayer,
     message::{RequestBody, ResponseBody},
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     retry::RetryLayer,
@@ -140,6 +141,9 @@ fn layers(criterion: &mut Criterion) {
     layered(criterion, "stack/model_rewrite", models.clone());
     layered(criterion, "stack/model_rewrite_rules", fitted);
     layered(criterion, "stack/retry", RetryLayer::default());
+    let backup = Upstreams::builder().add(Target::new("backup", Answers));
+    let fallback = FallbackLayer::builder().build(&backup.build().unwrap());
+    layered(criterion, "stack/fallback", fallback.unwrap());
     let timeout = TimeoutLayer::builder().build().unwrap();
     layered(criterion, "stack/timeout", timeout);
     layered(criterion, "stack/upstream", upstream.clone());

@@ -1,6 +1,6 @@
 //! From a configuration to layers.
 
-use std::{convert::Infallible, env, fmt::Display, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, env, fmt::Display, sync::Arc};
 
 use http::{Request, Response};
 use tower::util::option_layer;
@@ -18,6 +18,7 @@ use crate::{
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     normalize::ResponseNormalizeBuilder,
     retry::RetryBuilder,
+    stats::Stats,
     timeout::TimeoutBuilder,
     worker::Worker,
 };
@@ -72,7 +73,7 @@ impl Config {
         self.gateway(env).map_err(|error| self.locate(&error))
     }
 
-    /// The upstreams alone, to stand under layers of one's own, and what keeps their keys current.
+    /// The routes and upstreams alone, to stand under layers of one's own, and what keeps the upstreams' keys current.
     ///
     /// # Errors
     ///
@@ -103,7 +104,7 @@ impl Config {
         let audit = audit.map(|audit| Arc::new(audit) as Arc<dyn Ledger>);
         let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref())?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
-        let models = models::offered(aliases.as_ref(), &upstreams, &self.upstreams, &catalog);
+        let models = models::offered(aliases.as_ref(), &upstreams, self, &catalog);
 
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
@@ -140,10 +141,11 @@ impl Config {
         catalog: &ModelCatalog,
         audit: Option<&Arc<dyn Ledger>>,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
+        let stats = Stats::default();
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
-            let (target, own) = target(config, env, catalog, audit)
+            let (target, own) = target(config, env, catalog, audit, &stats)
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -160,7 +162,8 @@ impl Config {
             upstreams = upstreams.add(target);
             workers.extend(own);
         }
-        Ok((upstreams.build()?, workers))
+        let targets = self.targets(&upstreams.build()?, catalog, &stats)?;
+        Ok((targets, workers))
     }
 }
 
@@ -170,6 +173,7 @@ fn target(
     env: &dyn Fn(&str) -> Option<String>,
     catalog: &ModelCatalog,
     audit: Option<&Arc<dyn Ledger>>,
+    stats: &Stats,
 ) -> Result<(Target, Vec<Worker>), ConfigError> {
     let (upstream, key_worker) = config.layer(env)?;
     let client = config
@@ -180,6 +184,7 @@ fn target(
 
     let retry = config.retry.clone().map(RetryBuilder::build).transpose();
     let breaker = config.circuit_breaker.clone();
+    let breaker = breaker.map(|breaker| breaker.stats(stats));
     let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
     let guard = config.commit_guard.clone();
     let guard = guard.map(CommitGuardBuilder::build).transpose();
@@ -213,6 +218,9 @@ fn target(
     }
     if let Some(endpoints) = &config.endpoints {
         target = target.endpoints(endpoints.iter().copied());
+    }
+    if let Some(aliases) = config.aliases.clone() {
+        target = target.own_names(move |model| aliases.resolve(model).map(Cow::into_owned));
     }
     if let Some(models) = &config.models {
         target = target.models(models.iter().cloned());

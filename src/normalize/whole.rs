@@ -62,7 +62,7 @@ fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response
         Some(Ok(text)) => text,
         Some(Err(error)) => {
             Tally::new(Arc::clone(shared)).count(repairs);
-            return inner_error(read, error, shared);
+            return inner_error(read, &error, shared);
         }
         None => read.text.clone(),
     };

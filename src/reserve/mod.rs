@@ -9,7 +9,7 @@ mod attempts;
 mod retry_budget;
 
 pub use self::{
-    attempt_limit::AttemptLimit,
-    attempts::{Attempts, X_RELAY_ATTEMPTS},
+    attempt_limit::{AttemptLimit, SetAside},
+    attempts::{Attempt, Attempts, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},
     retry_budget::{RetryBudget, Withdrawal},
 };

@@ -58,7 +58,9 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
          credential = { env = \"PATH\" }\nrequired_prefix = \"/\"\naliases = { \"m\" = \"m-1\" }\n\
          [[upstreams]]\nname = \"near\"\nlabel = \"next door\"\nbase_url = \"http://127.0.0.1:1\"\n\
          endpoints = [\"embeddings\"]\nclamp_output = true\nrules = [{ models = [\"*\"], drop = [\"user\"] }]\n\
-         normalize = { reasoning = \"split\" }\n",
+         normalize = { reasoning = \"split\" }\n\
+         [[routes]]\nname = \"steady\"\nmodels = [\"m\"]\n\
+         fallback = { targets = [\"far\", \"near\"], sticky = \"1m\", wait = \"30s\" }\n",
     );
     let (code, out, err) = said(&run(&["--config", file.path(), "--check"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -69,6 +71,8 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
 └─ Edge
    └─ ModelRewrite  fast → m, gpt-* → *
       └─ ModelRoute
+         ├─ steady  serves m
+         │  └─ Fallback  far → near, sticky for 60s, waits up to 30s
          ├─ far  serves m
          │  └─ ModelRewrite  m → m-1
          │     └─ Upstream  https://far.test/v1, key from the environment's PATH

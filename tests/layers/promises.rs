@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::Request;
-use tower::ServiceExt;
+use http::{Request, Response};
+use tower::{ServiceExt, service_fn};
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
-    client::{AdaptLayer, Credential, Style, UpstreamLayer},
+    client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
     cost_meter::{BillLayer, CostMeterLayer},
+    fallback::{FallbackBuilder, FallbackLayer},
     key::{Key, KeyBy},
     ledger::Totals,
     message::{
-        RequestBody,
+        RequestBody, ResponseBody,
         catalog::{ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     normalize::ResponseNormalizeLayer,
+    reserve::RetryBudget,
     retry::RetryLayer,
     server::EdgeLayer,
     timeout::TimeoutBuilder,
@@ -88,6 +90,19 @@ contract_tests!(normalize, ResponseNormalizeLayer::new, bodies: json_held);
 
 contract_tests!(retry, RetryLayer::default);
 
+contract_tests!(fallback, || FallbackLayer::builder()
+    .build(&backup())
+    .unwrap());
+contract_tests!(fallback_with_every_setting, || {
+    let minute = std::time::Duration::from_secs(60);
+    FallbackBuilder::guide_e()
+        .sticky(minute)
+        .budget(RetryBudget::default())
+        .content_filtered(true)
+        .build(&backup())
+        .unwrap()
+});
+
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
 
 contract_tests!(
@@ -113,6 +128,14 @@ contract_tests!(commit_guard_that_holds_next_to_nothing, || {
 });
 
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
+
+/// A backup that answers with nothing.
+fn backup() -> Upstreams {
+    let answering =
+        service_fn(|_: Request<RequestBody>| async { Ok(Response::new(ResponseBody::empty())) });
+    let upstreams = Upstreams::builder().add(Target::new("backup", answering));
+    upstreams.build().unwrap()
+}
 
 fn upstream(credential: Credential) -> UpstreamLayer {
     let builder = UpstreamLayer::builder("probe").base_url("http://upstream.test/v1");

@@ -3,8 +3,9 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 
 use crate::{
-    gateway::{Config, CredentialConfig, UpstreamConfig, client::ClientConfig},
-    message::ModelPattern,
+    fallback::FallbackBuilder,
+    gateway::{Config, CredentialConfig, RouteConfig, UpstreamConfig, client::ClientConfig},
+    message::{Endpoint, ModelPattern},
     model_rewrite::ModelRewriteBuilder,
 };
 
@@ -21,6 +22,7 @@ impl Display for Tree<'_> {
             listen,
             server,
             models,
+            routes,
             upstreams,
             audit,
             ..
@@ -50,6 +52,10 @@ impl Display for Tree<'_> {
         }
         writeln!(f, "{indent}└─ ModelRoute")?;
         indent.push_str("   ");
+        for route in routes {
+            // At least one upstream follows.
+            write_route(f, route, &indent)?;
+        }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
             write_upstream(f, upstream, &indent, is_last, audit.is_some())?;
@@ -71,24 +77,12 @@ fn write_upstream(
         ("├─", "│  ")
     };
     write!(f, "{indent}{branch} {}", upstream.name)?;
-    if let Some(label) = &upstream.label {
-        write!(f, " ({label})")?;
-    }
-    if let Some(models) = &upstream.models {
-        write!(
-            f,
-            "  serves {}",
-            list(models.iter().map(ModelPattern::to_string))
-        )?;
-    }
-    if let Some(endpoints) = &upstream.endpoints {
-        write!(
-            f,
-            "  at {}",
-            list(endpoints.iter().map(|endpoint| endpoint.as_str()))
-        )?;
-    }
-    writeln!(f)?;
+    write_about(
+        f,
+        upstream.label.as_deref(),
+        upstream.models.as_deref(),
+        upstream.endpoints.as_deref(),
+    )?;
 
     let mut indent = format!("{indent}{below}");
     if upstream.cost.is_some() || audited {
@@ -123,6 +117,44 @@ fn write_upstream(
         "{indent}   └─ client  {}",
         client(upstream, &upstream.client)
     )
+}
+
+fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt::Result {
+    write!(f, "{indent}├─ {}", route.name)?;
+    if let (None, Some(first)) = (&route.models, route.targets().first()) {
+        write!(f, "  for what {first} serves")?;
+    }
+    write_about(
+        f,
+        route.label.as_deref(),
+        route.models.as_deref(),
+        route.endpoints.as_deref(),
+    )?;
+    let settings = route.fallback.iter().flat_map(FallbackBuilder::settings);
+    let targets = route.targets().join(" → ");
+    let all = list(std::iter::once(targets).chain(settings));
+    writeln!(f, "{indent}│  └─ Fallback  {all}")
+}
+
+/// The rest of the line of an upstream or route.
+fn write_about(
+    f: &mut Formatter<'_>,
+    label: Option<&str>,
+    models: Option<&[ModelPattern]>,
+    endpoints: Option<&[Endpoint]>,
+) -> fmt::Result {
+    if let Some(label) = label {
+        write!(f, " ({label})")?;
+    }
+    if let Some(models) = models {
+        let models = list(models.iter().map(ModelPattern::to_string));
+        write!(f, "  serves {models}")?;
+    }
+    if let Some(endpoints) = endpoints {
+        let endpoints = list(endpoints.iter().map(|endpoint| endpoint.as_str()));
+        write!(f, "  at {endpoints}")?;
+    }
+    writeln!(f)
 }
 
 fn client(upstream: &UpstreamConfig, config: &ClientConfig) -> String {

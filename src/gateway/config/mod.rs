@@ -5,6 +5,7 @@ mod credential;
 mod headers;
 mod invalid;
 mod place;
+mod route;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -24,11 +25,13 @@ pub use self::{
     credential::CredentialConfig,
     headers::Headers,
     invalid::InvalidConfig,
+    route::RouteConfig,
     server::{CorsConfig, ServerConfig},
     upstream::{StyleConfig, UpstreamConfig},
 };
 
 use self::place::Source;
+pub(super) use self::upstream::no_empty_lists;
 use crate::{
     ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
     server::EdgeBuilder,
@@ -68,6 +71,8 @@ pub struct Config {
     pub models: Option<ModelRewriteBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
     pub audit: Option<JsonlAuditBuilder>,
+    /// Ways among the upstreams, preferred to these, in order of preference.
+    pub routes: Vec<RouteConfig>,
     /// Where requests go, in order of preference.
     pub upstreams: Vec<UpstreamConfig>,
     /// The text, to say in which line of it a mistake is.
@@ -84,6 +89,7 @@ impl Default for Config {
             catalog: CatalogConfig::default(),
             models: None,
             audit: None,
+            routes: Vec::new(),
             upstreams: Vec::new(),
             source: None,
         }

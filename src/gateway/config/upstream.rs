@@ -84,16 +84,7 @@ impl UpstreamConfig {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(UpstreamLayer, Option<Worker>), ConfigError> {
-        let lists = [
-            ("models", self.models.as_ref().map(Vec::is_empty)),
-            ("endpoints", self.endpoints.as_ref().map(Vec::is_empty)),
-        ];
-        for (field, is_empty) in lists {
-            if is_empty == Some(true) {
-                let reason = "names none: without it all are served";
-                return Err(ConfigError::new(field, reason));
-            }
-        }
+        no_empty_lists(self.models.as_deref(), self.endpoints.as_deref())?;
         let mut builder = UpstreamLayer::builder(Arc::<str>::from(self.name.trim()));
         builder = match (&self.base_url, &self.template) {
             (Some(url), None) => builder.base_url(url),
@@ -162,6 +153,24 @@ impl UpstreamConfig {
             .parse()
             .map_err(|error| ConfigError::new(field, format!("{error}")))
     }
+}
+
+/// What serves nothing was not meant.
+pub(crate) fn no_empty_lists(
+    models: Option<&[ModelPattern]>,
+    endpoints: Option<&[Endpoint]>,
+) -> Result<(), ConfigError> {
+    let lists = [
+        ("models", models.map(<[_]>::is_empty)),
+        ("endpoints", endpoints.map(<[_]>::is_empty)),
+    ];
+    for (field, is_empty) in lists {
+        if is_empty == Some(true) {
+            let reason = "names none: without it all are served";
+            return Err(ConfigError::new(field, reason));
+        }
+    }
+    Ok(())
 }
 
 impl<'de> Deserialize<'de> for StyleConfig {

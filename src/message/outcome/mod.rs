@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use http::Response;
 
+pub(crate) use classify::Ours;
+pub(super) use classify::read_ahead;
 pub(super) use decide::implied_status;
 pub use {
     advice::{FallBack, Retry, Verdict},
