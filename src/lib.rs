@@ -89,12 +89,12 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `rate-limit`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Limits, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Admission, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -104,7 +104,8 @@
         feature = "normalize",
         feature = "retry",
         feature = "timeout",
-        feature = "circuit-breaker"
+        feature = "circuit-breaker",
+        feature = "rate-limit"
     )),
     allow(
         dead_code,
@@ -123,6 +124,8 @@ pub mod message;
 pub mod model_rewrite;
 #[cfg(feature = "normalize")]
 pub mod normalize;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
 pub mod reserve;
 #[cfg(feature = "retry")]
 pub mod retry;
