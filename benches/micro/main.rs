@@ -10,6 +10,7 @@
 mod catalog;
 mod estimate;
 mod json;
+mod limit;
 mod sse;
 mod stack;
 mod stats;
@@ -19,6 +20,7 @@ criterion::criterion_main!(
     catalog::benches,
     estimate::benches,
     json::benches,
+    limit::benches,
     sse::benches,
     stack::benches,
     stats::benches,

@@ -11,8 +11,10 @@ use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLo
 use crate::{
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
+    key::KeyBy,
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -100,7 +102,13 @@ impl Config {
 
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
-        let layers = (option_layer(log), option_layer(rewrite));
+        let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
+        let limit = limit.transpose().map_err(within("rate_limit"))?;
+        let layers = (
+            option_layer(log),
+            option_layer(limit),
+            option_layer(rewrite),
+        );
         let stack = layers.layer(ModelRoute::new(upstreams));
 
         let mut gateway = Gateway::new(&edge, stack)
@@ -161,6 +169,14 @@ fn target(
     let retry = config.retry.clone().map(RetryBuilder::build).transpose();
     let breaker = config.circuit_breaker.clone();
     let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
+    let limit = config.rate_limit.clone().map(|limit| {
+        let limit = limit.provider();
+        match &config.models {
+            Some(models) => limit.by(KeyBy::model_among(models.iter().cloned())),
+            None => limit,
+        }
+    });
+    let limit = limit.map(RateLimitBuilder::build).transpose();
     let timeout = config
         .timeout
         .clone()
@@ -172,6 +188,7 @@ fn target(
         option_layer(retry.map_err(within("retry"))?),
         option_layer(breaker.map_err(within("circuit_breaker"))?),
         option_layer(timeout.map_err(within("timeout"))?),
+        option_layer(limit.map_err(within("rate_limit"))?),
         option_layer(rewrite),
         upstream,
     );

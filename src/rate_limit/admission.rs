@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 use super::{ask::Ask, layer::Shared, learned::Sent, refusal::Denied, settle::Pass};
-use crate::reserve::{Answer, Decision, Reservation};
+use crate::reserve::{Answer, Decision, Reservation, Verdict};
 
 /// The shortest sleep before room is asked for again.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
@@ -121,16 +121,25 @@ impl Shared {
     /// Why there is no room, without taking any.
     async fn look(&self, ask: &Ask) -> Denied {
         let levels = self.limiter.levels(&ask.account, &ask.quota).await;
-        let decision = Decision::refused(&ask.quota, levels, ask.amounts);
-        match Denied::by(&decision) {
-            // Those before this one take what there is.
-            Some(Denied::Full { wait, limit, levels }) => Denied::Full {
+        let learned = self.learned.as_ref();
+        if let Some(wait) =
+            learned.and_then(|learned| learned.held(&ask.account, ask.amounts, Instant::now()))
+        {
+            return Denied::Held { wait };
+        }
+        match Decision::refused(&ask.quota, levels, ask.amounts).verdict {
+            Verdict::TooLarge { limit } => Denied::TooLarge { limit, levels },
+            // Where there is room, those before this one will take it.
+            Verdict::Full { wait, limit } => Denied::Full {
                 wait: wait.max(MIN_SLEEP),
                 limit,
                 levels,
             },
-            Some(denied) => denied,
-            None => Denied::Held { wait: MIN_SLEEP },
+            Verdict::Admitted => Denied::Full {
+                wait: MIN_SLEEP,
+                limit: 0,
+                levels,
+            },
         }
     }
 }

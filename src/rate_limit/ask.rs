@@ -69,7 +69,8 @@ impl Shared {
         let mut output = 0;
         if answers {
             let place = self.typical.place(&body.model().unwrap_or_default());
-            ask.typical = Some(place);
+            let choices = choices(body);
+            ask.typical = (choices == 1).then_some(place);
             let cap = body.max_output_tokens();
             let usual = match self.output {
                 OutputEstimate::Cap => None,
@@ -81,7 +82,7 @@ impl Shared {
                 (Some(cap), Some(usual)) => cap.min(usual),
                 (cap, usual) => cap.or(usual).unwrap_or(self.default_output),
             };
-            output = one.saturating_mul(choices(body));
+            output = one.saturating_mul(choices);
         }
         ask.amounts = ask.amounts.with_tokens(input, output);
     }

@@ -130,12 +130,13 @@ impl RateLimitBuilder {
         Self::per_minute(3_000, 2_000_000).by(KeyBy::global())
     }
 
-    /// So many requests and tokens a minute for each key.
+    /// So many requests and tokens a minute for each key. Zero is taken as one.
     pub fn per_minute(requests: u64, tokens: u64) -> Self {
-        let mut builder = Self::default();
-        // Zeros are found by `build`, which then has none to work with.
-        builder.limits = Some(Quota::per_minute(requests.max(1), tokens.max(1)).unwrap_or_default());
-        builder
+        let quota = Quota::per_minute(requests.max(1), tokens.max(1));
+        Self {
+            limits: quota.ok(),
+            ..Self::default()
+        }
     }
 
     /// Makes it a layer of an upstream's stack: it keeps the relay within the provider's limits, by model, and learns from the headers of the
@@ -251,7 +252,7 @@ impl RateLimitBuilder {
     }
 
     /// The limits in words: what `--check` prints.
-    #[cfg_attr(not(feature = "gateway"), allow(dead_code))]
+    #[cfg(feature = "gateway")]
     pub(crate) fn describe(&self) -> String {
         let limits: Vec<String> = match &self.limits {
             Some(quota) => quota.limits().iter().map(ToString::to_string).collect(),

@@ -113,7 +113,7 @@ fn send<S: Service<Request<RequestBody>>>(
     let pass = pass.map(|(mut pass, needs_usage)| {
         // It was read when its tokens were estimated.
         let hide = needs_usage.then(|| require_usage(&mut request).ok().flatten());
-        pass.sent(hide.flatten());
+        pass.hide(hide.flatten());
         pass
     });
     (service.call(request), pass)
@@ -130,13 +130,15 @@ where
         loop {
             // A future that has answered is never polled again: what is taken is there.
             let next = match state.as_mut().project() {
-                StateProjection::Waiting { waiting, held } => match ready!(waiting.as_mut().poll(cx)) {
-                    Ok(pass) => State::Readying {
-                        held: held.take(),
-                        pass: Some(pass),
-                    },
-                    Err(response) => return Poll::Ready(Ok(response)),
-                },
+                StateProjection::Waiting { waiting, held } => {
+                    match ready!(waiting.as_mut().poll(cx)) {
+                        Ok(pass) => State::Readying {
+                            held: held.take(),
+                            pass: Some(pass),
+                        },
+                        Err(response) => return Poll::Ready(Ok(response)),
+                    }
+                }
                 StateProjection::Readying { held, pass } => {
                     let Some((service, _)) = held else {
                         return Poll::Pending;
@@ -149,6 +151,9 @@ where
                     State::Sent { future, pass }
                 }
                 StateProjection::Sent { future, pass } => {
+                    if let Some(pass) = pass {
+                        pass.sent();
+                    }
                     let answered = ready!(future.poll(cx));
                     let Some(pass) = pass.take() else {
                         return Poll::Ready(answered);

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::layer::Shared;
 use crate::{
     key::Key,
-    reserve::{Account, Level, LocalLimiter, Quota},
+    reserve::{Account, Amounts, Level, LocalLimiter, Quota},
 };
 
 /// Shows and changes what a running [`RateLimitLayer`](super::RateLimitLayer) admits.
@@ -56,7 +56,8 @@ impl RateLimitHandle {
     /// How long the provider has said that nothing of `key` will pass.
     pub fn held(&self, key: &Key) -> Option<Duration> {
         let learned = self.shared.learned.as_ref()?;
-        learned.held(&Account::new(key.clone()), Instant::now())
+        let least = Amounts::request().with_tokens(1, 1);
+        learned.held(&Account::new(key.clone()), least, Instant::now())
     }
 
     /// How many requests wait for room.

@@ -79,10 +79,14 @@ impl Learned {
         })
     }
 
-    /// How long nothing passes at all.
-    pub(super) fn held(&self, account: &Account, now: Instant) -> Option<Duration> {
-        let one = Amounts::request().with_tokens(1, 1);
-        self.with(account, |state| state.wait(one, now))
+    /// How long until `amounts` may pass; `None` where they may.
+    pub(super) fn held(
+        &self,
+        account: &Account,
+        amounts: Amounts,
+        now: Instant,
+    ) -> Option<Duration> {
+        self.with(account, |state| state.wait(amounts, now))
     }
 
     pub(super) fn forget(&self, account: &Account) {
@@ -98,7 +102,11 @@ impl Learned {
             return change(state);
         }
         let other = Account::new(Key::named("other", "other"));
-        let account = if keys.len() < MAX_KEYS { account } else { &other };
+        let account = if keys.len() < MAX_KEYS {
+            account
+        } else {
+            &other
+        };
         change(keys.entry(account.clone()).or_default())
     }
 
@@ -108,9 +116,9 @@ impl Learned {
 }
 
 impl Sent {
-    /// It is with the provider now.
-    pub(super) fn sent(&mut self) {
-        self.is_sent = true;
+    /// Whether it may be with the provider now.
+    pub(super) fn set_sent(&mut self, is_sent: bool) {
+        self.is_sent = is_sent;
     }
 
     /// Its answer has begun, with `headers`. `retry_after` is the wait that a refusal asks for.
@@ -126,7 +134,7 @@ impl Sent {
         self.learned.with(&self.account, |state| {
             state.let_go(self.amounts);
             if let Some(said) = said {
-                state.learn(&said, max_hold, now);
+                state.learn(&said, retry_after, max_hold, now);
             }
             if let Some(wait) = retry_after {
                 let until = now.checked_add(wait.min(max_hold));
@@ -169,13 +177,17 @@ impl State {
     /// How long until `amounts` may pass; `None` where they may.
     fn wait(&self, amounts: Amounts, now: Instant) -> Option<Duration> {
         let closed = self.closed_until.filter(|until| *until > now);
-        let lacking = self.windows.iter().zip(&SCOPES).filter_map(|(window, scope)| {
-            let window = window.filter(|window| window.until > now)?;
-            let amount = amounts.get(scope.dimension);
-            // What is more than the limit is for the provider to refuse: no wait would help it.
-            let may_ever = window.limit.is_none_or(|limit| amount <= limit);
-            (may_ever && amount > window.remaining).then_some(window.until)
-        });
+        let lacking = self
+            .windows
+            .iter()
+            .zip(&SCOPES)
+            .filter_map(|(window, scope)| {
+                let window = window.filter(|window| window.until > now)?;
+                let amount = amounts.get(scope.dimension);
+                // What is more than the limit is for the provider to refuse: no wait would help it.
+                let may_ever = window.limit.is_none_or(|limit| amount <= limit);
+                (may_ever && amount > window.remaining).then_some(window.until)
+            });
         let until = lacking.chain(closed).max()?;
         Some(until.saturating_duration_since(now))
     }
@@ -199,12 +211,23 @@ impl State {
     }
 
     /// The provider's word counts, less what it may not have counted yet.
-    fn learn(&mut self, said: &[Said; SCOPES.len()], max_hold: Duration, now: Instant) {
+    /// `retry_after` stands in for a reset that is not said.
+    fn learn(
+        &mut self,
+        said: &[Said; SCOPES.len()],
+        retry_after: Option<Duration>,
+        max_hold: Duration,
+        now: Instant,
+    ) {
         for ((window, scope), said) in self.windows.iter_mut().zip(&SCOPES).zip(said) {
             let Some(remaining) = said.remaining else {
                 continue;
             };
-            let wait = said.reset.unwrap_or(scope.window).min(max_hold);
+            let wait = said
+                .reset
+                .or(retry_after)
+                .unwrap_or(scope.window)
+                .min(max_hold);
             let unanswered = self.unanswered.get(scope.dimension);
             *window = now
                 .checked_add(wait)
@@ -248,7 +271,12 @@ mod tests {
         Amounts::request().with_tokens(amount, 0)
     }
 
-    fn said(scope: usize, limit: u64, remaining: u64, seconds: Option<u64>) -> [Said; SCOPES.len()] {
+    fn said(
+        scope: usize,
+        limit: u64,
+        remaining: u64,
+        seconds: Option<u64>,
+    ) -> [Said; SCOPES.len()] {
         let mut all = [Said::default(); SCOPES.len()];
         all[scope] = Said {
             limit: Some(limit),
@@ -268,7 +296,7 @@ mod tests {
         state.take(tokens(30), now).unwrap();
         // The answer to the first: the second may or may not be among what is used.
         state.let_go(tokens(30));
-        state.learn(&said(1, 1_000, 100, Some(10)), HOUR, now);
+        state.learn(&said(1, 1_000, 100, Some(10)), None, HOUR, now);
         state.take(tokens(70), now).unwrap();
         assert_eq!(state.take(tokens(1), now), Err(Duration::from_secs(10)));
         // More than the limit is the provider's to refuse.
@@ -279,7 +307,7 @@ mod tests {
     fn a_window_that_ended_is_followed_by_another() {
         let now = Instant::now();
         let mut state = State::default();
-        state.learn(&said(0, 2, 0, Some(5)), HOUR, now);
+        state.learn(&said(0, 2, 0, Some(5)), None, HOUR, now);
         assert_eq!(state.take(tokens(0), now), Err(Duration::from_secs(5)));
         let later = now + Duration::from_secs(5);
         state.take(tokens(0), later).unwrap();
@@ -291,9 +319,9 @@ mod tests {
     fn a_limit_without_a_reset_holds_for_its_window_and_none_longer_than_is_believed() {
         let now = Instant::now();
         let mut state = State::default();
-        state.learn(&said(9, 10, 0, None), HOUR, now);
+        state.learn(&said(9, 10, 0, None), None, HOUR, now);
         assert_eq!(state.take(tokens(0), now), Err(Duration::from_secs(10)));
-        state.learn(&said(10, 10_000, 0, None), HOUR, now);
+        state.learn(&said(10, 10_000, 0, None), None, HOUR, now);
         assert_eq!(state.wait(tokens(5), now), Some(HOUR));
     }
 
@@ -312,7 +340,7 @@ mod tests {
         take(1).unwrap().answered(&headers("50"), None, now);
         drop(take(50).unwrap());
         let mut lost = take(50).unwrap();
-        lost.sent();
+        lost.set_sent(true);
         drop(lost);
         assert!(take(1).is_err());
         learned.forget(&account);
@@ -320,7 +348,7 @@ mod tests {
         let wait = Duration::from_secs(7);
         refused.answered(&HeaderMap::new(), Some(wait), now);
         assert_eq!(take(0).unwrap_err(), wait);
-        assert_eq!(learned.held(&account, now), Some(wait));
+        assert_eq!(learned.held(&account, tokens(0), now), Some(wait));
     }
 
     #[tokio::test(start_paused = true)]

@@ -72,7 +72,9 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<[Said; SCOPES
         let Some(at) = SCOPES.iter().position(|known| known.name == scope) else {
             continue;
         };
-        let Some(said) = all.get_mut(at) else { continue };
+        let Some(said) = all.get_mut(at) else {
+            continue;
+        };
         match field {
             "limit" => said.limit = count(value),
             "remaining" => said.remaining = count(value),
@@ -86,17 +88,27 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<[Said; SCOPES
 /// `-remaining-requests`, or Anthropic's `-requests-remaining`, as field and scope.
 fn field(name: &str) -> Option<(&str, &str)> {
     let name = name.strip_prefix('-')?;
-    ["limit", "remaining", "reset"].into_iter().find_map(|field| {
-        let before = || Some(name.strip_prefix(field)?.strip_prefix('-').unwrap_or_default());
-        let after = || name.strip_suffix(field)?.strip_suffix('-');
-        if name == field {
-            Some((field, ""))
-        } else if name.starts_with(field) {
-            before().filter(|scope| !scope.is_empty()).map(|scope| (field, scope))
-        } else {
-            after().map(|scope| (field, scope))
-        }
-    })
+    ["limit", "remaining", "reset"]
+        .into_iter()
+        .find_map(|field| {
+            let before = || {
+                Some(
+                    name.strip_prefix(field)?
+                        .strip_prefix('-')
+                        .unwrap_or_default(),
+                )
+            };
+            let after = || name.strip_suffix(field)?.strip_suffix('-');
+            if name == field {
+                Some((field, ""))
+            } else if name.starts_with(field) {
+                before()
+                    .filter(|scope| !scope.is_empty())
+                    .map(|scope| (field, scope))
+            } else {
+                after().map(|scope| (field, scope))
+            }
+        })
 }
 
 /// A whole number, perhaps written as another; `None` below zero.
@@ -153,10 +165,15 @@ mod tests {
             .collect();
         let now = UNIX_EPOCH + Duration::from_secs(1_742_029_100);
         let all = read(&headers, now).unwrap_or_default();
-        let some = all.iter().zip(&SCOPES).filter(|(said, _)| **said != Said::default());
+        let some = all
+            .iter()
+            .zip(&SCOPES)
+            .filter(|(said, _)| **said != Said::default());
         some.map(|(said, scope)| {
             let number = |it: Option<u64>| it.map_or("-".to_owned(), |it| it.to_string());
-            let reset = said.reset.map(|reset| u64::try_from(reset.as_millis()).unwrap());
+            let reset = said
+                .reset
+                .map(|reset| u64::try_from(reset.as_millis()).unwrap());
             let (limit, remaining) = (number(said.limit), number(said.remaining));
             format!("{}: {limit} {remaining} {}", scope.name, number(reset))
         })

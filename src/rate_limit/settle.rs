@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response};
+use http::Response;
 use tokio::time::Instant;
 
 use super::{ask::Ask, builder::UnknownUsage, headers, layer::Shared, learned::Sent};
@@ -51,18 +51,31 @@ impl Pass {
         }
     }
 
-    /// It is on its way now, and may cost something whatever becomes of it.
-    pub(super) fn sent(&mut self, hide: Option<HideUsage>) {
-        self.is_sent = true;
+    /// What the caller is not to see of the answer.
+    pub(super) fn hide(&mut self, hide: Option<HideUsage>) {
         self.hide = hide;
+    }
+
+    /// It is on its way now, and may cost something whatever becomes of it.
+    pub(super) fn sent(&mut self) {
+        if std::mem::replace(&mut self.is_sent, true) {
+            return;
+        }
         if let Some(sent) = &mut self.sent {
-            sent.sent();
+            sent.set_sent(true);
         }
     }
 
     /// The inner service failed: nothing was answered, and nothing is counted.
     pub(super) fn failed(mut self) {
+        self.was_not_sent();
+    }
+
+    fn was_not_sent(&mut self) {
         self.is_sent = false;
+        if let Some(sent) = &mut self.sent {
+            sent.set_sent(false);
+        }
     }
 
     /// Whether what the answer asks to wait has to be read.
@@ -73,18 +86,23 @@ impl Pass {
     }
 
     /// Learns from the head of the answer, and lets its end settle.
-    pub(super) fn answered(mut self, response: Response<ResponseBody>) -> Response<ResponseBody> {
-        self.learn(&response);
-        let mut response = response;
+    pub(super) fn answered(
+        mut self,
+        mut response: Response<ResponseBody>,
+    ) -> Response<ResponseBody> {
         if let Some(reservation) = &self.reservation
             && self.shared.tells
             && response.status().as_u16() != 429
         {
             headers::write(response.headers_mut(), reservation.quota(), &self.levels);
         }
-        match cost_of_head(&response) {
+        let cost = cost_of_head(&response);
+        if matches!(cost, Cost::Request | Cost::Body) {
+            self.learn(&response);
+        }
+        match cost {
             Cost::Nothing => {
-                self.is_sent = false;
+                self.was_not_sent();
                 return response;
             }
             Cost::Request => {
@@ -113,12 +131,6 @@ impl Pass {
         let Some(sent) = self.sent.take() else {
             return;
         };
-        if response.extensions().get::<Rejection>().is_some()
-            || response.extensions().get::<TransportError>().is_some()
-        {
-            // Not the provider's answer. What is dropped is let go of.
-            return;
-        }
         let retry_after = match Outcome::of(response) {
             Some(Outcome::RateLimited { retry_after }) => retry_after,
             _ => None,
@@ -150,8 +162,12 @@ impl Pass {
                 let unknown = self.unknown(seen);
                 let stated = stated.unwrap_or_default();
                 request.with_tokens(
-                    unknown.get(Dimension::InputTokens).max(stated.total_input()),
-                    unknown.get(Dimension::OutputTokens).max(stated.total_output()),
+                    unknown
+                        .get(Dimension::InputTokens)
+                        .max(stated.total_input()),
+                    unknown
+                        .get(Dimension::OutputTokens)
+                        .max(stated.total_output()),
                 )
             }
         };
@@ -240,7 +256,6 @@ impl std::fmt::Debug for Pass {
     }
 }
 
-/// The media and headers of an answer are not what is private of it; kept here so that the one test of sizes stands with the type.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,6 +263,5 @@ mod tests {
     #[test]
     fn a_pass_is_small_enough_to_move() {
         assert!(size_of::<Pass>() <= 512, "{}", size_of::<Pass>());
-        let _ = HeaderMap::<()>::new();
     }
 }

@@ -1,4 +1,4 @@
-//! Failures of an upstream: tried again, then left alone.
+//! Failures of an upstream: tried again, then left alone; and callers who ask too much.
 
 use serde_json::json;
 
@@ -47,4 +47,31 @@ async fn an_upstream_that_keeps_failing_is_left_alone() {
     let refused = ask(&relay, "500").await;
     assert_eq!(refused.failure(), (503, "circuit_open".to_owned()));
     assert!(refused.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn callers_are_limited_by_their_key_and_told_so() {
+    let (upstream, _) = demo().await;
+    let relay = Relay::start(&format!(
+        "[rate_limit]\nlimits = [{{ requests = 2, per = \"1h\" }}]\n\
+         [[upstreams]]\nname = \"demo\"\nbase_url = \"http://{upstream}/v1\"\n\
+         credential = {{ env = \"DEMO_KEY\" }}\n[upstreams.rate_limit]\nlearn = true"
+    ))
+    .await;
+    let ask = async |key: &str| {
+        let body = chat("demo-small", &json!({}));
+        let mut request = post(relay.uri("/v1/chat/completions"), &body);
+        let value = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+        send(request).await
+    };
+    for left in ["1", "0"] {
+        let answered = ask("sk-one").await;
+        assert_eq!(answered.status, 200);
+        assert_eq!(answered.headers["x-ratelimit-remaining-requests"], left);
+    }
+    let refused = ask("sk-one").await;
+    assert_eq!(refused.failure(), (429, "rate_limit_exceeded".to_owned()));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(ask("sk-two").await.status, 200);
 }

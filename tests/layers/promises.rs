@@ -1,5 +1,7 @@
 //! The contract, held against every layer of this crate.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::Request;
 use tower::ServiceExt;
@@ -13,6 +15,8 @@ use tower_relay::{
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     normalize::ResponseNormalizeLayer,
+    rate_limit::{RateLimitBuilder, RateLimitLayer},
+    reserve::Quota,
     retry::RetryLayer,
     server::EdgeLayer,
     timeout::TimeoutBuilder,
@@ -92,6 +96,19 @@ contract_tests!(
 );
 contract_tests!(circuit_breaker_by_upstream, CircuitBreakerLayer::default);
 
+contract_tests!(
+    rate_limit,
+    || RateLimitBuilder::guide_c().build().unwrap(),
+    state: async |layer, services| shares_its_buckets(&layer, services).await
+);
+contract_tests!(rate_limit_that_waits, || {
+    let builder = RateLimitBuilder::guide_c_controller();
+    builder.wait(Duration::from_secs(9)).build().unwrap()
+});
+contract_tests!(rate_limit_of_a_provider, || {
+    RateLimitBuilder::guide_c().provider().build().unwrap()
+});
+
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 
 fn upstream(credential: Credential) -> UpstreamLayer {
@@ -132,6 +149,20 @@ async fn follows_its_circuit(layer: &CircuitBreakerLayer, [one, two]: [Probed<im
     for service in [&one, &two] {
         assert_eq!(send(service, chat()).await, 200);
     }
+}
+
+/// What one service used the other does not have.
+async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Stack>; 2]) {
+    let key = Key::secret("api_key", SECRET.as_bytes());
+    let quota = Quota::per_minute(2, 100_000).unwrap();
+    layer.handle().set_quota(&key, Some(quota));
+    assert_eq!(send(&one, chat()).await, 200);
+    assert_eq!(send(&two, chat()).await, 200);
+    for service in [&one, &two] {
+        assert_eq!(send(service, chat()).await, 429);
+    }
+    layer.handle().reset(&key).await;
+    assert_eq!(send(&two, chat()).await, 200);
 }
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {

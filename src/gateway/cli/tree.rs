@@ -20,6 +20,7 @@ impl Display for Tree<'_> {
         let Config {
             listen,
             server,
+            rate_limit,
             models,
             upstreams,
             ..
@@ -43,6 +44,10 @@ impl Display for Tree<'_> {
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
+        if let Some(limit) = rate_limit {
+            writeln!(f, "{indent}└─ RateLimit  {}", limit.describe())?;
+            indent.push_str("   ");
+        }
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
@@ -89,6 +94,11 @@ fn write_upstream(
     writeln!(f)?;
 
     let mut indent = format!("{indent}{below}");
+    if let Some(limit) = &upstream.rate_limit {
+        let limit = limit.clone().provider();
+        writeln!(f, "{indent}└─ RateLimit  {}", limit.describe())?;
+        indent.push_str("   ");
+    }
     if let Some(models) = upstream.rewrite() {
         writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(&models))?;
         indent.push_str("   ");

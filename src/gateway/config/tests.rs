@@ -288,10 +288,10 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         "/examples/gateway.toml"
     ))
     .unwrap();
-    let bare = "[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
+    let bare = "[rate_limit]\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
-                retry = {}\ncircuit_breaker = {}\ntimeout = {}";
+                rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ntimeout = {}";
     let mut named = Config::from_toml(&all_options(&text), "gateway.toml").unwrap();
     let mut default = Config::from_toml(bare, "gateway.toml").unwrap();
     named.upstreams.truncate(1);

@@ -10,6 +10,7 @@ use crate::{
     gateway::client::ClientConfig,
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
+    rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -55,6 +56,8 @@ pub struct UpstreamConfig {
     pub circuit_breaker: Option<CircuitBreakerBuilder>,
     /// How long an attempt may take. Off, unless there is a table.
     pub timeout: Option<TimeoutBuilder>,
+    /// What is sent to it per time, by model, and whether its own word on that is heeded. Off, unless there is a table.
+    pub rate_limit: Option<RateLimitBuilder>,
     /// How it is connected to.
     pub client: ClientConfig,
 }

@@ -239,3 +239,72 @@ proptest! {
         }
     }
 }
+
+/// Newcomers flood in, with time enough between them that most may be forgotten again, while a thousand keys stay busy.
+async fn flood(newcomers: u64, max_keys: usize) -> Arc<LocalLimiter> {
+    let limiter = Arc::new(LocalLimiter::new(max_keys));
+    let slow = Limit::tokens(1, Duration::from_secs(31_000_000)).with_burst(1 << 40);
+    let busy = Quota::new([slow]).unwrap();
+    let quota = Quota::per_minute(600, 100_000).unwrap();
+    let mut rounds = 0;
+    for newcomer in 0..newcomers {
+        if newcomer % 10_000 == 0 {
+            rounds += 1;
+            for name in 0..1_000 {
+                let name = format!("busy-{name}");
+                let held = reserve(&limiter, &name, &busy, 3).unwrap();
+                held.settle(tokens(2));
+            }
+        }
+        if newcomer % 100 == 0 {
+            advance(Duration::from_millis(1)).await;
+        }
+        let account = Account::new(Key::secret("test", &newcomer.to_le_bytes()));
+        let _ = limiter.reserve(&account, &quota, tokens(10));
+    }
+    assert!(limiter.keys().len() <= max_keys);
+    for name in 0..1_000 {
+        let name = format!("busy-{name}");
+        assert_eq!(used(&limiter, &name, &busy), [2 * rounds], "{name}");
+    }
+    limiter
+}
+
+#[tokio::test(start_paused = true)]
+async fn busy_keys_keep_their_state_in_a_flood_of_new_ones() {
+    flood(60_000, 20_000).await;
+}
+
+/// The memory of this process, in bytes.
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(
+        line.trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()?
+            * 1024,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "takes a minute: cargo test --release ten_million -- --ignored --nocapture"]
+async fn ten_million_keys_take_no_more_memory_than_a_hundred_thousand() {
+    let Some(before) = memory() else {
+        println!("skipped: this system does not tell how much memory a process takes");
+        return;
+    };
+    let limiter = flood(10_000_000, LocalLimiter::MAX_KEYS).await;
+    let taken = memory().unwrap_or(u64::MAX).saturating_sub(before);
+    println!(
+        "10,000,000 keys: {} held, {} had to share, {:.1} MB",
+        limiter.keys().len(),
+        limiter.overflowed(),
+        taken as f64 / 1e6
+    );
+    assert!(taken < 64 << 20, "{taken} bytes");
+}
