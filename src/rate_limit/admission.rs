@@ -4,13 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{ask::Ask, layer::Shared, learned::Sent, refusal::Denied, settle::Pass};
+use super::{ask::Ask, layer::Shared, learned::Sent, queue::Place, refusal::Denied, settle::Pass};
 use crate::reserve::{Answer, Decision, Reservation, Verdict};
 
 /// The shortest sleep before room is asked for again.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
 
 /// What came of asking.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and moved on at once"
+)]
 pub(super) enum Asked {
     Decided(Result<Pass, Denied>),
     /// The store is asked, or others stand in line.
@@ -88,7 +92,7 @@ impl Shared {
             }
         };
         loop {
-            if place.as_ref().is_none_or(|place| place.is_first()) {
+            if place.as_ref().is_none_or(Place::is_first) {
                 let (sent, answer) = match self.start(&ask) {
                     Ok((sent, answer)) => (sent, Ok(answer)),
                     Err(denied) => (None, Err(denied)),
@@ -127,7 +131,9 @@ impl Shared {
         {
             return Denied::Held { wait };
         }
-        match Decision::refused(&ask.quota, levels, ask.amounts).verdict {
+        let verdict = Decision::refused(&ask.quota, levels, ask.amounts).verdict;
+        let levels = Box::new(levels);
+        match verdict {
             Verdict::TooLarge { limit } => Denied::TooLarge { limit, levels },
             // Where there is room, those before this one will take it.
             Verdict::Full { wait, limit } => Denied::Full {

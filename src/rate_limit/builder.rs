@@ -254,6 +254,8 @@ impl RateLimitBuilder {
     /// The limits in words: what `--check` prints.
     #[cfg(feature = "gateway")]
     pub(crate) fn describe(&self) -> String {
+        use std::fmt::Write;
+
         let limits: Vec<String> = match &self.limits {
             Some(quota) => quota.limits().iter().map(ToString::to_string).collect(),
             None if self.side == Side::Provider => vec!["what the provider says".to_owned()],
@@ -264,11 +266,12 @@ impl RateLimitBuilder {
                 .collect(),
         };
         let mut text = limits.join(", ");
+        // Writing to a string cannot fail.
         if !self.models.is_empty() {
-            text += &format!(", {} models apart", self.models.len());
+            let _ = write!(text, ", {} models apart", self.models.len());
         }
         if !self.wait.is_zero() {
-            text += &format!(", waits up to {:?}", self.wait);
+            let _ = write!(text, ", waits up to {:?}", self.wait);
         }
         text
     }

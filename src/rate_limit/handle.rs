@@ -34,8 +34,8 @@ impl RateLimitHandle {
 
     /// Gives `key` a quota of its own from now on; `None` takes it away. What is used stays used, where the new quota has a limit for the
     /// same dimension and window.
-    pub fn set_quota(&self, key: &Key, quota: Option<Quota>) {
-        self.shared.quotas.set(key, quota.as_ref());
+    pub fn set_quota(&self, key: &Key, quota: Option<&Quota>) {
+        self.shared.quotas.set(key, quota);
     }
 
     /// Gives another quota to all keys that have none of their own.

@@ -17,10 +17,10 @@ pub(super) enum Denied {
     Full {
         wait: Duration,
         limit: usize,
-        levels: Levels,
+        levels: Box<Levels>,
     },
     /// It is more than a limit gives at once.
-    TooLarge { limit: usize, levels: Levels },
+    TooLarge { limit: usize, levels: Box<Levels> },
     /// The provider said that there is no room.
     Held { wait: Duration },
 }
@@ -28,7 +28,7 @@ pub(super) enum Denied {
 impl Denied {
     /// Why `decision` did not admit.
     pub(super) fn by(decision: &Decision) -> Option<Self> {
-        let levels = decision.levels;
+        let levels = Box::new(decision.levels);
         match decision.verdict {
             Verdict::Admitted => None,
             Verdict::Full { wait, limit } => Some(Self::Full {

@@ -133,7 +133,7 @@ async fn each_key_has_its_own_quota_and_buckets() {
     }
     let handle = layer.handle();
     let key = Key::secret("api_key", b"sk-c");
-    handle.set_quota(&key, Some(Quota::per_minute(5, 1_000).unwrap()));
+    handle.set_quota(&key, Some(&Quota::per_minute(5, 1_000).unwrap()));
     assert_eq!(send(&service, of("sk-c")).await.status, 200);
     handle.set_quota(&key, None);
     assert_eq!(send(&service, of("sk-c")).await.status, 429);

@@ -155,7 +155,7 @@ async fn follows_its_circuit(layer: &CircuitBreakerLayer, [one, two]: [Probed<im
 async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Stack>; 2]) {
     let key = Key::secret("api_key", SECRET.as_bytes());
     let quota = Quota::per_minute(2, 100_000).unwrap();
-    layer.handle().set_quota(&key, Some(quota));
+    layer.handle().set_quota(&key, Some(&quota));
     assert_eq!(send(&one, chat()).await, 200);
     assert_eq!(send(&two, chat()).await, 200);
     for service in [&one, &two] {
