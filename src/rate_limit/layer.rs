@@ -51,12 +51,11 @@ impl RateLimitLayer {
     }
 
     pub(super) fn of(builder: RateLimitBuilder, by: KeyBy, quotas: Quotas) -> Self {
-        let (limiter, local) = match builder.limiter {
-            Some(limiter) => (limiter, None),
-            None => {
-                let local = Arc::new(LocalLimiter::new(builder.max_keys));
-                (Arc::clone(&local) as Arc<dyn Limiter>, Some(local))
-            }
+        let (limiter, local) = if let Some(limiter) = builder.limiter {
+            (limiter, None)
+        } else {
+            let local = Arc::new(LocalLimiter::new(builder.max_keys));
+            (Arc::clone(&local) as Arc<dyn Limiter>, Some(local))
         };
         let learns = builder.side == Side::Provider && builder.learn;
         let shared = Shared {

@@ -50,7 +50,7 @@ pub(super) struct Sent {
     account: Account,
     amounts: Amounts,
     /// Whether the provider may have counted it.
-    is_sent: bool,
+    is_out: bool,
     is_answered: bool,
 }
 
@@ -74,7 +74,7 @@ impl Learned {
             learned: Arc::clone(self),
             account: account.clone(),
             amounts,
-            is_sent: false,
+            is_out: false,
             is_answered: false,
         })
     }
@@ -117,8 +117,8 @@ impl Learned {
 
 impl Sent {
     /// Whether it may be with the provider now.
-    pub(super) fn set_sent(&mut self, is_sent: bool) {
-        self.is_sent = is_sent;
+    pub(super) fn set_out(&mut self, is_out: bool) {
+        self.is_out = is_out;
     }
 
     /// Its answer has begun, with `headers`. `retry_after` is the wait that a refusal asks for.
@@ -151,7 +151,7 @@ impl Drop for Sent {
         }
         self.learned.with(&self.account, |state| {
             state.let_go(self.amounts);
-            if !self.is_sent {
+            if !self.is_out {
                 state.give_back(self.amounts);
             }
         });
@@ -340,7 +340,7 @@ mod tests {
         take(1).unwrap().answered(&headers("50"), None, now);
         drop(take(50).unwrap());
         let mut lost = take(50).unwrap();
-        lost.set_sent(true);
+        lost.set_out(true);
         drop(lost);
         assert!(take(1).is_err());
         learned.forget(&account);

@@ -62,7 +62,7 @@ impl Pass {
             return;
         }
         if let Some(sent) = &mut self.sent {
-            sent.set_sent(true);
+            sent.set_out(true);
         }
     }
 
@@ -74,7 +74,7 @@ impl Pass {
     fn was_not_sent(&mut self) {
         self.is_sent = false;
         if let Some(sent) = &mut self.sent {
-            sent.set_sent(false);
+            sent.set_out(false);
         }
     }
 

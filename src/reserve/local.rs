@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Account, Amounts, Answer, Bucket, Decision, Levels, Limiter, Quota, Settlement, Verdict,
+    Account, Amounts, Answer, Bucket, Decision, Levels, Limit, Limiter, Quota, Settlement, Verdict,
 };
 use crate::key::Key;
 
@@ -199,8 +199,8 @@ impl Limiter for LocalLimiter {
             self.with_shared(quota, now, |entry| entry.settle(now, reserved, used))
         } else {
             let owes = || {
-                let limits = quota.limits().iter().map(|limit| limit.dimension());
-                limits.into_iter().any(|it| used.get(it) > reserved.get(it))
+                let mut counted = quota.limits().iter().map(Limit::dimension);
+                counted.any(|dimension| used.get(dimension) > reserved.get(dimension))
             };
             let Some(mut shard) = self.shard(account) else {
                 return;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::*;
-use crate::reserve::{Dimension, Limit, Reservation};
+use crate::reserve::{Dimension, Reservation};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
