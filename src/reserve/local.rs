@@ -83,7 +83,8 @@ impl LocalLimiter {
 
     /// A store of at most `max_keys` keys, in as many shards as make a few each.
     pub fn new(max_keys: usize) -> Self {
-        let shards = SHARDS.min(max_keys.div_ceil(16)).max(1);
+        // A power of two, so that a mask finds one.
+        let shards = SHARDS.min(max_keys.div_ceil(16)).next_power_of_two();
         let shard = |index| {
             // Whatever does not divide goes to the first ones.
             let max = max_keys / shards + usize::from(index < max_keys % shards);
@@ -137,7 +138,7 @@ impl LocalLimiter {
     fn shard(&self, account: &Account) -> Option<MutexGuard<'_, Shard>> {
         // The map takes the low bits and the top seven; these are in between.
         let index = usize::try_from((account.hash_code() >> 32) & 0xffff).unwrap_or(0);
-        self.shards.get(index % self.shards.len()).map(lock)
+        self.shards.get(index & (self.shards.len() - 1)).map(lock)
     }
 
     /// Does `change` with the buckets of `account`, which are made if there are none; says whether they are the shared ones.

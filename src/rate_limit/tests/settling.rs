@@ -10,7 +10,7 @@ use tokio_test::{assert_pending, task};
 
 use super::*;
 use crate::{
-    message::{ApiError, Reason, Rejection, Served, TransportError},
+    message::{ApiError, Dialect, Reason, Rejection, Served, TransportError},
     rate_limit::{OutputEstimate, UnknownUsage},
 };
 
@@ -121,7 +121,7 @@ async fn refusals_give_back_and_only_what_was_sent_is_a_request() {
     let rejected = |reason| {
         move |_: Request<RequestBody>| {
             let error = ApiError::invalid_request("x");
-            Rejection::new("test", reason).into_response(&error, Default::default())
+            Rejection::new("test", reason).into_response(&error, Dialect::default())
         }
     };
     let open = rejected(Reason::CircuitOpen);
