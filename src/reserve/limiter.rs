@@ -166,10 +166,15 @@ impl Levels {
     /// From the [backlog](super::Bucket::backlog) of each limit.
     pub fn new(backlogs: impl IntoIterator<Item = u128>) -> Self {
         let mut levels = Self::default();
-        for (level, backlog) in levels.backlogs.iter_mut().zip(backlogs) {
+        levels.set(backlogs);
+        levels
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, backlogs: impl IntoIterator<Item = u128>) {
+        for (level, backlog) in self.backlogs.iter_mut().zip(backlogs) {
             *level = backlog;
         }
-        levels
     }
 
     /// The level of each limit.

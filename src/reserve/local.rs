@@ -180,16 +180,18 @@ impl Default for LocalLimiter {
 impl Limiter for LocalLimiter {
     fn reserve(&self, account: &Account, quota: &Quota, amounts: Amounts) -> Answer<Decision> {
         let now = self.now();
-        let ((is_admitted, levels), shared) = self.with(account, quota, now, |entry| {
+        // Filled in place: it is large, and would be moved from hand to hand.
+        let mut decision = Decision::admitted(Levels::default());
+        let (is_admitted, shared) = self.with(account, quota, now, |entry| {
             let is_admitted = entry.take(now, amounts);
-            (is_admitted, entry.levels(now))
+            entry.write_levels(now, &mut decision.levels);
+            is_admitted
         });
-        let decision = if is_admitted {
-            Decision::admitted(levels)
-        } else {
-            Decision::refused(quota, levels, amounts)
-        };
-        Answer::now(Decision { shared, ..decision })
+        if !is_admitted {
+            decision = Decision::refused(quota, decision.levels, amounts);
+        }
+        decision.shared = shared;
+        Answer::now(decision)
     }
 
     fn settle(&self, settlement: &Settlement<'_>) {
@@ -229,7 +231,9 @@ impl Limiter for LocalLimiter {
         let levels = self.shard(account).and_then(|mut shard| {
             let entry = shard.entries.get_mut(account)?;
             entry.go_by(quota, now);
-            Some(entry.levels(now))
+            let mut levels = Levels::default();
+            entry.write_levels(now, &mut levels);
+            Some(levels)
         });
         Answer::now(levels.unwrap_or_default())
     }
@@ -332,9 +336,9 @@ impl Entry {
         forgiven
     }
 
-    fn levels(&self, now: u64) -> Levels {
+    fn write_levels(&self, now: u64, levels: &mut Levels) {
         let pairs = self.quota.limits().iter().zip(&*self.buckets);
-        Levels::new(pairs.map(|(limit, bucket)| bucket.backlog(limit, now)))
+        levels.set(pairs.map(|(limit, bucket)| bucket.backlog(limit, now)));
     }
 }
 
