@@ -34,7 +34,7 @@ use self::place::Source;
 pub(super) use self::upstream::no_empty_lists;
 use crate::{
     ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
-    server::EdgeBuilder,
+    rate_limit::RateLimitBuilder, server::EdgeBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -66,6 +66,8 @@ pub struct Config {
     pub edge: EdgeBuilder,
     /// What is known of models.
     pub catalog: CatalogConfig,
+    /// What each caller may use per time, by API key. Off, unless there is a table.
+    pub rate_limit: Option<RateLimitBuilder>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
@@ -87,6 +89,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
+            rate_limit: None,
             models: None,
             audit: None,
             routes: Vec::new(),
