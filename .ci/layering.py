@@ -10,7 +10,8 @@ SRC = pathlib.Path(__file__).resolve().parent.parent / "src"
 SHARED = {
     "wire": set(),
     "timer": set(),
-    "message": {"wire", "timer"},
+    "random": set(),
+    "message": {"wire", "timer", "random"},
     "stats": {"wire", "message"},
     "key": {"wire", "message"},
     "worker": set(),

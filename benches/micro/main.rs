@@ -10,6 +10,8 @@
 mod catalog;
 mod estimate;
 mod json;
+mod limit;
+mod normalize;
 mod sse;
 mod stack;
 mod stats;
@@ -19,6 +21,8 @@ criterion::criterion_main!(
     catalog::benches,
     estimate::benches,
     json::benches,
+    normalize::benches,
+    limit::benches,
     sse::benches,
     stack::benches,
     stats::benches,

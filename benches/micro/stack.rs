@@ -15,9 +15,12 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
-    client::{Credential, UpstreamLayer},
+    client::{Credential, Target, UpstreamLayer, Upstreams},
+    commit_guard::CommitGuardLayer,
+    fallback::FallbackLayer,
     message::{RequestBody, ResponseBody},
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
+    rate_limit::RateLimitBuilder,
     retry::RetryLayer,
     server::EdgeLayer,
     timeout::TimeoutLayer,
@@ -25,7 +28,15 @@ use tower_relay::{
 
 const BODY: &str = r#"{"messages":[{"role":"system","content":"You are a careful assistant. Answer in plain English."},{"role":"user","content":"Explain in two sentences what a relay for language models does."}],"model":"gpt-4o-mini","max_tokens":256,"temperature":0.2,"stream":false}"#;
 
-/// Answers at once, with a body of the size of a short answer.
+/// A body of the size of a short answer.
+const ANSWER: &[u8; 700] = &{
+    let mut answer = [b' '; 700];
+    answer[0] = b'{';
+    answer[699] = b'}';
+    answer
+};
+
+/// Answers at once.
 #[derive(Clone)]
 struct Answers;
 
@@ -40,7 +51,7 @@ impl<B> Service<Request<B>> for Answers {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         drop(black_box(request));
-        let mut response = Response::new(ResponseBody::from(Bytes::from_static(&[b' '; 700])));
+        let mut response = Response::new(ResponseBody::from(Bytes::from_static(ANSWER)));
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
@@ -127,9 +138,21 @@ fn layers(criterion: &mut Criterion) {
         "stack/circuit_breaker",
         CircuitBreakerLayer::default(),
     );
+    layered(criterion, "stack/commit_guard", CommitGuardLayer::default());
     layered(criterion, "stack/model_rewrite", models.clone());
     layered(criterion, "stack/model_rewrite_rules", fitted);
+    let limit = || RateLimitBuilder::per_minute(u64::MAX >> 8, u64::MAX >> 8);
+    for (name, limit) in [
+        ("stack/rate_limit", limit()),
+        ("stack/rate_limit_untold", limit().headers(false)),
+        ("stack/rate_limit_of_a_provider", limit().provider()),
+    ] {
+        layered(criterion, name, limit.build().unwrap());
+    }
     layered(criterion, "stack/retry", RetryLayer::default());
+    let backup = Upstreams::builder().add(Target::new("backup", Answers));
+    let fallback = FallbackLayer::builder().build(&backup.build().unwrap());
+    layered(criterion, "stack/fallback", fallback.unwrap());
     let timeout = TimeoutLayer::builder().build().unwrap();
     layered(criterion, "stack/timeout", timeout);
     layered(criterion, "stack/upstream", upstream.clone());

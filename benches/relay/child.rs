@@ -1,20 +1,13 @@
 //! Roles as processes: starting them, keeping them on their cpu, and seeing to it that none outlives the bench.
 
-use std::error::Error;
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::{env, process, thread};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
-use hyper::service::Service;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::procfs;
-use crate::server;
 
 /// glibc hands memory back to the kernel, and faults it in again, more or less often by the luck of what lies at the
 /// heap's end: none or two page faults for a request of 100 kB, which moves its CPU time by some percent. These limits
@@ -34,18 +27,7 @@ pub(crate) fn runtime() -> Runtime {
 }
 
 /// Serves in a child: prints the port on stdout, and ends when the parent does.
-pub(crate) fn run<S, B>(service: impl FnOnce() -> S)
-where
-    S: Service<
-            Request<Incoming>,
-            Response = Response<B>,
-            Error: Into<Box<dyn Error + Send + Sync>>,
-            Future: Send,
-        > + Clone
-        + Send
-        + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
-{
+pub(crate) fn run(serve: impl AsyncFnOnce(TcpListener)) {
     // The parent holds the other end of stdin and never writes: it ends when the parent does, however that happens.
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -54,7 +36,7 @@ where
     runtime().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!("{}", listener.local_addr().expect("an address"));
-        server::serve(listener, service()).await;
+        serve(listener).await;
     });
 }
 

@@ -121,7 +121,7 @@ pub(crate) async fn run(workload: &Workload, options: &Options, pins: Option<&Pi
         let upstream = Role::start(&["upstream"], rest);
         let warm_up = load.requests * WARM_UP;
         let mut bare = Contender::start("bare", &upstream, proxy, &load, warm_up).await;
-        let mut gateway = Contender::start("gateway", &upstream, proxy, &load, warm_up).await;
+        let mut gateway = Contender::start(options.gateway, &upstream, proxy, &load, warm_up).await;
         for turn in 0..TURNS {
             // Swapped every time, so that a machine that slows down or warms up favours neither.
             let order = if (round + turn) % 2 == 0 {

@@ -4,6 +4,7 @@
 //! cargo bench --bench relay                        # every workload, 20 rounds each: two minutes
 //! cargo bench --bench relay -- small --rounds 50   # one workload, more rounds
 //! cargo bench --bench relay -- --quick             # a tenth of the requests, 4 rounds
+//! cargo bench --bench relay -- --program           # the gateway as it is configured and run, in place of its layers
 //! cargo bench --bench relay -- --json              # one JSON line per workload on stdout
 //! ```
 //!
@@ -11,7 +12,8 @@
 //! gateway. The parent drives the two proxies in short turns, in alternating order, over keep-alive connections in a
 //! closed loop, and checks every answer byte for byte; every round starts all processes anew. What a proxy costs is
 //! what the kernel charged its process during its turns. Both run the same server and client with the same options,
-//! so only the service between them differs.
+//! so only the service between them differs; with `--program` the gateway brings its own server, choice of upstreams and
+//! client.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,9 +43,18 @@ fn main() {
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        ["--role", "upstream"] => child::run(upstream::Upstream::new),
-        ["--role", "bare", upstream] => child::run(|| bare::Bare::new(upstream)),
-        ["--role", "gateway", upstream] => child::run(|| gateway::stack(upstream)),
+        ["--role", "upstream"] => {
+            child::run(async |listener| server::serve(listener, upstream::Upstream::new()).await);
+        }
+        ["--role", "bare", upstream] => {
+            child::run(async |listener| server::serve(listener, bare::Bare::new(upstream)).await);
+        }
+        ["--role", "gateway", upstream] => {
+            child::run(async |listener| server::serve(listener, gateway::stack(upstream)).await);
+        }
+        ["--role", "program", upstream] => {
+            child::run(async |listener| gateway::program(listener, upstream).await);
+        }
         _ => drive(&args),
     }
 }

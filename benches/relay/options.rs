@@ -5,13 +5,15 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::workload::Workload;
 
 pub(crate) const USAGE: &str = "usage: cargo bench --bench relay -- [WORKLOAD...] [--requests N] [--rounds N] \
-                                [--connections N] [--quick] [--json]";
+                                [--connections N] [--quick] [--program] [--json]";
 
 #[derive(Debug)]
 pub(crate) struct Options {
     /// Rounds of each proxy.
     pub(crate) rounds: u32,
     pub(crate) json: bool,
+    /// The role that is compared to the bare proxy.
+    pub(crate) gateway: &'static str,
     scale: Scale,
     connections: Option<u32>,
     workloads: Vec<String>,
@@ -31,6 +33,7 @@ impl Options {
         Self {
             rounds: 1,
             json: false,
+            gateway: "gateway",
             scale: Scale::Fixed(8),
             connections: Some(2),
             workloads: Vec::new(),
@@ -43,6 +46,7 @@ impl Options {
         let mut options = Self {
             rounds: 20,
             json: false,
+            gateway: "gateway",
             scale: Scale::Full,
             connections: None,
             workloads: Vec::new(),
@@ -56,6 +60,7 @@ impl Options {
                 Arg::Long("connections") => {
                     options.connections = Some(parser.value()?.parse_with(positive)?);
                 }
+                Arg::Long("program") => options.gateway = "program",
                 Arg::Long("json") => options.json = true,
                 Arg::Long("quick") => {
                     options.scale = Scale::Tenth;

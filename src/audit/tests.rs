@@ -39,7 +39,7 @@ fn written(folder: &Path, name: &str, records: &[Record]) -> PathBuf {
 }
 
 fn report(arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> Result<String, String> {
-    run(arguments.iter().map(|argument| OsString::from(argument)))
+    run(arguments.iter().map(OsString::from))
 }
 
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/guide-prices.toml");

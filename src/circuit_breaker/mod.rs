@@ -5,6 +5,8 @@ mod future;
 mod handle;
 mod layer;
 mod policy;
+mod probes;
+mod record;
 mod service;
 mod state;
 #[cfg(test)]

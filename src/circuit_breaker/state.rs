@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::policy::{CircuitBreakerBuilder, Forgiveness};
+use super::{policy::CircuitBreakerBuilder, probes::Probes, record::Record};
 use crate::{
     message::{Outcome, Verdict},
-    stats::{self, Availability, Outcomes, Ring},
+    stats::Availability,
 };
 
 /// The wait that is advised where it is not known when there will be room.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// What a circuit does with calls.
 #[non_exhaustive]
@@ -52,8 +52,7 @@ pub(super) struct State {
     generation: u64,
     /// Grows with every change of what is published.
     revision: u64,
-    window: Ring<Outcomes>,
-    in_a_row: u32,
+    record: Record,
     /// How often it opened since it was last well.
     openings: u32,
     recovered_at: Option<Instant>,
@@ -70,12 +69,7 @@ enum Phase {
     Open {
         until: Instant,
     },
-    HalfOpen {
-        /// Those whose verdict is awaited: id, and when it is awaited no longer. At most as many as there are probes.
-        awaited: Vec<(u64, Instant)>,
-        succeeded: u32,
-        next_id: u64,
-    },
+    HalfOpen(Probes),
     ForcedOpen,
     ForcedClosed,
 }
@@ -95,8 +89,7 @@ impl State {
             // Zero is no generation: see `gate`.
             generation: 1,
             revision: 0,
-            window: Ring::new(now, policy.window),
-            in_a_row: 0,
+            record: Record::new(policy, now),
             openings: 0,
             recovered_at: None,
         }
@@ -135,23 +128,7 @@ impl State {
             }
             Phase::Open { until } => Err(until.saturating_duration_since(now)),
             Phase::ForcedOpen => Err(policy.open_for),
-            Phase::HalfOpen {
-                awaited,
-                succeeded,
-                next_id,
-            } => {
-                awaited.retain(|(_, until)| now < *until);
-                let taken = awaited.len() + usize::try_from(*succeeded).unwrap_or(usize::MAX);
-                if taken >= usize::try_from(policy.probes).unwrap_or(usize::MAX) {
-                    let first = awaited.iter().map(|(_, until)| *until).min();
-                    let wait = first.map_or(SOON, |until| until.saturating_duration_since(now));
-                    return Err(wait.min(SOON));
-                }
-                let id = *next_id;
-                *next_id += 1;
-                awaited.push((id, now + policy.probe_lifetime));
-                Ok(admission(Some(id)))
-            }
+            Phase::HalfOpen(probes) => Ok(admission(Some(probes.admit(policy, now)?))),
         }
     }
 
@@ -178,19 +155,15 @@ impl State {
         }
         match &mut self.phase {
             Phase::Closed | Phase::SlowStart { .. } => {
-                if self.breaks(policy, now, verdict) {
+                if self.record.breaks(policy, now, verdict) {
                     self.open(policy, now, outcome);
                 }
             }
-            Phase::HalfOpen {
-                awaited, succeeded, ..
-            } => {
-                awaited.retain(|(id, _)| admission.probe != Some(*id));
+            Phase::HalfOpen(probes) => {
+                probes.release(admission.probe);
                 match verdict {
-                    // Also one that was awaited no longer: a long answer is an answer.
                     Verdict::Success => {
-                        *succeeded = succeeded.saturating_add(1);
-                        if *succeeded >= policy.probes {
+                        if probes.succeed(policy) {
                             self.close(policy, now);
                         }
                     }
@@ -206,10 +179,10 @@ impl State {
 
     /// Gives a call's place back without a verdict.
     pub(super) fn release(&mut self, admission: Admission) {
-        if let (Phase::HalfOpen { awaited, .. }, true) =
+        if let (Phase::HalfOpen(probes), true) =
             (&mut self.phase, admission.generation == self.generation)
         {
-            awaited.retain(|(id, _)| admission.probe != Some(*id));
+            probes.release(admission.probe);
         }
     }
 
@@ -255,7 +228,7 @@ impl State {
                 floor: policy.floor(),
             },
             Phase::Open { until } => Availability::Unavailable { until: Some(until) },
-            Phase::HalfOpen { .. } => Availability::Probing,
+            Phase::HalfOpen(_) => Availability::Probing,
             Phase::ForcedOpen => Availability::Unavailable { until: None },
         }
     }
@@ -263,11 +236,7 @@ impl State {
     /// Makes the changes that time makes.
     fn advance(&mut self, policy: &CircuitBreakerBuilder, now: Instant) {
         match self.phase {
-            Phase::Open { until } if now >= until => self.enter(Phase::HalfOpen {
-                awaited: Vec::new(),
-                succeeded: 0,
-                next_id: 0,
-            }),
+            Phase::Open { until } if now >= until => self.enter(Phase::HalfOpen(Probes::default())),
             Phase::SlowStart { since, .. }
                 if now.saturating_duration_since(since) >= policy.slow_start =>
             {
@@ -279,45 +248,9 @@ impl State {
         }
     }
 
-    /// Counts one more, and tells whether it was one too many.
-    fn breaks(&mut self, policy: &CircuitBreakerBuilder, now: Instant, verdict: Verdict) -> bool {
-        let counted = match verdict {
-            Verdict::Success => {
-                self.in_a_row = match policy.forgiveness {
-                    Forgiveness::All => 0,
-                    Forgiveness::One => self.in_a_row.saturating_sub(1),
-                };
-                stats::Verdict::Success
-            }
-            Verdict::Failure => {
-                self.in_a_row = self.in_a_row.saturating_add(1);
-                stats::Verdict::Failure
-            }
-            Verdict::RateLimited => stats::Verdict::RateLimited,
-            Verdict::Exhausted => return true,
-            Verdict::Blameless | Verdict::Neutral => return false,
-        };
-        if let Some(slice) = self.window.at(now) {
-            slice.add(counted);
-        }
-        if verdict == Verdict::Success {
-            return false;
-        }
-        let mut sum = Outcomes::default();
-        self.window.within(now).for_each(|slice| sum.merge(slice));
-        if verdict == Verdict::RateLimited {
-            return sum.judged() + sum.rate_limited >= policy.minimum_calls
-                && sum.rate_limited_rate() > Some(policy.rate_limited_rate);
-        }
-        let too_many = policy.consecutive_failures;
-        (too_many > 0 && self.in_a_row >= too_many)
-            || (sum.judged() >= policy.minimum_calls
-                && sum.failure_rate() > Some(policy.failure_rate))
-    }
-
     fn open(&mut self, policy: &CircuitBreakerBuilder, now: Instant, outcome: Outcome) {
         let again = match self.phase {
-            Phase::HalfOpen { .. } => true,
+            Phase::HalfOpen(_) => true,
             _ => self.recovered_at.is_some_and(|at| {
                 now.saturating_duration_since(at) < policy.slow_start + policy.window
             }),
@@ -353,8 +286,7 @@ impl State {
         self.phase = phase;
         self.generation += 1;
         self.revision += 1;
-        self.window.clear();
-        self.in_a_row = 0;
+        self.record.clear();
     }
 }
 

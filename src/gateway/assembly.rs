@@ -94,7 +94,7 @@ impl<S: Stack> Gateway<S> {
     }
 
     /// Serves HTTP/1.1 and HTTP/2 without TLS until `shutdown` is ready; then stops to accept, lets answers end within
-    /// [`shutdown_timeout`](ServerConfig::shutdown_timeout), and ends its workers.
+    /// [`shutdown_timeout`](ServerConfig::shutdown_timeout), and ends its workers, which have 5 s for that.
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {

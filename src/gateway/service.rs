@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fmt,
+    future::Ready,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -17,7 +18,7 @@ use tower_service::Service;
 
 use super::Stack;
 use crate::{
-    message::{BoxError, RequestBody, ResponseBody},
+    message::{BoxError, RequestBody, RequestId, ResponseBody, X_RELAY_REQUEST_ID},
     server::{Edge, EdgeFuture, Health, Models},
 };
 
@@ -58,6 +59,27 @@ impl<S> GatewayService<S> {
     }
 }
 
+impl<S: Stack> GatewayService<S> {
+    /// Answers `request`, as [`Service::call`] does: it is always ready, so a shared one is enough.
+    pub fn handle<B>(&self, request: Request<B>) -> GatewayFuture<S, B>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let state = match &self.cors {
+            None => State::Plain {
+                future: self.dispatch.handle(request),
+            },
+            Some(cors) => {
+                let mut service: Cors<Dispatch<S>> = cors.layer(self.dispatch.clone());
+                State::Cors {
+                    future: service.call(request),
+                }
+            }
+        };
+        GatewayFuture { state }
+    }
+}
+
 impl<S, B> Service<Request<B>> for GatewayService<S>
 where
     S: Stack,
@@ -72,18 +94,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> GatewayFuture<S, B> {
-        let state = match &self.cors {
-            None => State::Plain {
-                future: self.dispatch.call(request),
-            },
-            Some(cors) => {
-                let mut service: Cors<Dispatch<S>> = cors.layer(self.dispatch.clone());
-                State::Cors {
-                    future: service.call(request),
-                }
-            }
-        };
-        GatewayFuture { state }
+        self.handle(request)
     }
 }
 
@@ -101,26 +112,30 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> DispatchFuture<S, B> {
+        self.handle(request)
+    }
+}
+
+impl<S: Stack> Dispatch<S> {
+    fn handle<B>(&self, request: Request<B>) -> DispatchFuture<S, B>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let path = request.uri().path();
         if path == "/health" {
-            return DispatchFuture::Small {
-                future: Health::default().call(request),
-            };
+            return DispatchFuture::small(request, Health::new());
         }
-        if let Some(models) = &mut self.models
+        if let Some(models) = &self.models
             && path
                 .strip_prefix("/v1")
                 .unwrap_or(path)
                 .strip_prefix("/models")
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         {
-            return DispatchFuture::Small {
-                future: models.call(request),
-            };
+            return DispatchFuture::small(request, models.clone());
         }
-        // `Edge` is always ready.
         DispatchFuture::Stack {
-            future: self.edge.call(request),
+            future: self.edge.handle(request),
         }
     }
 }
@@ -153,8 +168,30 @@ pin_project! {
     where
         S: Service<Request<RequestBody>>,
     {
-        Small { #[pin] future: std::future::Ready<Result<Response<ResponseBody>, Infallible>> },
+        Small { #[pin] future: Ready<Result<Response<ResponseBody>, Infallible>>, id: RequestId },
         Stack { #[pin] future: EdgeFuture<S, B> },
+    }
+}
+
+impl<S, B> DispatchFuture<S, B>
+where
+    S: Service<Request<RequestBody>>,
+{
+    /// An answer of `service`, which does not pass the edge: it carries the request's id all the same.
+    fn small<T>(request: Request<B>, mut service: T) -> Self
+    where
+        T: Service<
+                Request<B>,
+                Response = Response<ResponseBody>,
+                Error = Infallible,
+                Future = Ready<Result<Response<ResponseBody>, Infallible>>,
+            >,
+    {
+        let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::generate);
+        Self::Small {
+            future: service.call(request),
+            id,
+        }
     }
 }
 
@@ -182,7 +219,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            DispatchProjection::Small { future } => future.poll(cx),
+            DispatchProjection::Small { future, id } => future.poll(cx).map_ok(|mut response| {
+                let headers = response.headers_mut();
+                headers.insert(X_RELAY_REQUEST_ID, id.to_header());
+                response
+            }),
             DispatchProjection::Stack { future } => future.poll(cx),
         }
     }

@@ -61,7 +61,7 @@ pub enum End {
 pub enum Failure {
     /// The body reported an error: a reset connection, a broken encoding.
     Body,
-    /// The request's [`Deadline`](super::Deadline) passed.
+    /// The request's [`Deadline`](super::Deadline) passed, or a layer's limit on the upstream's silence or slowness.
     Deadline,
     /// A stream ended without its terminal event.
     Truncated,

@@ -10,7 +10,7 @@ use crate::wire::sse::{Frame, Framer};
 
 /// The most of a JSON answer, or of one event, that is held to be edited. A longer answer passes unchanged; a longer event breaks
 /// its stream.
-const MAX_JSON: usize = 16 << 20;
+pub(crate) const MAX_JSON: usize = 16 << 20;
 
 /// What becomes of the JSON text that an editor was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +58,7 @@ struct EventEditor<F> {
 
 impl<F: FnMut(&[u8]) -> Edited + Send> Transform for EventEditor<F> {
     fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let mut kept = Kept {
-            chunk: &chunk,
-            range: 0..0,
-        };
+        let mut kept = Kept::of(&chunk);
         let mut frames = self.framer.push(&chunk);
         loop {
             let frame = match frames.next() {
@@ -119,13 +116,23 @@ fn edited(frame: &Frame<'_>, edit: &mut impl FnMut(&[u8]) -> Edited) -> Edited {
 }
 
 /// Neighbouring frames of one chunk, handed on as one slice of it.
-struct Kept<'a> {
+pub(crate) struct Kept<'a> {
     chunk: &'a Bytes,
     range: Range<usize>,
 }
 
-impl Kept<'_> {
-    fn push(&mut self, frame: &Frame<'_>, output: &mut Output<'_>) -> Result<(), BoxError> {
+impl<'a> Kept<'a> {
+    /// Nothing yet of `chunk`.
+    pub(crate) fn of(chunk: &'a Bytes) -> Self {
+        Self { chunk, range: 0..0 }
+    }
+
+    /// Keeps `frame`, which may be of another chunk too.
+    pub(crate) fn push(
+        &mut self,
+        frame: &Frame<'_>,
+        output: &mut Output<'_>,
+    ) -> Result<(), BoxError> {
         let raw = frame.to_bytes();
         let start = (raw.as_ptr() as usize).checked_sub(self.chunk.as_ptr() as usize);
         match start.filter(|start| start + raw.len() <= self.chunk.len()) {
@@ -144,7 +151,8 @@ impl Kept<'_> {
         Ok(())
     }
 
-    fn flush(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+    /// Hands on what was kept so far.
+    pub(crate) fn flush(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
         let range = std::mem::replace(&mut self.range, 0..0);
         if range.is_empty() {
             Ok(())

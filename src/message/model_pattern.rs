@@ -1,6 +1,6 @@
 //! Names of models, with a `*` for what may vary.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, cmp::Reverse, collections::HashMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -97,6 +97,28 @@ impl<'de> Deserialize<'de> for ModelPattern {
         let text = Cow::<str>::deserialize(deserializer)?;
         text.parse()
             .map_err(|error: ConfigError| D::Error::custom(error.reason()))
+    }
+}
+
+/// What holds for some models, the closest pattern first: an exact name, then the longest literal text.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ByModel<T>(Vec<(ModelPattern, T)>);
+
+impl<T: Copy> ByModel<T> {
+    pub(crate) fn new(models: HashMap<ModelPattern, T>) -> Self {
+        let mut models: Vec<_> = models.into_iter().collect();
+        models.sort_by_key(|(pattern, _)| Reverse((pattern.is_exact(), pattern.literal_len())));
+        Self(models)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn of(&self, model: &str) -> Option<T> {
+        let mut models = self.0.iter();
+        let found = models.find(|(pattern, _)| pattern.matches(model));
+        found.map(|(_, value)| *value)
     }
 }
 

@@ -1,15 +1,10 @@
 //! The name under which everything that belongs to one request is found again.
 
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fmt, sync::LazyLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::random::Random;
 
 /// The header that carries a [`RequestId`], on requests and answers.
 pub const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
@@ -33,13 +28,10 @@ enum Text {
 impl RequestId {
     /// An id of 32 hexadecimal digits: half of it random per process, half of it never the same twice in one.
     pub fn generate() -> Self {
-        static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("process"));
-        static MIX: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("mix"));
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static PROCESS: LazyLock<u64> = LazyLock::new(|| Random::from_entropy().next());
+        static IDS: LazyLock<Random> = LazyLock::new(Random::from_entropy);
 
-        // Uniqueness is all that is asked of the counter: no other memory hangs on it.
-        let sequence = scramble(NEXT.fetch_add(1, Ordering::Relaxed) ^ *MIX);
-        let whole = (u128::from(*PROCESS) << 64) | u128::from(sequence);
+        let whole = (u128::from(*PROCESS) << 64) | u128::from(IDS.next());
         let mut text = [0; 32];
         for (pair, byte) in text.chunks_exact_mut(2).zip(whole.to_be_bytes()) {
             pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
@@ -81,13 +73,6 @@ fn hex_digit(nibble: u8) -> u8 {
     } else {
         b'a' + nibble - 10
     }
-}
-
-/// The finalizer of SplitMix64: a bijection, so distinct counters stay distinct.
-fn scramble(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 impl fmt::Display for RequestId {

@@ -44,9 +44,12 @@ pub fn require_usage(request: &mut Request<RequestBody>) -> Result<Option<HideUs
         .get("stream_options")
         .map(|options| (options.kind(), options.raw().to_vec()));
     match options {
-        None | Some((Kind::Null, _)) => edit(request, |edit| {
-            edit.set("stream_options", serde_json::json!({"include_usage": true}));
-        })?,
+        None | Some((Kind::Null, _)) => {
+            edit(request, |edit| {
+                edit.set("stream_options", serde_json::json!({"include_usage": true}));
+            })?;
+            request.extensions_mut().insert(UsageAsked);
+        }
         Some((Kind::Object, options)) => {
             let index = Index::parse(&options)?;
             let mut asked = index.members(&options).edit();
@@ -61,6 +64,10 @@ pub fn require_usage(request: &mut Request<RequestBody>) -> Result<Option<HideUs
     Ok(Some(HideUsage { _private: () }))
 }
 
+/// Stands in the extensions of a request whose `stream_options` are the relay's, not the caller's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UsageAsked;
+
 /// Takes out of an answer what [`require_usage`] caused.
 #[derive(Debug)]
 #[must_use = "the caller did not ask for what the answer now holds"]
@@ -71,6 +78,9 @@ pub struct HideUsage {
 impl HideUsage {
     /// Removes the extra chunk that holds only the usage, and the `"usage":null` of the other chunks. Usage that a provider states
     /// beside its last choice, asked or not, stays; so does every other byte.
+    ///
+    /// A provider that sends such a chunk or such a `null` to callers who did not ask loses it: nothing in a stream that is not held
+    /// back tells it from what the asking caused, and to OpenAI's clients the two are the same.
     pub fn hide(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
         edit_answer(response, without_usage)
     }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -10,7 +11,16 @@ use http::{HeaderMap, HeaderName, Response, header};
 use http_body::Frame;
 use sync_wrapper::SyncWrapper;
 
-use super::{BoxError, Failure, ResponseBody, response::Broken};
+use tokio::time::Instant;
+
+use super::{
+    BoxError, End, Failure, ResponseBody,
+    response::{Broken, SourceFrame},
+};
+use crate::timer::Timer;
+
+/// How long the error of an answer waits for its last words to be sent.
+const PARTING: Duration = Duration::from_millis(50);
 
 /// Changes the bytes of an answer as they pass. Registered with [`ResponseBody::transform`] or [`transform`].
 ///
@@ -66,9 +76,24 @@ pub trait Transform: Send {
 pub struct Output<'a> {
     stages: &'a mut [Stage],
     queue: &'a mut VecDeque<Bytes>,
+    ended: Option<End>,
+    parting: &'a mut bool,
 }
 
 impl Output<'_> {
+    /// How the upstream's answer ended, as soon as that is decided, where somebody has it looked at: by its terminal event, or
+    /// its end.
+    pub(crate) fn ended(&self) -> Option<End> {
+        self.ended
+    }
+
+    /// Hands on the last words of an answer that is about to break. Its error is then held back for a moment: servers drop what
+    /// they have not sent yet when they are given one.
+    pub(crate) fn part(&mut self, data: Bytes) -> Result<(), BoxError> {
+        *self.parting = true;
+        self.push(data)
+    }
+
     /// Hands `data` on.
     ///
     /// # Errors
@@ -88,6 +113,8 @@ impl Output<'_> {
                 &mut Output {
                     stages,
                     queue: self.queue,
+                    ended: self.ended,
+                    parting: self.parting,
                 },
             ),
         }
@@ -100,6 +127,14 @@ impl std::fmt::Debug for Output<'_> {
             .field("queued", &self.queue.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The error of a transform that watches over an answer rather than changes it: the fault is not its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct Fault {
+    pub(crate) failure: Failure,
+    pub(crate) what: &'static str,
 }
 
 type Stage = SyncWrapper<Box<dyn Transform>>;
@@ -135,6 +170,9 @@ pub(super) struct Pipeline {
     trailers: Option<HeaderMap>,
     error: Option<Broken>,
     finished: bool,
+    ended: Option<End>,
+    parting: bool,
+    pause: Option<Timer>,
     changes_length: bool,
     /// Bytes taken in and not yet handed out, where no stage changes how many there are.
     owed: u64,
@@ -146,14 +184,17 @@ impl Pipeline {
         self.stages.push(SyncWrapper::new(Box::new(transform)));
     }
 
-    /// Takes in a frame of the source, or its error.
-    pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, Broken>) {
+    /// Takes in a frame of the source, or its error; `ended` is how the source's answer ended, as far as that is decided.
+    pub(super) fn feed(&mut self, frame: Result<Frame<Bytes>, Broken>, ended: Option<End>) {
+        self.ended = ended;
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => {
                 self.owed = self.owed.saturating_add(data.len() as u64);
                 let pushed = Output {
                     stages: &mut self.stages,
                     queue: &mut self.queue,
+                    ended,
+                    parting: &mut self.parting,
                 }
                 .push(data);
                 self.stop_on(pushed);
@@ -172,8 +213,9 @@ impl Pipeline {
     }
 
     /// Lets every transform push its last, once; whether anything is left to take.
-    pub(super) fn finish(&mut self) -> bool {
+    pub(super) fn finish(&mut self, ended: Option<End>) -> bool {
         if !self.finished {
+            self.ended = ended;
             self.for_each(|stage, output| stage.end(output));
             self.finished = true;
         }
@@ -182,7 +224,8 @@ impl Pipeline {
 
     /// Lets every transform act by time; ready when one did, and is to be asked again: its next waker is not
     /// registered yet.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, ended: Option<End>) -> Poll<()> {
+        self.ended = ended;
         let mut polled = Poll::Pending;
         self.for_each(|stage, output| match stage.poll(cx, output) {
             Poll::Ready(acted) => {
@@ -194,27 +237,41 @@ impl Pipeline {
         polled
     }
 
+    /// What broke the answer, though the caller may not know yet.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.error.as_ref().map(|broken| broken.failure)
+    }
+
     /// What the caller gets next.
-    pub(super) fn pop(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
+    pub(super) fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceFrame>> {
         if let Some(data) = self.queue.pop_front() {
             self.owed = self.owed.saturating_sub(data.len() as u64);
-            return Some(Ok(Frame::data(data)));
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        if let Some(error) = self.error.take() {
-            return Some(Err(error));
+        if self.error.is_some() && self.parting {
+            let pause = self
+                .pause
+                .get_or_insert_with(|| Timer::until(Instant::now() + PARTING));
+            ready!(pause.poll(cx));
         }
-        if self.finished {
-            self.trailers
-                .take()
-                .map(|trailers| Ok(Frame::trailers(trailers)))
+        Poll::Ready(if let Some(error) = self.error.take() {
+            Some(Err(error))
+        } else if self.finished {
+            let trailers = self.trailers.take();
+            trailers.map(|trailers| Ok(Frame::trailers(trailers)))
         } else {
             None
-        }
+        })
     }
 
     /// Whether every transform has pushed its last and all of it was taken.
     pub(super) fn is_finished(&self) -> bool {
         self.finished && self.queue.is_empty() && self.error.is_none() && self.trailers.is_none()
+    }
+
+    /// Whether nothing more is taken in.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished
     }
 
     pub(super) fn keeps_length(&self) -> bool {
@@ -240,6 +297,8 @@ impl Pipeline {
                 &mut Output {
                     stages: rest,
                     queue: &mut self.queue,
+                    ended: self.ended,
+                    parting: &mut self.parting,
                 },
             );
             stages = rest;
@@ -248,12 +307,20 @@ impl Pipeline {
     }
 
     fn stop_on(&mut self, result: Result<(), BoxError>) {
-        if let Err(error) = result {
-            self.error.get_or_insert(Broken {
-                failure: Failure::Transform,
-                error,
-            });
+        let Err(error) = result else { return };
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            // Who watches over an answer that is whole has nothing against it: it only ends.
+            if self.ended != Some(End::Complete) {
+                let failure = fault.failure;
+                self.error.get_or_insert(Broken { failure, error });
+            }
+        } else if !self.finished {
+            // To those that come after the one that could not go on, the answer broke.
+            let failure = Failure::Transform;
+            self.ended = Some(End::Failed(failure));
             self.finished = true;
+            self.feed(Err(Broken { failure, error }), self.ended);
         }
+        self.finished = true;
     }
 }

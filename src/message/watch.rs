@@ -6,9 +6,23 @@ use bytes::Bytes;
 use sync_wrapper::SyncWrapper;
 use tokio::time::Instant;
 
-use super::{Completion, End, Failure, Media, scan::AnswerScan};
+use super::{ApiError, Completion, End, Failure, Media, scan::AnswerScan};
 
 type Callback = SyncWrapper<Box<dyn FnOnce(&mut Completion) + Send>>;
+
+/// What is known of an answer that is being read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// Whether some output was there: text, reasoning, a tool call; a JSON body that is whole.
+    pub(crate) output: bool,
+    /// The error that it states.
+    pub(crate) error: Option<&'a ApiError>,
+    pub(crate) finish_reason: Option<&'a str>,
+    /// Whether it said what it used.
+    pub(crate) usage: bool,
+    /// How it ended.
+    pub(crate) end: Option<End>,
+}
 
 /// Collects a [`Completion`] and hands it to each callback once: when it is dropped, at the latest.
 pub(super) struct Watch {
@@ -63,6 +77,23 @@ impl Watch {
         } else {
             End::Failed(Failure::Truncated)
         });
+    }
+
+    /// How it ended, as soon as that is decided.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// What was read so far.
+    pub(super) fn seen(&self) -> Seen<'_> {
+        let facts = self.scan.facts();
+        Seen {
+            output: facts.output,
+            error: facts.error.as_deref(),
+            finish_reason: facts.usage.finish_reason(),
+            usage: facts.usage.usage().is_some(),
+            end: self.end,
+        }
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {

@@ -21,6 +21,8 @@ const OUTPUT_CAPS: [&str; 4] = [
 /// The members as the changes so far leave them.
 pub(super) struct Draft<'a> {
     members: Vec<Member<'a>>,
+    /// The name of one that the caller did not send.
+    unasked: Option<&'static str>,
     plan: Plan,
 }
 
@@ -31,13 +33,14 @@ struct Member<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(members: Members<'a>) -> Self {
+    pub(super) fn new(members: Members<'a>, unasked: Option<&'static str>) -> Self {
         let member = |(name, value): (_, Value<'a>)| Member {
             name,
             value: value.raw(),
         };
         Self {
             members: members.iter().map(member).collect(),
+            unasked,
             plan: Plan::default(),
         }
     }
@@ -88,11 +91,17 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn drop(&mut self, patterns: &[ModelPattern]) {
-        let Self { members, plan } = self;
+        let Self {
+            members,
+            unasked,
+            plan,
+        } = self;
         members.retain(|member| {
             let goes = member.is_one_of(patterns);
             if goes {
-                plan.report.dropped(&member.name);
+                if *unasked != Some(&*member.name) {
+                    plan.report.dropped(&member.name);
+                }
                 plan.changes
                     .push(Change::Remove(member.name.as_ref().to_owned()));
             }

@@ -6,7 +6,7 @@ use http::Request;
 
 use super::{Checks, params::Rules, report::Report};
 use crate::message::{
-    self, ApiError, Endpoint, RequestBody,
+    self, ApiError, Endpoint, RequestBody, UsageAsked,
     catalog::{ModelCatalog, ModelInfo},
 };
 
@@ -38,7 +38,10 @@ impl Fit {
         let known = self.known(model);
         let cap = known.as_ref().and_then(|info| info.max_output_tokens);
         let cap = cap.filter(|_| self.clamp_output);
-        let plan = self.rules.plan(model, endpoint, cap, members)?;
+        // What a layer further out asked for by itself is nothing that the caller loses.
+        let unasked = request.extensions().get::<UsageAsked>();
+        let unasked = unasked.map(|_| "stream_options");
+        let plan = self.rules.plan(model, endpoint, cap, members, unasked)?;
 
         let mut report = None;
         if target.is_some() || !plan.is_empty() {

@@ -6,6 +6,7 @@ mod draft;
 mod features;
 mod fit;
 mod future;
+mod json;
 mod layer;
 mod params;
 mod report;

@@ -41,7 +41,7 @@ pub(super) enum Change {
 
 impl Rules {
     /// What is to be done to a request of `members` for `model` at `endpoint`, which is known to give at most `known_cap`
-    /// tokens of answer.
+    /// tokens of answer. What becomes of `unasked`, a member that is not the caller's, is not reported.
     ///
     /// # Errors
     ///
@@ -52,6 +52,7 @@ impl Rules {
         endpoint: Endpoint,
         known_cap: Option<u64>,
         members: Members<'_>,
+        unasked: Option<&'static str>,
     ) -> Result<Plan, ApiError> {
         let mut rules = self
             .0
@@ -61,7 +62,7 @@ impl Rules {
         if rules.peek().is_none() && known_cap.is_none() {
             return Ok(Plan::default());
         }
-        let mut draft = Draft::new(members);
+        let mut draft = Draft::new(members, unasked);
         let mut cap = known_cap;
         for rule in rules {
             rule.apply(&mut draft)?;

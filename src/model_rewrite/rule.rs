@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::params::{Rule, Rules};
+use super::{
+    json,
+    params::{Rule, Rules},
+};
 use crate::message::{ConfigError, Endpoint, ModelPattern};
 
 /// What is done with the parameters of requests for some models.
@@ -35,7 +38,9 @@ pub struct ParamRule {
     rename: BTreeMap<String, String>,
     reject: Vec<String>,
     drop: Vec<String>,
+    #[serde(deserialize_with = "json::values")]
     set: BTreeMap<String, serde_json::Value>,
+    #[serde(deserialize_with = "json::values")]
     default: BTreeMap<String, serde_json::Value>,
     max_output_tokens: Option<u64>,
 }
@@ -198,11 +203,6 @@ fn values(
     let raw = |(name, value): (&String, &serde_json::Value)| {
         let text = serde_json::value::to_raw_value(value)
             .map_err(|error| ConfigError::new(field, format!("{name:?}: {error}")))?;
-        // What TOML's own dates become within serde.
-        if text.get().contains("$__toml_private_datetime") {
-            let reason = format!("{name:?}: JSON has no dates: write it as text");
-            return Err(ConfigError::new(field, reason));
-        }
         Ok((name.clone(), text))
     };
     values.iter().map(raw).collect()

@@ -1,29 +1,17 @@
 //! One choice, its message or its delta.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use super::{
+    choices::{Choice, Choices},
+    conform::is_hollow,
     finish::{self, Finish},
     head::Answer,
+    reasoning,
     repairs::{Repair, Repairs},
-    tool_calls,
+    tool_calls, usage,
 };
 use crate::wire::json::{Edit, Index, Kind, Members, Value};
-
-/// The most choices of a stream that are remembered.
-const MAX_CHOICES: usize = 1024;
-
-/// What a stream has said of its choices so far, by their index.
-pub(super) type Choices = BTreeMap<u64, Choice>;
-
-#[derive(Debug, Default)]
-pub(super) struct Choice {
-    /// Tool calls that have begun.
-    tools: u64,
-    pub(super) finished: bool,
-}
 
 /// Where the choices stand.
 pub(super) enum Place<'a> {
@@ -32,18 +20,20 @@ pub(super) enum Place<'a> {
 }
 
 impl Place<'_> {
-    pub(super) fn object(&self) -> &'static str {
+    pub(super) fn is_chunk(&self) -> bool {
+        matches!(self, Self::Chunk(_))
+    }
+
+    /// What the stream has said of a choice; `None` in a body, and where there are too many to remember.
+    pub(super) fn choice(&mut self, number: u64) -> Option<&mut Choice> {
         match self {
-            Self::Body => "chat.completion",
-            Self::Chunk(_) => "chat.completion.chunk",
+            Self::Chunk(choices) => choices.get_mut(number),
+            Self::Body => None,
         }
     }
 }
 
-#[expect(
-    clippy::single_match_else,
-    reason = "what is said, and what stands for it, read as two cases"
-)]
+/// A choice as OpenAI would have sent it; `None` where it is so already, or is no object. `at` is its place in the list.
 pub(super) fn repaired(
     raw: &[u8],
     at: usize,
@@ -60,43 +50,53 @@ pub(super) fn repaired(
         edit.set("index", number);
         repairs.add(Repair::Index);
     }
+    let usage = members
+        .get("usage")
+        .filter(|usage| usage.kind() == Kind::Object);
+    if let (Place::Chunk(choices), Some(usage)) = (&mut *place, usage) {
+        choices.usage = usage::repaired(usage).or_else(|| usage.deserialize().ok());
+        edit.remove("usage");
+        repairs.add(Repair::UsagePlace);
+    }
     let mut own = Choice::default();
-    let (seen, in_stream) = match place {
-        Place::Body => (&mut own, false),
-        Place::Chunk(choices) if choices.len() < MAX_CHOICES || choices.contains_key(&number) => {
-            (choices.entry(number).or_default(), true)
-        }
-        Place::Chunk(_) => (&mut own, true),
-    };
+    let in_stream = place.is_chunk();
+    let remembered = place.choice(number);
+    let word = members.get("finish_reason").and_then(Value::as_str);
+    let ends = remembered.is_none() || word.as_deref().is_some_and(|word| !word.is_empty());
+    let seen = remembered.unwrap_or(&mut own);
     let (right, wrong) = if in_stream {
         ("delta", "message")
     } else {
         ("message", "delta")
     };
-    match members
-        .get(right)
-        .filter(|value| value.kind() == Kind::Object)
-    {
-        Some(said) => {
-            if let Some(said) = message(said.raw(), in_stream, answer, seen, repairs) {
-                edit.set(right, said);
-            }
-            if edit.remove(wrong) {
-                repairs.add(Repair::MessageAndDelta);
-            }
-        }
-        None => {
-            let empty = if in_stream {
-                serde_json::json!({})
-            } else {
-                serde_json::json!({"role": "assistant", "content": null, "refusal": null})
-            };
-            edit.set(right, empty);
-            repairs.add(Repair::MessageAndDelta);
-        }
+    let object = |name| {
+        members
+            .get(name)
+            .filter(|value: &Value<'_>| value.kind() == Kind::Object)
+    };
+    // A whole message in a chunk repeats what the chunks before it said.
+    let said = object(right).or_else(|| object(wrong).filter(|_| !in_stream));
+    let is_misplaced = object(right).is_none();
+    if let Some(said) = said {
+        match message(said.raw(), in_stream, ends, answer, seen, repairs) {
+            Some(repaired) => edit.set(right, repaired),
+            None => edit.set(right, said),
+        };
+    } else if in_stream {
+        edit.set(right, seen.held().unwrap_or_else(|| json!({})));
+    } else {
+        let silent = json!({"role": "assistant", "content": null, "refusal": null});
+        edit.set(right, silent);
+    }
+    if edit.remove(wrong) || is_misplaced {
+        repairs.add(Repair::MessageAndDelta);
+    }
+    // What says something is an error, which never comes here.
+    if members.get("error").is_some_and(|error| !error.is_null()) {
+        edit.remove("error");
+        repairs.add(Repair::Placeholder);
     }
     logprobs(members, in_stream, answer, &mut edit, repairs);
-    let word = members.get("finish_reason").and_then(Value::as_str);
     if in_stream && word.as_deref().is_none_or(str::is_empty) {
         if members
             .get("finish_reason")
@@ -107,13 +107,16 @@ pub(super) fn repaired(
         }
         return edited(edit);
     }
-    seen.finished = true;
-    // A failure keeps its word: none of OpenAI's says so.
-    if let Finish::Reason(reason) =
-        finish::reason(word.as_deref(), seen.tools > 0, answer.openai, repairs)
-        && word.as_deref() != Some(reason)
-    {
-        edit.set("finish_reason", reason);
+    match finish::reason(word.as_deref(), seen.tools > 0, answer.openai, repairs) {
+        Finish::Reason(reason) => {
+            seen.finished = true;
+            edit.set("finish_reason", reason);
+        }
+        // What was said until then is the caller's; the error that follows says the rest.
+        Finish::Failed(failure) => {
+            edit.set("finish_reason", serde_json::Value::Null);
+            repairs.fail(failure);
+        }
     }
     edited(edit)
 }
@@ -154,6 +157,7 @@ fn logprobs(
 fn message(
     raw: &[u8],
     in_stream: bool,
+    ends: bool,
     answer: &Answer,
     seen: &mut Choice,
     repairs: &mut Repairs,
@@ -172,26 +176,18 @@ fn message(
         }
     }
     let null = serde_json::Value::Null;
-    match members.get("content") {
-        Some(parts) if parts.kind() == Kind::Array => {
-            edit.set("content", &*text_of(parts));
-            repairs.add(Repair::Content);
-        }
-        None if !in_stream => {
-            edit.set("content", null.clone());
-            repairs.add(Repair::Content);
-        }
-        _ => {}
+    let (mode, think) = (answer.reasoning, &mut seen.think);
+    reasoning::place(members, mode, think, ends, &mut edit, repairs);
+    if !in_stream && !edit.contains("content") {
+        edit.set("content", null.clone());
+        repairs.add(Repair::Content);
     }
     if !in_stream && !answer.openai && !members.contains("refusal") {
         edit.set("refusal", null);
         repairs.add(Repair::Refusal);
     }
     for name in ["tool_calls", "function_call", "annotations"] {
-        let hollow = |value: Value<'_>| {
-            value.is_null() || (value.kind() == Kind::Object && value.raw().len() == 2)
-        };
-        if members.get(name).is_some_and(hollow) {
+        if members.get(name).is_some_and(is_hollow) {
             edit.remove(name);
             repairs.add(Repair::Placeholder);
         }
@@ -223,19 +219,6 @@ fn message(
     edit.is_changed()
         .then(|| serde_json::from_slice(&edit.finish().0).ok())
         .flatten()
-}
-
-/// The text of a list of parts; what a model thinks is not text.
-fn text_of(parts: Value<'_>) -> String {
-    let parts = parts
-        .deserialize::<Vec<serde_json::Value>>()
-        .unwrap_or_default();
-    let text = |part: &serde_json::Value| {
-        part.get("text")
-            .and_then(serde_json::Value::as_str)
-            .map(str::to_owned)
-    };
-    parts.iter().filter_map(text).collect()
 }
 
 /// A list with the items that `edit` changes; `None` where it changes none.

@@ -2,13 +2,18 @@
 
 use super::repairs::{Repair, Repairs};
 
+/// The model had said all.
+pub(super) const STOP: &str = "stop";
+/// The model waits for what its tools answer.
+pub(super) const TOOL_CALLS: &str = "tool_calls";
+
 /// What a provider's word means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finish {
     /// OpenAI's word for it.
     Reason(&'static str),
-    /// The model did not stop but failed: no word of OpenAI's says so.
-    Failed,
+    /// The model did not stop but failed: no word of OpenAI's says so. This is the provider's.
+    Failed(&'static str),
 }
 
 /// OpenAI's word for `word`, of an answer that calls tools or not. `None` is an absent or `null` reason.
@@ -21,8 +26,8 @@ pub(super) fn reason(
     repairs: &mut Repairs,
 ) -> Finish {
     let known = word.map_or(Some("stop"), known);
-    if known.is_none() && word.is_some_and(is_failure) {
-        return Finish::Failed;
+    if let (None, Some(failure)) = (known, word.and_then(failure)) {
+        return Finish::Failed(failure);
     }
     if known.is_none() {
         repairs.add(Repair::FinishReasonUnknown);
@@ -80,17 +85,27 @@ fn known(word: &str) -> Option<&'static str> {
     })
 }
 
-fn is_failure(word: &str) -> bool {
-    matches!(
-        word,
-        "error"
-            | "ERROR"
-            | "network_error"
-            | "MALFORMED_FUNCTION_CALL"
-            | "insufficient_system_resource"
-            | "abort"
-            | "repetition"
-    )
+/// The words for a model that failed. Other software takes them for `stop`, which hides it.
+fn failure(word: &str) -> Option<&'static str> {
+    const FAILURES: [&str; 7] = [
+        "error",
+        "ERROR",
+        "network_error",
+        "MALFORMED_FUNCTION_CALL",
+        "insufficient_system_resource",
+        "abort",
+        "repetition",
+    ];
+    FAILURES.into_iter().find(|failure| *failure == word)
+}
+
+/// Whether `word` is the one that OpenAI would have given.
+pub(super) fn conforms(word: &str, tools: bool, openai: bool) -> bool {
+    match word {
+        "stop" => openai || !tools,
+        "length" | "tool_calls" | "function_call" | "content_filter" => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +128,12 @@ mod tests {
                 Finish::Reason("content_filter"),
             ),
             (Some("weather"), false, false, Finish::Reason("stop")),
-            (Some("network_error"), false, false, Finish::Failed),
+            (
+                Some("network_error"),
+                false,
+                false,
+                Finish::Failed("network_error"),
+            ),
         ] {
             let got = reason(word, tools, openai, &mut Repairs::default());
             assert_eq!(got, expected, "{word:?}");

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 
 use super::{
+    api::Api,
     choice::{self, Place},
+    completions,
+    reasoning::Reasoning,
     repairs::{Repair, Repairs},
     usage,
 };
@@ -19,6 +22,8 @@ pub(super) struct Answer {
     pub(super) model: String,
     /// Whether OpenAI itself answers, whose own habits are no deviations.
     pub(super) openai: bool,
+    pub(super) api: Api,
+    pub(super) reasoning: Reasoning,
 }
 
 /// `text`, a whole body or a chunk, as OpenAI would have sent it; `None` where it is so already, or is no answer.
@@ -33,9 +38,6 @@ pub(super) fn repaired(
     let choices = members
         .get("choices")
         .filter(|choices| choices.kind() == Kind::Array)?;
-    if members.get("error").is_some_and(|error| !error.is_null()) {
-        return None;
-    }
     let mut edit = members.edit();
     let is_text = |name| {
         let text = members.get(name).and_then(Value::as_str);
@@ -45,13 +47,14 @@ pub(super) fn repaired(
         edit.set("id", answer.id.as_str());
         repairs.add(Repair::Id);
     }
-    let object = place.object();
+    let object = answer.api.object(place.is_chunk());
     if members.get("object").and_then(Value::as_str).as_deref() != Some(object) {
         edit.set("object", object);
         repairs.add(Repair::Object);
     }
     let created = members.get("created").and_then(Value::as_u64);
-    if created.is_none() {
+    // A zero beside an empty id, as in Azure's first chunk, is a placeholder too.
+    if created.is_none_or(|created| created == 0 && !is_text("id")) {
         edit.set("created", answer.created);
         repairs.add(Repair::Created);
     }
@@ -59,23 +62,39 @@ pub(super) fn repaired(
         edit.set("model", answer.model.as_str());
         repairs.add(Repair::Model);
     }
-    if let Some(tier) = members.get("service_tier").filter(|tier| !tier.is_null()) {
-        let known = ["auto", "default", "flex", "scale", "priority", "fast"];
-        if tier.as_str().is_none_or(|tier| !known.contains(&&*tier)) {
-            edit.set("service_tier", "default");
-            repairs.add(Repair::Extra);
-        }
+    if let Some(tier) = members.get("service_tier").filter(|tier| !tier.is_null())
+        && tier.as_str().is_none_or(|tier| !TIERS.contains(&&*tier))
+    {
+        edit.set("service_tier", "default");
+        repairs.add(Repair::Extra);
     }
     if let Some(usage) = members.get("usage")
-        && let Some(usage) = usage::repaired(text, usage)
+        && let Some(usage) = usage::repaired(usage)
     {
         edit.set("usage", usage);
         repairs.add(Repair::Usage);
     }
-    if let Some(choices) = choice::each(choices.raw(), |at, raw| {
-        choice::repaired(raw, at, answer, place, repairs)
-    }) {
+    // What says something is an error, which never comes here.
+    for name in ["error", "error_message"] {
+        if members.get(name).is_some_and(|error| !error.is_null()) {
+            edit.remove(name);
+            repairs.add(Repair::Placeholder);
+        }
+    }
+    let choices = choice::each(choices.raw(), |at, raw| {
+        repairs.in_choice(Some(at));
+        if answer.api == Api::Completions {
+            completions::repaired(raw, at, answer, place, repairs)
+        } else {
+            choice::repaired(raw, at, answer, place, repairs)
+        }
+    });
+    repairs.in_choice(None);
+    if let Some(choices) = choices {
         edit.set("choices", choices);
     }
     edit.is_changed().then(|| edit.finish().0)
 }
+
+/// The service tiers that OpenAI has.
+pub(super) const TIERS: [&str; 6] = ["auto", "default", "flex", "scale", "priority", "fast"];

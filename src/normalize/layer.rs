@@ -1,29 +1,13 @@
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll, ready},
-    time::SystemTime,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use http::{Request, Response};
-use pin_project_lite::pin_project;
 use tower_layer::Layer;
-use tower_service::Service;
 
 use super::{
-    Repair,
-    choice::Place,
-    head::{self, Answer},
+    Repair, ResponseNormalize, ResponseNormalizeBuilder,
     repairs::{Counters, Repairs},
-    stream::Stream,
-};
-use crate::{
-    message::{Edited, Endpoint, Media, RequestBody, ResponseBody, edit_answer, transform},
-    wire::clock,
 };
 
 /// Makes the answers of other providers those that OpenAI would have given. See the [module](super).
@@ -38,32 +22,33 @@ pub struct ResponseNormalizeHandle {
     shared: Arc<Shared>,
 }
 
-/// The service of [`ResponseNormalizeLayer`].
-#[derive(Debug, Clone)]
-pub struct ResponseNormalize<S> {
-    inner: S,
-    shared: Arc<Shared>,
-}
-
 /// What all services of one layer share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
+    pub(super) settings: ResponseNormalizeBuilder,
     counters: Counters,
     /// Answers so far, for ids of our own.
     answers: AtomicU64,
 }
 
-/// What of the request tells how its answer is to be.
-#[derive(Debug)]
-struct Asked {
-    model: String,
-    usage: bool,
-}
-
 impl ResponseNormalizeLayer {
-    /// The layer.
+    /// One that repairs: see [`ResponseNormalizeBuilder`] for its settings.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Settings to choose before [`build`](ResponseNormalizeBuilder::build).
+    pub fn builder() -> ResponseNormalizeBuilder {
+        ResponseNormalizeBuilder::default()
+    }
+
+    pub(super) fn from_settings(settings: ResponseNormalizeBuilder) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                ..Shared::default()
+            }),
+        }
     }
 
     /// What reads the counters.
@@ -85,109 +70,7 @@ impl<S> Layer<S> for ResponseNormalizeLayer {
     type Service = ResponseNormalize<S>;
 
     fn layer(&self, inner: S) -> ResponseNormalize<S> {
-        ResponseNormalize {
-            inner,
-            shared: Arc::clone(&self.shared),
-        }
-    }
-}
-
-impl<S> ResponseNormalize<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
-
-impl<S> Service<Request<RequestBody>> for ResponseNormalize<S>
-where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
-{
-    type Response = Response<ResponseBody>;
-    type Error = S::Error;
-    type Future = ResponseNormalizeFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let asked = (Endpoint::of(&request) == Endpoint::ChatCompletions).then(|| Asked {
-            model: request.body().model().unwrap_or_default().into_owned(),
-            usage: request.body().wants_usage(),
-        });
-        ResponseNormalizeFuture {
-            future: self.inner.call(request),
-            asked,
-            shared: Arc::clone(&self.shared),
-        }
-    }
-}
-
-pin_project! {
-    /// The future of [`ResponseNormalize`].
-    #[derive(Debug)]
-    pub struct ResponseNormalizeFuture<F> {
-        #[pin]
-        future: F,
-        asked: Option<Asked>,
-        shared: Arc<Shared>,
-    }
-}
-
-impl<F, E> Future for ResponseNormalizeFuture<F>
-where
-    F: Future<Output = Result<Response<ResponseBody>, E>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let response = ready!(this.future.poll(cx))?;
-        Poll::Ready(Ok(match this.asked.take() {
-            Some(asked) if response.status().is_success() => {
-                normalized(response, asked, this.shared)
-            }
-            _ => response,
-        }))
-    }
-}
-
-fn normalized(
-    response: Response<ResponseBody>,
-    asked: Asked,
-    shared: &Arc<Shared>,
-) -> Response<ResponseBody> {
-    let since_epoch = clock::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let number = shared.answers.fetch_add(1, Ordering::Relaxed);
-    let answer = Answer {
-        id: format!("chatcmpl-{:x}-{number:x}", since_epoch.as_micros()),
-        created: since_epoch.as_secs(),
-        model: asked.model,
-        openai: response.headers().contains_key("openai-version"),
-    };
-    let shared = Arc::clone(shared);
-    match response.body().media() {
-        Media::EventStream => transform(response, Stream::new(answer, asked.usage, shared)),
-        Media::Json => edit_answer(response, move |text| {
-            let mut repairs = Repairs::default();
-            let repaired = head::repaired(text, &answer, &mut Place::Body, &mut repairs);
-            shared.count(repairs);
-            repaired.map_or(Edited::Keep, Edited::Replace)
-        }),
-        _ => response,
+        ResponseNormalize::new(inner, Arc::clone(&self.shared))
     }
 }
 
@@ -197,5 +80,10 @@ impl Shared {
         for repair in repairs.iter() {
             tracing::debug!(%repair, "an answer was not OpenAI's");
         }
+    }
+
+    /// The number of the next answer.
+    pub(super) fn number(&self) -> u64 {
+        self.answers.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -1,26 +1,45 @@
-//! Makes the answers of other providers to `chat/completions` those that OpenAI would have given.
-//!
-//! One call is one attempt: the layer belongs into the stack of one upstream. It repairs JSON bodies and the events of streams of
-//! status 2xx, splicing only what is wrong: members that OpenAI always sends, finish reasons, tool calls, usage, and a missing
-//! `[DONE]`. What conforms, what is not known, comments, and everything compressed pass byte for byte. Errors, also those inside a
-//! success, pass as they came.
-//!
-//! Each [`Repair`] has a name and is counted; a stream counts once for each. On cancel nothing is held. Nothing is ever refused.
+#![doc = include_str!("../docs/normalize.md")]
 
+mod api;
+#[cfg(test)]
+mod api_tests;
+mod asked;
 mod choice;
+mod choices;
+mod completions;
+mod conform;
+mod embeddings;
+mod errors;
+mod events;
 mod finish;
+mod future;
 mod head;
 mod layer;
+mod models;
+mod native;
+mod policy;
+mod reading;
+mod reasoning;
 mod repairs;
+mod service;
 mod stream;
+mod summary;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod think;
 mod tool_calls;
 mod usage;
+mod whole;
 
 pub use self::{
-    layer::{
-        ResponseNormalize, ResponseNormalizeFuture, ResponseNormalizeHandle, ResponseNormalizeLayer,
-    },
+    conform::conforms,
+    errors::OriginalAnswer,
+    future::ResponseNormalizeFuture,
+    layer::{ResponseNormalizeHandle, ResponseNormalizeLayer},
+    policy::{NormalizePolicy, ResponseNormalizeBuilder},
+    reasoning::Reasoning,
     repairs::Repair,
+    service::ResponseNormalize,
+    summary::ChatSummary,
 };

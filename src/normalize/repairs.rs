@@ -63,8 +63,22 @@ repairs! {
     UsagePlace = "usage_place",
     /// `service_tier` or an annotation had a value that OpenAI does not have.
     Extra = "extra",
+    /// Thoughts stood elsewhere than they were wanted.
+    Reasoning = "reasoning",
+    /// A list of embeddings or models was missing, under another name or of another shape.
+    Data = "data",
+    /// `owned_by` of a model was missing.
+    OwnedBy = "owned_by",
     /// `[DONE]` was missing from a stream that had ended.
     Done = "done",
+    /// An error had another shape than OpenAI's, or stood in an answer of status 200.
+    Error = "error",
+    /// An error's status, or its `code`, said less than OpenAI's would have.
+    ErrorStatus = "error_status",
+    /// JSON came under another content type.
+    ContentType = "content_type",
+    /// The answer was in another API's form: Anthropic's, Gemini's, Cohere's, Ollama's or Bedrock's own.
+    Native = "native",
 }
 
 impl fmt::Display for Repair {
@@ -75,24 +89,110 @@ impl fmt::Display for Repair {
 
 /// The repairs of one text.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Repairs(u32);
+pub(super) struct Repairs {
+    set: u32,
+    first: Option<Fault>,
+    at: Place,
+    failed: Option<&'static str>,
+}
+
+/// What is wrong, and where: for whoever refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    repair: Repair,
+    at: Place,
+}
+
+/// The part of an answer that is looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    choice: Option<usize>,
+    tool_call: Option<usize>,
+}
 
 impl Repairs {
     pub(super) fn add(&mut self, repair: Repair) {
-        self.0 |= 1 << repair as u32;
+        self.set |= 1 << repair as u32;
+        let at = self.at;
+        self.first.get_or_insert(Fault { repair, at });
+    }
+
+    /// Notes a change that was asked for: whoever refuses what is wrong does not refuse this.
+    pub(super) fn want(&mut self, repair: Repair) {
+        self.set |= 1 << repair as u32;
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        self.0 |= other.0;
+        self.set |= other.set;
+        self.first = self.first.or(other.first);
+        self.failed = self.failed.or(other.failed);
     }
 
     pub(super) fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
+        Self {
+            set: self.set & !other.set,
+            ..self
+        }
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = Repair> {
-        let holds = move |repair: &Repair| self.0 & (1 << *repair as u32) != 0;
+        let holds = move |repair: &Repair| self.set & (1 << *repair as u32) != 0;
         Repair::ALL.iter().copied().filter(holds)
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.set == 0
+    }
+
+    /// What comes next is found in this choice.
+    pub(super) fn in_choice(&mut self, choice: Option<usize>) {
+        self.at = Place {
+            choice,
+            tool_call: None,
+        };
+    }
+
+    /// What comes next is found in this tool call of the choice.
+    pub(super) fn in_tool_call(&mut self, tool_call: Option<usize>) {
+        self.at.tool_call = tool_call;
+    }
+
+    /// What was found first.
+    pub(super) fn first(self) -> Option<Fault> {
+        self.first
+    }
+
+    /// Notes that a choice ended in a failure, by the provider's word for it.
+    pub(super) fn fail(&mut self, word: &'static str) {
+        self.add(Repair::Error);
+        self.failed.get_or_insert(word);
+    }
+
+    /// The provider's word for the failure in which a choice ended.
+    pub(super) fn failed(self) -> Option<&'static str> {
+        self.failed
+    }
+}
+
+impl fmt::Display for Repairs {
+    /// The names, as the span has them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, repair) in self.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            write!(f, "{comma}{repair}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.repair)?;
+        match (self.at.choice, self.at.tool_call) {
+            (Some(choice), Some(call)) => write!(f, " at choices[{choice}], tool call {call}"),
+            (Some(choice), None) => write!(f, " at choices[{choice}]"),
+            (None, _) => Ok(()),
+        }
     }
 }
 

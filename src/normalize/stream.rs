@@ -1,191 +1,229 @@
-//! The events of a stream, and how it ends.
-
-use std::sync::Arc;
+//! A stream on its way to a caller: what of it is held, what passes, and how it ends.
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::{
-    choice::{Choices, Place},
-    head::{self, Answer},
-    layer::Shared,
+    NormalizePolicy, errors,
+    events::{Events, Step, is_empty_and_unnamed},
     repairs::{Repair, Repairs},
+    tally::Tally,
 };
 use crate::{
-    message::{ApiError, BoxError, Edited, Output, Transform},
-    wire::{
-        json::{Index, Kind, Value},
-        sse::{DONE, Frame, Framer, event},
-    },
+    message::{ApiError, BoxError, Dialect, Edited, Kept, MAX_JSON, Output, Transform},
+    wire::sse::{DONE, Frame, Framer, event},
 };
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+/// No event is held back but until it is whole, and the first where it has nothing in it: Azure's names neither answer nor
+/// model, which the second does.
 pub(super) struct Stream {
     framer: Framer,
-    answer: Answer,
-    /// The answer's own id and model are known.
-    named: bool,
-    choices: Choices,
-    wants_usage: bool,
-    /// What was stated in another place than the last chunk's.
-    usage: Option<Box<RawValue>>,
-    usage_sent: bool,
-    done: bool,
-    failed: bool,
-    counted: Repairs,
-    shared: Arc<Shared>,
+    policy: NormalizePolicy,
+    events: Events,
+    tally: Tally,
+    /// The data of the event that waits for the answer's id.
+    held: Option<Bytes>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No event has come yet.
+    Beginning,
+    Open,
+    /// `[DONE]` has come.
+    Done,
+    /// An error has: nothing may follow.
+    Failed,
 }
 
 impl Stream {
-    pub(super) fn new(answer: Answer, wants_usage: bool, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(policy: NormalizePolicy, events: Events, tally: Tally) -> Self {
         Self {
-            framer: Framer::default(),
-            answer,
-            named: false,
-            choices: Choices::new(),
-            wants_usage,
-            usage: None,
-            usage_sent: false,
-            done: false,
-            failed: false,
-            counted: Repairs::default(),
-            shared,
+            // An event may hold an image, which the usual cap has no room for.
+            framer: Framer::with_cap(MAX_JSON),
+            policy,
+            events,
+            tally,
+            held: None,
+            state: State::Beginning,
         }
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let Some(data) = frame.data() else {
-            return output.push(frame.to_bytes());
-        };
-        if data.starts_with(b"[DONE]") {
-            self.done = true;
-            self.push_usage(output)?;
-            return output.push(frame.to_bytes());
+    fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        kept: &mut Kept<'_>,
+        output: &mut Output<'_>,
+    ) -> Result<(), BoxError> {
+        if self.state == State::Failed {
+            return self.unless_observed(frame, kept, output, |_, _| Ok(()));
         }
-        match self.chunk(&data) {
-            Edited::Keep => output.push(frame.to_bytes()),
-            Edited::Replace(data) => output.push(frame.with_data(&data)),
+        // Nobody reads on.
+        if self.state == State::Done {
+            return kept.push(frame, output);
+        }
+        let Some(data) = frame.data() else {
+            return match unframed_error(frame) {
+                Some(data) => self.event(&data, true, frame, kept, output),
+                None => kept.push(frame, output),
+            };
+        };
+        if self.held.is_none() && self.events.conforms(&data) {
+            self.state = State::Open;
+            return kept.push(frame, output);
+        }
+        if data.starts_with(b"[DONE]") {
+            return self.done(frame, kept, output);
+        }
+        let is_first = self.state == State::Beginning;
+        self.state = State::Open;
+        let holds = is_first && self.policy == NormalizePolicy::Lenient;
+        if holds && is_empty_and_unnamed(&data) {
+            self.held = Some(Bytes::copy_from_slice(&data));
+            return Ok(());
+        }
+        self.event(&data, false, frame, kept, output)
+    }
+
+    /// An event that is not known to conform. `reframed` is the data of one that was not framed as such.
+    fn event(
+        &mut self,
+        data: &[u8],
+        reframed: bool,
+        frame: &Frame<'_>,
+        kept: &mut Kept<'_>,
+        output: &mut Output<'_>,
+    ) -> Result<(), BoxError> {
+        self.events.learn(data);
+        kept.flush(output)?;
+        self.release(output)?;
+        let is_error = reframed || frame.event() == Some(b"error");
+        let (mut step, mut repairs) = self.events.step(data, is_error);
+        if reframed {
+            repairs.add(Repair::Error);
+            let error = step.failure.filter(|event| !event.is_empty());
+            step = Step {
+                own: Edited::Drop,
+                failure: Some(error.unwrap_or_else(|| event(None, data))),
+            };
+        }
+        self.tally.count(repairs);
+        if self.policy == NormalizePolicy::Strict
+            && let Some(fault) = repairs.first()
+            && step.failure.is_none()
+        {
+            step = Step::refused(fault);
+        }
+        if step.failure.is_some() {
+            self.state = State::Failed;
+        }
+        let thought = if step.failure.is_some() {
+            self.events.held()
+        } else {
+            Bytes::new()
+        };
+        self.unless_observed(frame, kept, output, |kept, output| {
+            output.push(thought)?;
+            match step.own {
+                Edited::Keep => kept.push(frame, output)?,
+                Edited::Replace(data) => output.push(frame.with_data(&data))?,
+                Edited::Drop => {}
+            }
+            let Some(error) = step.failure else {
+                return Ok(());
+            };
+            kept.flush(output)?;
+            output.push(error)
+        })
+    }
+
+    /// The frame that ends the stream, and what has to come before it.
+    fn done(
+        &mut self,
+        frame: &Frame<'_>,
+        kept: &mut Kept<'_>,
+        output: &mut Output<'_>,
+    ) -> Result<(), BoxError> {
+        kept.flush(output)?;
+        self.release(output)?;
+        self.state = State::Done;
+        let thought = self.events.held();
+        let closing = self.closing(Repairs::default());
+        let failed = self.state == State::Failed;
+        self.unless_observed(frame, kept, output, |kept, output| {
+            output.push(thought)?;
+            output.push(closing)?;
+            if failed {
+                return Ok(());
+            }
+            kept.push(frame, output)
+        })
+    }
+
+    /// What comes before `[DONE]`, or in its place: an error, where the policy is strict and anything was missing.
+    fn closing(&mut self, mut repairs: Repairs) -> Bytes {
+        let closing = self.events.closing(&mut repairs);
+        self.tally.count(repairs);
+        match repairs.first() {
+            Some(fault) if self.policy == NormalizePolicy::Strict => {
+                self.state = State::Failed;
+                Step::refused(fault).failure.unwrap_or_default()
+            }
+            _ => closing,
+        }
+    }
+
+    /// Lets go of what was held, with the names that are known by now.
+    fn release(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
+        let Some(data) = self.held.take() else {
+            return Ok(());
+        };
+        let (step, repairs) = self.events.step(&data, false);
+        self.tally.count(repairs);
+        match step.own {
+            Edited::Keep => output.push(event(None, &data)),
+            Edited::Replace(data) => output.push(event(None, &data)),
             Edited::Drop => Ok(()),
         }
     }
 
-    fn chunk(&mut self, data: &[u8]) -> Edited {
-        if ApiError::in_answer(data).is_some() {
-            self.failed = true;
-            return Edited::Keep;
-        }
-        self.learn(data);
-        let mut repairs = Repairs::default();
-        let mut place = Place::Chunk(&mut self.choices);
-        let repaired = head::repaired(data, &self.answer, &mut place, &mut repairs);
-        let placed = self.place_usage(repaired.as_deref().unwrap_or(data), &mut repairs);
-        self.count(repairs);
-        match (placed, repaired) {
-            (Edited::Keep, Some(repaired)) => Edited::Replace(repaired),
-            (placed, _) => placed,
-        }
-    }
-
-    /// Takes from the first chunk that has them what all others must have.
-    fn learn(&mut self, data: &[u8]) {
-        if self.named {
-            return;
-        }
-        let Ok(index) = Index::parse(data) else {
-            return;
-        };
-        let members = index.members(data);
-        let text = |name| {
-            let text = members.get(name).and_then(Value::as_str);
-            text.filter(|text| !text.is_empty())
-        };
-        let (id, model) = (text("id"), text("model"));
-        if let Some(created) = members
-            .get("created")
-            .and_then(Value::as_u64)
-            .filter(|created| *created > 0)
-        {
-            self.answer.created = created;
-        }
-        self.named = id.is_some() && model.is_some();
-        self.answer.id = id.map_or_else(|| std::mem::take(&mut self.answer.id), Into::into);
-        self.answer.model =
-            model.map_or_else(|| std::mem::take(&mut self.answer.model), Into::into);
-    }
-
-    /// Leaves usage only where OpenAI states it: in one chunk without choices, for a caller who asked.
-    fn place_usage(&mut self, data: &[u8], repairs: &mut Repairs) -> Edited {
-        let Ok(index) = Index::parse(data) else {
-            return Edited::Keep;
-        };
-        let members = index.members(data);
-        let Some(usage) = members
-            .get("usage")
-            .filter(|usage| usage.kind() == Kind::Object)
-        else {
-            return Edited::Keep;
-        };
-        let is_alone = members.get("choices").is_some_and(|choices| {
-            choices
-                .deserialize::<Vec<&RawValue>>()
-                .is_ok_and(|choices| choices.is_empty())
-        });
-        if is_alone && self.wants_usage && !self.usage_sent && self.is_finished() {
-            self.usage_sent = true;
-            return Edited::Keep;
-        }
-        repairs.add(Repair::UsagePlace);
-        if self.wants_usage {
-            self.usage = usage.deserialize().ok();
-        }
-        if is_alone {
-            return Edited::Drop;
-        }
-        let mut edit = members.edit();
-        if self.wants_usage {
-            edit.set("usage", serde_json::Value::Null);
+    /// Keeps `frame` where nothing is to be changed, and otherwise does what has to be done.
+    fn unless_observed(
+        &self,
+        frame: &Frame<'_>,
+        kept: &mut Kept<'_>,
+        output: &mut Output<'_>,
+        act: impl FnOnce(&mut Kept<'_>, &mut Output<'_>) -> Result<(), BoxError>,
+    ) -> Result<(), BoxError> {
+        if self.policy == NormalizePolicy::Observe {
+            kept.push(frame, output)
         } else {
-            edit.remove("usage");
+            act(kept, output)
         }
-        Edited::Replace(edit.finish().0)
     }
+}
 
-    fn is_finished(&self) -> bool {
-        !self.choices.is_empty() && self.choices.values().all(|choice| choice.finished)
-    }
-
-    fn push_usage(&mut self, output: &mut Output<'_>) -> Result<(), BoxError> {
-        let Some(usage) = self.usage.take().filter(|_| !self.usage_sent) else {
-            return Ok(());
-        };
-        self.usage_sent = true;
-        let Answer {
-            id, created, model, ..
-        } = &self.answer;
-        let text = |text: &str| serde_json::Value::from(text).to_string();
-        let chunk = format!(
-            r#"{{"id":{},"object":"chat.completion.chunk","created":{created},"model":{},"choices":[],"usage":{usage}}}"#,
-            text(id),
-            text(model)
-        );
-        output.push(event(None, chunk.as_bytes()))
-    }
-
-    /// Counts what this stream has not counted yet.
-    fn count(&mut self, repairs: Repairs) {
-        self.shared.count(repairs.without(self.counted));
-        self.counted.merge(repairs);
-    }
+/// The data of an error that does not come as an event: `error: {...}`, which llama.cpp wrote until September 2025
+/// (ggml-org/llama.cpp#16109), or an object by itself, as some proxies do (lemonade-sdk/lemonade#2826).
+fn unframed_error(frame: &Frame<'_>) -> Option<Vec<u8>> {
+    let raw = frame.raw().trim_ascii();
+    let data = match raw.strip_prefix(b"error:") {
+        Some(error) => [b"{\"error\":", error.trim_ascii(), b"}"].concat(),
+        None if raw.starts_with(b"{") => raw.to_vec(),
+        None => return None,
+    };
+    ApiError::in_answer(&data).map(|_| data)
 }
 
 impl Transform for Stream {
     fn data(&mut self, chunk: Bytes, output: &mut Output<'_>) -> Result<(), BoxError> {
         let mut framer = std::mem::take(&mut self.framer);
+        let mut kept = Kept::of(&chunk);
         let mut frames = framer.push(&chunk);
         let result = loop {
             match frames.next() {
                 Ok(Some(frame)) => {
-                    if let Err(error) = self.frame(&frame, output) {
+                    if let Err(error) = self.frame(&frame, &mut kept, output) {
                         break Err(error);
                     }
                 }
@@ -195,6 +233,7 @@ impl Transform for Stream {
         };
         drop(frames);
         self.framer = framer;
+        kept.flush(output)?;
         result
     }
 
@@ -203,26 +242,58 @@ impl Transform for Stream {
         let mut unended = false;
         if let Some(frame) = framer.finish()? {
             unended = !frame.is_blank();
-            self.frame(&frame, output)?;
+            let nothing = Bytes::new();
+            let mut kept = Kept::of(&nothing);
+            self.frame(&frame, &mut kept, output)?;
+            kept.flush(output)?;
         }
-        if self.done || self.failed || !self.is_finished() {
+        self.release(output)?;
+        if self.state == State::Open && self.policy != NormalizePolicy::Observe {
+            let thought = self.events.held();
+            if !thought.is_empty() && std::mem::take(&mut unended) {
+                output.push(Bytes::from_static(b"\n\n"))?;
+            }
+            output.push(thought)?;
+        }
+        if self.state != State::Open || !self.events.is_finished() {
+            return Ok(());
+        }
+        let mut repairs = Repairs::default();
+        repairs.add(Repair::Done);
+        let closing = self.closing(repairs);
+        if self.policy == NormalizePolicy::Observe {
             return Ok(());
         }
         if unended {
             output.push(Bytes::from_static(b"\n\n"))?;
         }
-        let mut repairs = Repairs::default();
-        repairs.add(Repair::Done);
-        self.count(repairs);
-        self.push_usage(output)?;
+        output.push(closing)?;
+        if self.state == State::Failed {
+            return Ok(());
+        }
         output.push(Bytes::from_static(DONE))
     }
 
     /// What came of an unfinished event is the caller's all the same.
     fn fail(&mut self, error: BoxError, output: &mut Output<'_>) -> BoxError {
-        if let Ok(Some(frame)) = self.framer.finish() {
+        let _ = self.release(output);
+        if self.policy != NormalizePolicy::Observe {
+            let _ = output.push(self.events.held());
+        }
+        if self.state != State::Failed
+            && let Ok(Some(frame)) = self.framer.finish()
+        {
             let _ = output.push(frame.to_bytes());
         }
         error
+    }
+}
+
+impl Step {
+    fn refused(fault: impl std::fmt::Display) -> Self {
+        Self {
+            own: Edited::Drop,
+            failure: Some(errors::nonconformant(fault).to_event(Dialect::OpenAi)),
+        }
     }
 }

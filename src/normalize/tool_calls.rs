@@ -16,7 +16,12 @@ pub(super) fn repaired(
     next: &mut u64,
     repairs: &mut Repairs,
 ) -> Option<Box<RawValue>> {
-    each(raw, |_, raw| call(raw, in_stream, answer, next, repairs))
+    let repaired = each(raw, |at, raw| {
+        repairs.in_tool_call(Some(at));
+        call(raw, in_stream, answer, next, repairs)
+    });
+    repairs.in_tool_call(None);
+    repaired
 }
 
 fn call(
@@ -61,11 +66,6 @@ fn call(
         }
     });
     *next = (*next).max(at.saturating_add(1));
-    if in_stream && stated.is_none() {
-        edit.set("index", at);
-        repairs.add(Repair::Index);
-    }
-    let before = edit.is_changed();
     if begins && text("id").is_none() {
         edit.set("id", format!("call_{answer}_{at}").as_str());
     } else if text("id").is_none() {
@@ -107,8 +107,12 @@ fn call(
     } else if function.is_some_and(Value::is_null) {
         edit.remove("function");
     }
-    if edit.is_changed() && !before || text("id").is_none() && members.contains("id") {
+    if edit.is_changed() {
         repairs.add(Repair::ToolCall);
+    }
+    if in_stream && stated.is_none() {
+        edit.set("index", at);
+        repairs.add(Repair::Index);
     }
     edited(edit)
 }

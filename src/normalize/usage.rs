@@ -4,16 +4,62 @@ use serde_json::{Value as Json, json, value::RawValue};
 
 use crate::{
     message::usage::UsageScan,
-    wire::json::{Index, Kind, Value},
+    wire::json::{Cursor, Index, Kind, Value},
 };
 
-/// The `usage` of `text` with OpenAI's counts and sums; all else of it stays. `None` where it has them, or is `null`.
-pub(super) fn repaired(text: &[u8], usage: Value<'_>) -> Option<Box<RawValue>> {
+/// Whether the usage at which `cursor` stands has OpenAI's counts and sums, so that [`repaired`] would change
+/// nothing. Takes it.
+pub(super) fn conforms(cursor: &mut Cursor<'_>) -> Option<()> {
+    let mut plain = *cursor;
+    if is_plain(&mut plain).is_some() {
+        *cursor = plain;
+        return Some(());
+    }
+    // Counts of other names may be copies, or parts: who reads them for the bill knows.
+    let usage = cursor.value()?;
+    repaired(usage).is_none().then_some(())
+}
+
+/// Whether there is nothing but OpenAI's own counts, and they add up.
+fn is_plain(cursor: &mut Cursor<'_>) -> Option<()> {
+    let (mut input, mut output, mut total) = (None, None, None);
+    let (mut cached, mut reasoning) = (0, 0);
+    let set = |slot: &mut Option<u64>, cursor: &mut Cursor<'_>| {
+        let count = cursor.value()?.as_u64()?;
+        slot.replace(count).is_none().then_some(())
+    };
+    let parts = |part: &mut u64, counted: &[u8], cursor: &mut Cursor<'_>| {
+        cursor.members(|cursor, name| {
+            let count = cursor.value()?.as_u64()?;
+            match name {
+                b"cached_tokens" | b"reasoning_tokens" if name == counted => *part = count,
+                b"audio_tokens" | b"accepted_prediction_tokens" | b"rejected_prediction_tokens"
+                    if count == 0 => {}
+                _ => return None,
+            }
+            Some(())
+        })
+    };
+    cursor.members(|cursor, name| match name {
+        b"prompt_tokens" => set(&mut input, cursor),
+        b"completion_tokens" => set(&mut output, cursor),
+        b"total_tokens" => set(&mut total, cursor),
+        b"prompt_tokens_details" => parts(&mut cached, b"cached_tokens", cursor),
+        b"completion_tokens_details" => parts(&mut reasoning, b"reasoning_tokens", cursor),
+        _ => None,
+    })?;
+    let (input, output) = (input?, output?);
+    let adds_up = input.checked_add(output) == total;
+    (adds_up && cached <= input && reasoning <= output).then_some(())
+}
+
+/// Usage with OpenAI's counts and sums; all else of it stays. `None` where it has them, or is `null`.
+pub(super) fn repaired(usage: Value<'_>) -> Option<Box<RawValue>> {
     if usage.kind() != Kind::Object {
         return None;
     }
     let mut scan = UsageScan::default();
-    scan.body(text);
+    scan.body(&[b"{\"usage\":", usage.raw(), b"}"].concat());
     let counts = scan.usage()?;
     let index = Index::parse(usage.raw()).ok()?;
     let members = index.members(usage.raw());

@@ -3,7 +3,6 @@
 mod again;
 mod backoff;
 mod future;
-mod jitter;
 mod layer;
 mod presets;
 mod service;

@@ -19,11 +19,18 @@ use crate::message::ResponseBody;
 /// use axum::Router;
 /// use tower_relay::server::Health;
 ///
-/// let app: Router = Router::new().route_service("/health", Health::default());
+/// let app: Router = Router::new().route_service("/health", Health::new());
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Health {
     _private: (),
+}
+
+impl Health {
+    /// The service.
+    pub fn new() -> Self {
+        Self::default()
+    }
 }
 
 #[derive(Serialize)]

@@ -136,12 +136,14 @@ impl Models {
             .to_response(Dialect::OpenAi);
         }
         let models = self.list.load();
-        let path = request.uri().path().trim_end_matches('/');
-        // Behind a router that strips prefixes the whole path may be the id.
-        let id = path
-            .split_once("/models")
-            .map_or(path, |(_, id)| id)
-            .trim_start_matches('/');
+        let path = request.uri().path();
+        // Behind a router that strips prefixes the whole path is the id, which may have `/models` in it itself.
+        let (whole, rest) = (decoded(path), after_models(path).map(decoded));
+        let id = rest.as_ref().unwrap_or(&whole);
+        let asked = |model: &&Model| model.id == whole || model.id == *id;
+        if let Some(model) = models.iter().find(asked) {
+            return respond(StatusCode::OK, model);
+        }
         if id.is_empty() {
             return respond(
                 StatusCode::OK,
@@ -151,20 +153,26 @@ impl Models {
                 },
             );
         }
-        // Clients escape the slashes of names such as `openai/gpt-4.1`.
-        let id = String::from_utf8_lossy(&percent_decode(id)).into_owned();
-        match models.iter().find(|model| model.id == id) {
-            Some(model) => respond(StatusCode::OK, model),
-            None => ApiError::new(
-                StatusCode::NOT_FOUND,
-                "invalid_request_error",
-                format!("The model '{id}' does not exist or you do not have access to it."),
-            )
-            .with_param("model")
-            .with_code("model_not_found")
-            .to_response(Dialect::OpenAi),
-        }
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "invalid_request_error",
+            format!("The model '{id}' does not exist or you do not have access to it."),
+        )
+        .with_param("model")
+        .with_code("model_not_found")
+        .to_response(Dialect::OpenAi)
     }
+}
+
+/// What follows the first segment `models` of `path`; `None` where there is none.
+fn after_models(path: &str) -> Option<&str> {
+    let (_, rest) = path.split_once("/models")?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+/// The id in `path`: clients escape the slashes of names such as `openai/gpt-4.1`.
+fn decoded(path: &str) -> String {
+    String::from_utf8_lossy(&percent_decode(path.trim_matches('/'))).into_owned()
 }
 
 impl<B> Service<Request<B>> for Models {
@@ -232,6 +240,21 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn an_id_may_have_models_in_it_whether_or_not_a_router_strips_the_prefix() {
+        let id = "accounts/fireworks/models/llama-v3p1-8b";
+        let models = Models::new([Model::new("llama", "x"), Model::new(id, "y")]);
+        for prefix in ["/v1/models", "/openai/v1/models", ""] {
+            let (status, body) = get(&models, Method::GET, &format!("{prefix}/{id}")).await;
+            assert_eq!(status, StatusCode::OK, "{prefix}");
+            assert!(body.contains(id), "{body}");
+        }
+        let path = "/v1/models/accounts/fireworks/models/other";
+        let (status, body) = get(&models, Method::GET, path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(body.contains("'accounts/fireworks/models/other'"), "{body}");
     }
 
     #[tokio::test]

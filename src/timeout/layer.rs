@@ -3,8 +3,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use serde::Deserialize;
 use tower_layer::Layer;
 
-use super::{Limits, Timeout, state::ByModel};
-use crate::message::{ConfigError, ModelPattern};
+use super::{Limits, Timeout};
+use crate::message::{ByModel, ConfigError, ModelPattern};
 
 /// Ends an attempt that takes too long, by its model.
 ///
@@ -27,7 +27,7 @@ pub struct TimeoutBuilder {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) limits: Limits,
-    pub(super) models: ByModel,
+    pub(super) models: ByModel<Limits>,
 }
 
 impl TimeoutLayer {

@@ -1,13 +1,10 @@
 //! How long an attempt may take.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::{
-    message::{ConfigError, ModelPattern},
-    wire::units,
-};
+use crate::{message::ConfigError, wire::units};
 
 /// How long one attempt may take. What is not set is not limited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -55,29 +52,5 @@ impl Limits {
             }
         }
         Ok(())
-    }
-}
-
-/// The limits of models that have their own, the closest pattern first.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ByModel(Vec<(ModelPattern, Limits)>);
-
-impl ByModel {
-    pub(super) fn new(models: HashMap<ModelPattern, Limits>) -> Self {
-        let mut models: Vec<_> = models.into_iter().collect();
-        models.sort_by_key(|(pattern, _)| {
-            std::cmp::Reverse((pattern.is_exact(), pattern.literal_len()))
-        });
-        Self(models)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn of(&self, model: &str) -> Option<Limits> {
-        let mut models = self.0.iter();
-        let found = models.find(|(pattern, _)| pattern.matches(model));
-        found.map(|(_, limits)| *limits)
     }
 }

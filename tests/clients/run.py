@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the official OpenAI clients against the gateway: `python3 tests/clients/run.py`.
+"""Runs the official OpenAI clients, and Vercel's AI SDK, against the gateway: `python3 tests/clients/run.py`.
 
 Builds the gateway, installs the clients from their registries into a directory of their own (`target/clients`), starts demo
-upstreams and three gateways before them, and runs `check.py` and `check.mjs`.
+upstreams and gateways before them, and runs `check.py` and `check.mjs`, then `deviations.py` and `deviations.mjs` against one that
+makes the answers of other providers OpenAI's.
 """
 
 import contextlib
@@ -36,6 +37,17 @@ base_url = "http://{upstream}/v1"
 credential = {credential}
 """
 
+DEVIANT = """
+[[upstreams]]
+name = "deviant"
+base_url = "http://{upstream}/v1"
+credential = {{ env = "DEMO_KEY" }}
+rules = [{{ models = ["deviant-mistral"], drop = ["stream_options"] }}]
+normalize = {{ reasoning = "unify" }}
+"""
+
+PACKAGES = ["openai", "ai", "@ai-sdk/openai-compatible"]
+
 
 def install() -> tuple[pathlib.Path, pathlib.Path]:
     python = CLIENTS / "venv" / "bin" / "python"
@@ -46,7 +58,7 @@ def install() -> tuple[pathlib.Path, pathlib.Path]:
     node = CLIENTS / "node"
     node.mkdir(parents=True, exist_ok=True)
     (node / "package.json").write_text('{"private": true, "type": "module"}')
-    subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", "openai"], cwd=node, check=True)
+    subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", *PACKAGES], cwd=node, check=True)
     return python, node
 
 
@@ -80,9 +92,14 @@ def main() -> None:
         upstream = stack.enter_context(started(PROFILE / "demo_upstream", "--listen", "127.0.0.1:0"))
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
+        deviant = stack.enter_context(started(PROFILE / "demo_upstream", "--deviant", "--listen", "127.0.0.1:0"))
+
         def gateway(name: str, credential: str, key: str = "") -> str:
+            return run(name, CONFIG.format(upstream=upstream, credential=credential), key)
+
+        def run(name: str, config: str, key: str) -> str:
             file = directory / f"{name}.toml"
-            file.write_text(CONFIG.format(upstream=upstream, credential=credential))
+            file.write_text(config)
             command = [PROFILE / "gateway", "--config", file, "--listen", "127.0.0.1:0"]
             return stack.enter_context(started(*command, env={"DEMO_KEY": key}))
 
@@ -90,13 +107,15 @@ def main() -> None:
             "RELAY": gateway("own", '{ env = "DEMO_KEY" }', "demo-key"),
             "RELAY_WRONG_KEY": gateway("wrong", '{ env = "DEMO_KEY" }', "stale-key"),
             "RELAY_PASS_THROUGH": gateway("caller", "{ caller = true }"),
+            "RELAY_DEVIANT": run("deviant", DEVIANT.format(upstream=deviant), "demo-key"),
         }
         env = {**os.environ, **{name: f"http://{address}/v1" for name, address in addresses.items()}}
-        subprocess.run([python, HERE / "check.py"], check=True, env=env)
-        # Node finds packages beside the script, so the script goes to where they are.
-        script = node / "check.mjs"
-        script.write_text((HERE / "check.mjs").read_text())
-        subprocess.run(["node", script], check=True, env=env)
+        for name in ["check", "deviations"]:
+            subprocess.run([python, HERE / f"{name}.py"], check=True, env=env)
+            # Node finds packages beside the script, so the script goes to where they are.
+            script = node / f"{name}.mjs"
+            script.write_text((HERE / script.name).read_text())
+            subprocess.run(["node", script], check=True, env=env)
 
 
 if __name__ == "__main__":

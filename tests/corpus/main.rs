@@ -17,9 +17,14 @@ mod costs;
 mod ends;
 mod errors;
 mod estimate;
+mod guarded;
 mod hidden_usage;
+mod native;
+mod normal;
 mod normalized;
+mod other_apis;
 mod rows;
+mod said;
 mod sent;
 mod usage;
 

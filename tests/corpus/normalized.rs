@@ -1,21 +1,21 @@
-//! Recorded chat answers of every provider, normalised: what OpenAI's schema allows, and still what the model said.
+//! Recorded chat answers of every provider, normalised: what OpenAI's schema allows, and still what the model said. Recorded
+//! errors of all: what its schema of an error allows.
 
-use std::{collections::BTreeMap, convert::Infallible, fs};
+use std::{collections::BTreeMap, fs};
 
-use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderValue, Request};
-use serde_json::{Map, Value, json};
-use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_relay::{message::RequestBody, normalize::ResponseNormalizeLayer};
+use jsonschema::Validator;
+use serde_json::{Map, Value};
+use tower_relay::normalize::{Reasoning, conforms};
 
 use super::{
-    Record, records,
-    sent::{Cut, Sent, collect},
+    Record,
+    normal::Normal,
+    records,
+    sent::{Cut, Sent},
     sse_data,
 };
 
-const SCHEMA: &str = concat!(
+pub(super) const SCHEMA: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../shared/openai-schema/observed.schema.json"
 );
@@ -23,69 +23,64 @@ const SCHEMA: &str = concat!(
 #[test]
 fn normalised_answers_are_what_openais_schema_allows() {
     let Some(records) = records() else { return };
-    let Ok(schema) = fs::read_to_string(SCHEMA) else {
-        println!("skipped: no schema at {SCHEMA}");
-        return;
-    };
-    let schema: Value = serde_json::from_str(&schema).unwrap();
-    let validator = |name: &str| {
-        let mut schema = schema.clone();
-        schema["$ref"] = format!("#/$defs/{name}").into();
-        jsonschema::validator_for(&schema).unwrap()
-    };
-    let body = validator("CreateChatCompletionResponse");
-    let chunk = validator("CreateChatCompletionStreamResponse");
-    let mut table = BTreeMap::<&str, ([usize; 4], BTreeMap<&str, usize>)>::new();
+    let Some(schema) = Schema::read() else { return };
+    let body = schema.of("CreateChatCompletionResponse");
+    let chunk = schema.of("CreateChatCompletionStreamResponse");
+    let error = schema.of("ErrorResponse");
+    let mut table = Table::default();
     let mut failed = Vec::new();
     for record in records.iter().filter(|record| is_chat(record)) {
         let sent = Sent::of(record);
-        let (seen, repairs) = normalised(record, &sent, Cut::Whole);
+        let seen = Normal::of(record, &sent, Reasoning::Keep, Cut::Whole);
         // Ids and times of our own differ from run to run; all else is held to be the same by the layer's own property test.
-        let pieces = normalised(record, &sent, Cut::Every(7)).0;
+        let pieces = Normal::of(record, &sent, Reasoning::Keep, Cut::Every(7)).body;
         assert!(
-            said(record, &read(record, &pieces)) == said(record, &read(record, &seen)),
+            said(record, &read(record, &pieces)) == said(record, &read(record, &seen.body)),
             "{} in pieces",
             record.id
         );
-        let repaired = repairs.clone();
-        let row = table.entry(&record.provider).or_default();
-        row.0[0] += 1;
-        row.0[1] += usize::from(seen == sent.body);
-        for repair in repairs {
-            *row.1.entry(repair).or_default() += 1;
+        if !record.stream && seen.status == 200 {
+            // The fast path decides, and nothing else.
+            let openai = record.provider == "openai" || sent.has_header("openai-version");
+            let unchanged = seen.is_unchanged(&sent);
+            assert!(openai || conforms(&sent.body) == unchanged, "{}", record.id);
         }
-        if record.provider == "openai" && !record.stream && seen != sent.body {
-            failed.push(format!("{}: changed by {repaired:?}", record.id));
+        let mut faults = Vec::new();
+        if record.provider == "openai" && !seen.is_unchanged(&sent) {
+            faults.push(format!("changed by {:?}", seen.repairs));
         }
-        let jsons = read(record, &seen);
-        if jsons.iter().any(states_error) {
-            row.0[2] += 1;
-            continue;
-        }
-        let validator = if record.stream { &chunk } else { &body };
-        let faults: Vec<_> = jsons
-            .iter()
-            .flat_map(|json| validator.iter_errors(json))
-            .map(|error| format!("{} at {}", error, error.instance_path()))
-            .collect();
-        if let Some(fault) = faults.first() {
-            row.0[3] += 1;
-            failed.push(format!("{}: {fault}", record.id));
-        }
+        let jsons = read(record, &seen.body);
         let before = read(record, &sent.body);
-        assert!(
-            said(record, &jsons) == said(record, &before),
-            "{}: other words",
-            record.id
+        let is_error = before.iter().any(states_error);
+        for json in &jsons {
+            let validator = match (json.get("error").is_some(), record.stream) {
+                (true, _) if is_error => &error,
+                (_, true) => &chunk,
+                (_, false) => &body,
+            };
+            let errors = validator.iter_errors(json);
+            faults.extend(errors.map(|error| format!("{error} at {}", error.instance_path())));
+        }
+        if is_error {
+            assert!(jsons.iter().any(states_error), "{}", record.id);
+            assert!(record.stream || seen.status >= 400, "{}", record.id);
+            assert!(!seen.ends_with_done(), "{}", record.id);
+        } else {
+            assert!(
+                mapped(said(record, &jsons), true)
+                    == mapped(said(record, &before), record.provider == "openai"),
+                "{}: other words",
+                record.id
+            );
+        }
+        table.add(record, &sent, &seen, is_error, !faults.is_empty());
+        failed.extend(
+            faults
+                .first()
+                .map(|fault| format!("{}: {fault}", record.id)),
         );
     }
-    println!(
-        "{:<18} {:>7} {:>9} {:>6} {:>6}",
-        "normalised", "records", "unchanged", "errors", "failed"
-    );
-    for (provider, ([all, unchanged, errors, failed], repairs)) in &table {
-        println!("{provider:<18} {all:>7} {unchanged:>9} {errors:>6} {failed:>6} {repairs:?}");
-    }
+    table.print("normalised");
     assert!(
         failed.is_empty(),
         "{} fail:\n{}",
@@ -94,37 +89,99 @@ fn normalised_answers_are_what_openais_schema_allows() {
     );
 }
 
-fn is_chat(record: &Record) -> bool {
-    record.is_success() && record.api == "openai-chat"
+#[test]
+fn normalised_errors_are_what_openais_schema_allows() {
+    let Some(records) = records() else { return };
+    let Some(schema) = Schema::read() else { return };
+    let error = schema.of("ErrorResponse");
+    let mut table = Table::default();
+    for record in records.iter().filter(|record| record.status >= 400) {
+        let sent = Sent::of(record);
+        let seen = Normal::of(record, &sent, Reasoning::Keep, Cut::Whole);
+        let json: Value = serde_json::from_slice(&seen.body).unwrap();
+        assert!(error.is_valid(&json), "{}: {json}", record.id);
+        assert!(
+            matches!(
+                seen.status,
+                400 | 401 | 403 | 404 | 408 | 409 | 413 | 422 | 429 | 500..=504
+            ),
+            "{}: {}",
+            record.id,
+            seen.status
+        );
+        let again = Sent::json(seen.status, &seen.body);
+        let twice = Normal::of(record, &again, Reasoning::Keep, Cut::Whole);
+        assert!(
+            (twice.status, &twice.body) == (seen.status, &seen.body),
+            "{}: {} then {} {:?}",
+            record.id,
+            seen.status,
+            twice.status,
+            twice.body
+        );
+        table.add(record, &sent, &seen, true, false);
+    }
+    table.print("errors");
 }
 
-/// What reaches the caller who was recorded, and what was repaired. Where the request was not kept, usage was asked for.
-fn normalised(record: &Record, sent: &Sent, cut: Cut) -> (Bytes, Vec<&'static str>) {
-    let layer = ResponseNormalizeLayer::new();
-    let handle = layer.handle();
-    let asked = record.request().filter(|request| request.is_object());
-    let asked = asked
-        .cloned()
-        .unwrap_or_else(|| json!({"model": "m", "stream_options": {"include_usage": true}}));
-    let request = Request::post("/v1/chat/completions")
-        .body(RequestBody::json(asked.to_string()))
-        .unwrap();
-    let service =
-        ServiceBuilder::new()
-            .layer(layer)
-            .service(service_fn(|_: Request<RequestBody>| {
-                let mut response = sent.response(cut);
-                // OpenAI always sends it; not every recording kept it.
-                if record.provider == "openai" {
-                    let version = HeaderValue::from_static("2020-10-01");
-                    response.headers_mut().insert("openai-version", version);
-                }
-                std::future::ready(Ok::<_, Infallible>(response))
-            }));
-    let response = service.oneshot(request).now_or_never().unwrap().unwrap();
-    let seen = collect(response.into_body());
-    let repairs = handle.repairs().filter(|(_, count)| *count > 0);
-    (seen, repairs.map(|(repair, _)| repair.as_str()).collect())
+/// OpenAI's schemas, as far as they are there.
+struct Schema(Value);
+
+impl Schema {
+    fn read() -> Option<Self> {
+        let text = fs::read_to_string(SCHEMA);
+        if text.is_err() {
+            println!("skipped: no schema at {SCHEMA}");
+        }
+        Some(Self(serde_json::from_str(&text.ok()?).unwrap()))
+    }
+
+    fn of(&self, name: &str) -> Validator {
+        let mut schema = self.0.clone();
+        schema["$ref"] = format!("#/$defs/{name}").into();
+        jsonschema::validator_for(&schema).unwrap()
+    }
+}
+
+/// What came of each provider's records: how many, unchanged, errors, failed; and how many needed each repair.
+#[derive(Default)]
+struct Table<'a>(BTreeMap<&'a str, ([usize; 4], BTreeMap<&'static str, usize>)>);
+
+impl<'a> Table<'a> {
+    fn add(&mut self, record: &'a Record, sent: &Sent, seen: &Normal, error: bool, failed: bool) {
+        let (counts, repairs) = self.0.entry(&record.provider).or_default();
+        let these = [true, seen.is_unchanged(sent), error, failed];
+        for (count, this) in counts.iter_mut().zip(these) {
+            *count += usize::from(this);
+        }
+        for repair in &seen.repairs {
+            *repairs.entry(repair).or_default() += 1;
+        }
+    }
+
+    fn print(&self, what: &str) {
+        println!(
+            "{what:<18} {:>7} {:>9} {:>6} {:>6}",
+            "records", "unchanged", "errors", "failed"
+        );
+        let mut sums = [0; 4];
+        for (provider, (counts, repairs)) in &self.0 {
+            let [all, unchanged, errors, failed] = counts;
+            println!("{provider:<18} {all:>7} {unchanged:>9} {errors:>6} {failed:>6} {repairs:?}");
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        let [all, unchanged, errors, failed] = sums;
+        println!(
+            "{:<18} {all:>7} {unchanged:>9} {errors:>6} {failed:>6}",
+            "all"
+        );
+    }
+}
+
+fn is_chat(record: &Record) -> bool {
+    record.is_success() && record.api == "openai-chat"
 }
 
 fn read(record: &Record, body: &[u8]) -> Vec<Value> {
@@ -144,9 +201,35 @@ fn states_error(json: &Value) -> bool {
         || choices.is_some_and(|choices| choices.iter().any(|choice| choice["error"].is_object()))
 }
 
+/// The end that OpenAI would have stated, for what was stated: a second reading of the same facts.
+fn mapped(mut said: Map<String, Value>, openai: bool) -> Map<String, Value> {
+    let numbers: Vec<_> = said
+        .keys()
+        .filter_map(|what| what.split_once(' '))
+        .collect();
+    let numbers: Vec<_> = numbers
+        .iter()
+        .map(|(_, number)| (*number).to_owned())
+        .collect();
+    for number in numbers {
+        let calls = said.contains_key(&format!("calls {number}"));
+        let word = said
+            .get(&format!("finish {number}"))
+            .and_then(Value::as_str);
+        let word = match word.unwrap_or("stop") {
+            "stop" | "eos" | "end_turn" if calls && !openai => "tool_calls",
+            "eos" | "end_turn" => "stop",
+            "max_tokens" => "length",
+            word => word,
+        };
+        said.insert(format!("finish {number}"), word.into());
+    }
+    said
+}
+
 /// All that the choices say: text, and the names and arguments of tools.
 fn said(record: &Record, jsons: &[Value]) -> Map<String, Value> {
-    let mut said = Map::new();
+    let (mut said, mut ends) = (Map::new(), Map::new());
     let mut add = |what: String, text: &str| {
         let all = said.entry(what).or_insert_with(|| "".into());
         *all = (all.as_str().unwrap().to_owned() + text).into();
@@ -170,7 +253,14 @@ fn said(record: &Record, jsons: &[Value]) -> Map<String, Value> {
             }
             _ => {}
         }
+        if let Some(word) = choice["finish_reason"]
+            .as_str()
+            .filter(|word| !word.is_empty())
+        {
+            ends.insert(format!("finish {number}"), word.into());
+        }
         for call in message["tool_calls"].as_array().into_iter().flatten() {
+            add(format!("calls {number}"), "1");
             for what in ["name", "arguments"] {
                 if let Some(text) = call["function"][what].as_str() {
                     add(format!("{what} {number}"), text);
@@ -179,5 +269,6 @@ fn said(record: &Record, jsons: &[Value]) -> Map<String, Value> {
         }
     }
     said.retain(|_, text| *text != "");
+    said.append(&mut ends);
     said
 }

@@ -7,13 +7,13 @@ use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{Record, completions, costs, records};
+use super::{Record, completions, costs, normal, records};
 
 /// Adds its members to the row of a record.
 type Members = fn(&Record, &mut Map<String, Value>);
 
 /// Whoever has something to say about a record.
-const MEMBERS: &[Members] = &[completions::members, costs::members];
+const MEMBERS: &[Members] = &[completions::members, costs::members, normal::members];
 
 #[tokio::test]
 async fn every_record_has_a_row() {

@@ -61,6 +61,25 @@ impl Sent {
         sent
     }
 
+    /// JSON that nobody recorded.
+    pub(super) fn json(status: u16, body: &Bytes) -> Self {
+        let media = HeaderValue::from_static("application/json");
+        Self {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::from_iter([(header::CONTENT_TYPE, media)]),
+            body: body.clone(),
+            reads: None,
+        }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    pub(super) fn has_header(&self, name: &str) -> bool {
+        self.headers.contains_key(name)
+    }
+
     /// The bytes that were recorded, in whatever form.
     pub(super) fn verbatim(record: &Record) -> Self {
         let body = match &record.response.body_b64 {
@@ -72,6 +91,16 @@ impl Sent {
             headers: headers(record),
             body: Bytes::from(body),
             reads: record.source.chunk_end_offsets.clone(),
+        }
+    }
+
+    /// An answer that was not recorded but made.
+    pub(super) fn made(body: Bytes, headers: HeaderMap) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers,
+            body,
+            reads: None,
         }
     }
 

@@ -242,9 +242,22 @@ async fn pages_may_call_where_cors_says_so() {
 }
 
 #[tokio::test]
-async fn health_is_the_relays_own() {
+async fn health_and_models_are_the_relays_own_and_carry_the_requests_id() {
     let relay = Relay::before("127.0.0.1:1".parse().unwrap()).await;
     assert_eq!(get(relay.uri("/health")).await.text, r#"{"status":"ok"}"#);
+    for path in ["/health", "/v1/models"] {
+        assert!(
+            get(relay.uri(path))
+                .await
+                .headers
+                .contains_key("x-relay-request-id")
+        );
+        let mut request = Request::get(relay.uri(path)).body(Full::default()).unwrap();
+        request
+            .headers_mut()
+            .insert("x-relay-request-id", "mine".parse().unwrap());
+        assert_eq!(send(request).await.headers["x-relay-request-id"], "mine");
+    }
 }
 
 #[tokio::test]

@@ -109,6 +109,38 @@ async fn what_the_catalog_knows_is_shown_and_checked() {
     }
 }
 
+#[tokio::test]
+async fn litellms_list_is_laid_under_ones_own_files_and_over_what_is_built_in() {
+    let own = File::new("over");
+    let litellm = File::new("litellm");
+    let list = json!({
+        "sample_spec": {"litellm_provider": "one of many", "max_tokens": "a number"},
+        "gpt-4.1-mini": {
+            "litellm_provider": "openai", "mode": "chat", "max_input_tokens": 2000, "max_output_tokens": 700,
+            "input_cost_per_token": 2.5e-07, "output_cost_per_token": 1e-06,
+            "supports_function_calling": true, "supports_vision": false,
+        },
+        "demo-small": {"litellm_provider": "demo", "mode": "chat", "max_output_tokens": 9},
+    });
+    fs::write(&litellm.0, list.to_string()).unwrap();
+    let config = format!(
+        "[catalog]\nlitellm = ['{}']\nfiles = ['{}']\n\
+         [[upstreams]]\nname = \"openai\"\nbase_url = \"http://127.0.0.1:1/v1\"\n\
+         models = [\"gpt-4.1-mini\", \"demo-small\"]\n",
+        litellm.0.display(),
+        own.0.display()
+    );
+    let relay = Relay::start(&config).await;
+    let shown = get(relay.uri("/v1/models/gpt-4.1-mini")).await.json();
+    assert_eq!(shown["context_window"], 2000);
+    assert_eq!(shown["max_output_tokens"], 700);
+    assert_eq!(shown["capabilities"]["tools"], true);
+    assert_eq!(shown["prices"]["input"], "0.25");
+    assert_eq!(shown["prices"]["output"], "1");
+    let shown = get(relay.uri("/v1/models/demo-small")).await.json();
+    assert_eq!(shown["max_output_tokens"], 500);
+}
+
 #[test]
 fn a_catalog_that_cannot_be_read_is_refused_by_its_file() {
     let file = File::new("broken");

@@ -100,7 +100,11 @@ impl Relay {
 
 /// A demo upstream, and how many connections it has taken.
 pub(crate) async fn demo() -> (SocketAddr, Arc<AtomicUsize>) {
-    let demo = Demo::exact();
+    embedded(Demo::exact()).await
+}
+
+/// The same, of whichever habits.
+pub(crate) async fn embedded(demo: Demo) -> (SocketAddr, Arc<AtomicUsize>) {
     upstream(move |request| {
         let demo = demo.clone();
         async move {

@@ -1,13 +1,17 @@
 //! How connections and the gateway itself end.
 
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::harness::{Asked, Relay, caller, chat, demo, post, scripted, soon};
+use crate::harness::{Asked, Relay, caller, chat, demo, post, receive, scripted, soon};
 
 /// A stream through `relay` that has begun.
 async fn begun(
@@ -142,21 +146,57 @@ async fn a_request_may_take_longer_than_a_head_and_an_idle_connection() {
 
 #[tokio::test]
 async fn a_caller_who_takes_nothing_of_an_answer_is_cut_off_and_the_upstream_let_go() {
+    for limit in [
+        "[server]\nidle_timeout = \"50ms\"",
+        "[edge]\ndeadline = \"100ms\"",
+    ] {
+        let (upstream, mut asked) = scripted().await;
+        let relay = Relay::with(upstream, limit).await;
+        let mut stuck = TcpStream::connect(relay.address).await.unwrap();
+        let body = chat("gpt-4.1-mini", &json!({"stream": true})).to_string();
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stuck.write_all(head.as_bytes()).await.unwrap();
+        stuck.write_all(body.as_bytes()).await.unwrap();
+        let asked = soon(asked.recv()).await.unwrap();
+        // Fills every buffer on the way, until the relay lets go.
+        let text = Bytes::from(vec![b'x'; 1 << 18]);
+        soon(async { while asked.answer.send(text.clone()).await.is_ok() {} }).await;
+        drop(stuck);
+    }
+}
+
+#[tokio::test]
+async fn an_http2_caller_who_opens_no_window_loses_the_stream_at_its_deadline_and_no_other() {
     let (upstream, mut asked) = scripted().await;
-    let relay = Relay::with(upstream, "[server]\nidle_timeout = \"50ms\"").await;
-    let mut stuck = TcpStream::connect(relay.address).await.unwrap();
-    let body = chat("gpt-4.1-mini", &json!({"stream": true})).to_string();
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
+    let relay = Relay::with(upstream, "[edge]\ndeadline = \"100ms\"").await;
+    let socket = TcpStream::connect(relay.address).await.unwrap();
+    let (mut caller, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1 << 10)
+        .handshake::<_, Full<Bytes>>(TokioIo::new(socket))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = post(
+        relay.uri("/v1/chat/completions"),
+        &chat("gpt-4.1-mini", &json!({"stream": true})),
     );
-    stuck.write_all(head.as_bytes()).await.unwrap();
-    stuck.write_all(body.as_bytes()).await.unwrap();
+    let answering = tokio::spawn(caller.send_request(request));
     let asked = soon(asked.recv()).await.unwrap();
-    // Fills every buffer on the way, until the relay lets go.
-    let text = bytes::Bytes::from(vec![b'x'; 1 << 18]);
-    soon(async { while asked.answer.send(text.clone()).await.is_ok() {} }).await;
-    drop(stuck);
+    let more_than_fits = Bytes::from(vec![b'x'; 1 << 12]);
+    asked.answer.send(more_than_fits).await.unwrap();
+    let answer = soon(answering).await.unwrap().unwrap();
+
+    soon(asked.answer.closed()).await;
+    assert!(
+        soon(answer.into_body().collect()).await.is_err(),
+        "a cut stream must not look whole"
+    );
+    let health = Request::get(relay.uri("/health")).body(Full::default());
+    let health = soon(caller.send_request(health.unwrap())).await.unwrap();
+    assert_eq!(receive(health).await.status, 200);
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ mod fitting;
 mod harness;
 mod keys;
 mod lifecycle;
+mod normalized;
 mod program;
 mod resilience;
+mod restart;
 mod streams;

@@ -5,6 +5,10 @@
 //! // A layer whose errors are answers, and one that keeps state:
 //! contract_tests!(my_edge, || MyEdge::default(), errors: answered);
 //! contract_tests!(my_limit, || MyLimit::new(1), state: async |layer, services| { .. });
+//! // One that reads an answer before it hands it on, and answers an error for one that breaks by then:
+//! contract_tests!(my_guard, || MyGuard::new(), bodies: held);
+//! // One that reads JSON, and only that, to its end before it hands it on:
+//! contract_tests!(my_normalizer, || MyNormalizer::new(), bodies: json_held);
 //! ```
 //!
 //! The tests run inside tokio's runtime in paused time. The layer must pass a chat request for the model `fast`, and may
@@ -33,7 +37,7 @@ pub(crate) const SECRET: &str = "sk-hush-4711";
 
 /// Makes the tests of one layer, in a module of its name.
 macro_rules! contract_tests {
-    ($name:ident, $make:expr $(, errors: $errors:ident)? $(, state: $state:expr)?) => {
+    ($name:ident, $make:expr $(, errors: $errors:ident)? $(, bodies: $bodies:ident)? $(, state: $state:expr)?) => {
         mod $name {
             #[allow(unused_imports, reason = "not every layer's expression needs them")]
             use super::*;
@@ -60,16 +64,6 @@ macro_rules! contract_tests {
             }
 
             #[tokio::test(start_paused = true)]
-            async fn an_answer_settles_once_however_it_ends() {
-                contract::settles_once(($make)());
-            }
-
-            #[tokio::test(start_paused = true)]
-            async fn a_broken_answer_stays_broken() {
-                contract::passes_a_broken_body(($make)());
-            }
-
-            #[tokio::test(start_paused = true)]
             async fn unknown_endpoints_stream_through_untouched() {
                 contract::passes_unknown_endpoints(($make)()).await;
             }
@@ -85,6 +79,7 @@ macro_rules! contract_tests {
             }
 
             contract_tests!(@errors $make $(, $errors)?);
+            contract_tests!(@bodies $make $(, $bodies)?);
             $(contract_tests!(@state $make, $state);)?
         }
     };
@@ -98,6 +93,39 @@ macro_rules! contract_tests {
         #[tokio::test(start_paused = true)]
         async fn foreign_errors_become_answers() {
             contract::answers_errors(($make)());
+        }
+    };
+    (@bodies $make:expr) => {
+        #[tokio::test(start_paused = true)]
+        async fn an_answer_settles_once_however_it_ends() {
+            contract::settles_once(($make)());
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn a_broken_answer_stays_broken() {
+            contract::passes_a_broken_body(($make)()).await;
+        }
+    };
+    (@bodies $make:expr, held) => {
+        #[tokio::test(start_paused = true)]
+        async fn an_answer_that_is_left_while_it_is_held_settles_once() {
+            contract::settles_what_it_holds(($make)());
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn a_broken_answer_becomes_an_error() {
+            contract::answers_a_broken_body(($make)());
+        }
+    };
+    (@bodies $make:expr, json_held) => {
+        #[tokio::test(start_paused = true)]
+        async fn an_answer_settles_once_however_it_ends() {
+            contract::settles_once_with_its_json_held(($make)());
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn a_broken_answer_stays_broken() {
+            contract::passes_a_broken_body(($make)()).await;
         }
     };
     (@state $make:expr, $state:expr) => {

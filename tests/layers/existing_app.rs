@@ -212,7 +212,7 @@ async fn layers_fit_wherever_a_router_takes_a_service() {
         .route_service("/v1/chat/completions", edge.layer(handler))
         .nest_service("/nested", edge.layer(handler))
         .fallback_service(edge.layer(handler))
-        .route_service("/health", Health::default());
+        .route_service("/health", Health::new());
     let layered = own.clone().layer((edge, AdaptLayer::new(Body::new)));
     for app in [own, layered] {
         for path in [

@@ -15,7 +15,7 @@ use tower_service::Service;
 use super::service::Attempt;
 use crate::{
     client::credential::KeyFuture,
-    message::{BoxError, RequestBody, ResponseBody, TransportError},
+    message::{BoxError, RequestBody, ResponseBody, TransportError, legible, may_be_illegible},
 };
 
 pin_project! {
@@ -35,7 +35,9 @@ pin_project! {
         Refused { response: Option<Box<Response<ResponseBody>>> },
         Find { find: KeyFuture, late: Option<Box<Late<S>>> },
         Ready { late: Option<Box<Late<S>>> },
-        Call { #[pin] future: F, attempt: Attempt },
+        Call { #[pin] future: F, attempt: Option<Attempt> },
+        // Boxed: only of errors.
+        Read { error: Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>> },
     }
 }
 
@@ -78,7 +80,10 @@ where
 
     pub(super) fn call(future: S::Future, attempt: Attempt) -> Self {
         Self {
-            state: State::Call { future, attempt },
+            state: State::Call {
+                future,
+                attempt: Some(attempt),
+            },
         }
     }
 }
@@ -129,19 +134,35 @@ where
                         attempt,
                     } = *late;
                     if let Err(error) = ready {
-                        return Poll::Ready(Ok(
-                            attempt.finish(attempt.unreachable(TransportError::new(error)))
-                        ));
+                        let response = attempt.unreachable(TransportError::new(error));
+                        return Poll::Ready(Ok(attempt.finish(response)));
                     }
                     let future = inner.call(request);
+                    let attempt = Some(attempt);
                     this.state.set(State::Call { future, attempt });
                 }
                 StateProjection::Call { future, attempt } => {
-                    let response = match ready!(future.poll(cx)) {
-                        Ok(response) => ResponseBody::wrap(response),
-                        Err(error) => attempt.unreachable(TransportError::new(error)),
+                    let answered = ready!(future.poll(cx));
+                    let Some(attempt) = attempt.take() else {
+                        return Poll::Pending;
                     };
-                    return Poll::Ready(Ok(attempt.finish(response)));
+                    let response = match answered {
+                        Ok(response) => ResponseBody::wrap(response),
+                        Err(error) => {
+                            let error = attempt.unreachable(TransportError::new(error));
+                            return Poll::Ready(Ok(attempt.finish(error)));
+                        }
+                    };
+                    let dialect = attempt.dialect_to_read();
+                    let response = attempt.finish(response);
+                    let Some(dialect) = dialect.filter(|_| may_be_illegible(&response)) else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let error = Box::pin(legible(response, dialect));
+                    this.state.set(State::Read { error });
+                }
+                StateProjection::Read { error } => {
+                    return error.as_mut().poll(cx).map(Ok);
                 }
             }
         }

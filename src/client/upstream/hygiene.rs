@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use crate::message::ModelPattern;
+
 /// Headers that speak of one connection only (RFC 9110, section 7.6.1), besides those that `connection` names.
 fn is_hop_by_hop(name: &str) -> bool {
     matches!(
@@ -19,12 +21,11 @@ fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// What the caller said to the relay, not to the upstream: who they are, where they come from, and what the client
-/// states anew about the request that it sends.
+/// states anew about the request that it sends. `host` is not among them: it is always replaced.
 fn is_callers(name: &str) -> bool {
     matches!(
         name,
-        "host"
-            | "expect"
+        "expect"
             | "content-length"
             | "authorization"
             | "cookie"
@@ -81,10 +82,12 @@ fn tokens<'a>(
         .filter(|token| !token.is_empty())
 }
 
-/// Removes what must not reach the upstream.
-pub(super) fn clean_request(headers: &mut HeaderMap, is_callers_key: bool) {
+/// Removes what must not reach the upstream, and what `strip` names.
+pub(super) fn clean_request(headers: &mut HeaderMap, is_callers_key: bool, strip: &[ModelPattern]) {
     remove(headers, |name| {
-        is_callers(name) || (!is_callers_key && is_account(name))
+        is_callers(name)
+            || (!is_callers_key && is_account(name))
+            || strip.iter().any(|pattern| pattern.matches(name))
     });
     // Layers read answers; none of them decompresses.
     headers.insert(

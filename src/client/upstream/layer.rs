@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use tower_layer::Layer;
 
 use super::{Upstream, location::Location};
-use crate::{client::Credential, message::ConfigError};
+use crate::{
+    client::Credential,
+    message::{ConfigError, ModelPattern},
+};
 
 /// Sends requests to one upstream with one credential. See the [module's documentation](super::UpstreamLayer) for what it
 /// removes and answers.
@@ -23,6 +26,7 @@ pub struct UpstreamBuilder {
     location: Option<Result<Location, ConfigError>>,
     credential: Credential,
     headers: HeaderMap,
+    strip_headers: Vec<String>,
 }
 
 /// What all services of one layer share.
@@ -32,6 +36,8 @@ pub(super) struct Shared {
     pub(super) location: Location,
     pub(super) credential: Credential,
     pub(super) headers: HeaderMap,
+    /// In lower case, as the names of headers are.
+    pub(super) strip_headers: Vec<ModelPattern>,
 }
 
 impl UpstreamLayer {
@@ -42,6 +48,7 @@ impl UpstreamLayer {
             location: None,
             credential: Credential::none(),
             headers: HeaderMap::new(),
+            strip_headers: Vec::new(),
         }
     }
 }
@@ -78,11 +85,19 @@ impl UpstreamBuilder {
         self
     }
 
+    /// A header of the caller's that must not reach the upstream, besides those that never do: a name, or a pattern of names with
+    /// one `*` in it, such as `x-acme-*`. What this layer sets itself is set all the same.
+    pub fn strip_header(mut self, pattern: impl Into<String>) -> Self {
+        self.strip_headers.push(pattern.into());
+        self
+    }
+
     /// The layer.
     ///
     /// # Errors
     ///
-    /// When the name is empty, there is no usable address, or the credential's style cannot stand in a header.
+    /// When the name is empty, there is no usable address, the credential's style cannot stand in a header, or a header to strip is
+    /// no pattern or one that upstreams need.
     pub fn build(self) -> Result<UpstreamLayer, ConfigError> {
         if self.name.is_empty() {
             return Err(ConfigError::new("name", "must not be empty"));
@@ -91,16 +106,32 @@ impl UpstreamBuilder {
         let location = self
             .location
             .ok_or(ConfigError::new("base_url", "is missing"))??;
+        let strip_headers = self.strip_headers.iter().map(|text| stripped(text));
         let shared = Shared {
             name: self.name,
             location,
             credential: self.credential,
             headers: self.headers,
+            strip_headers: strip_headers.collect::<Result<_, _>>()?,
         };
         Ok(UpstreamLayer {
             shared: Arc::new(shared),
         })
     }
+}
+
+fn stripped(text: &str) -> Result<ModelPattern, ConfigError> {
+    let fail = |reason: String| ConfigError::new("strip_headers", reason);
+    let pattern: ModelPattern = text
+        .to_ascii_lowercase()
+        .parse()
+        .map_err(|error: ConfigError| fail(error.reason().to_owned()))?;
+    if pattern.matches(CONTENT_TYPE.as_str()) {
+        return Err(fail(format!(
+            "{text:?} strips the content type, without which upstreams read no body"
+        )));
+    }
+    Ok(pattern)
 }
 
 impl<S> Layer<S> for UpstreamLayer {

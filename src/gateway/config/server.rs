@@ -26,7 +26,8 @@ pub struct ServerConfig {
     /// there to be taken: then the connection is closed.
     #[serde(deserialize_with = "units::duration")]
     pub idle_timeout: Duration,
-    /// How long answers may go on after the shutdown began: 30 s by default. Then their connections are closed.
+    /// How long answers may go on after the shutdown began: 30 s by default. Then their connections are closed. Workers have
+    /// 5 s more to finish what they have in hand.
     #[serde(deserialize_with = "units::duration")]
     pub shutdown_timeout: Duration,
     /// The most connections at a time: 10 000 by default. More wait in the kernel's backlog.
@@ -83,7 +84,7 @@ impl Default for CorsConfig {
 impl ServerConfig {
     /// # Errors
     ///
-    /// When a bound is zero or out of range.
+    /// When a bound is zero.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         for (field, within) in [
             ("header_timeout", self.header_timeout),
@@ -93,8 +94,7 @@ impl ServerConfig {
                 return Err(ConfigError::new(field, "must be longer than zero"));
             }
         }
-        // A semaphore's own bound.
-        if !(1..=tokio::sync::Semaphore::MAX_PERMITS).contains(&self.max_connections) {
+        if self.max_connections == 0 {
             return Err(ConfigError::new("max_connections", "must be at least 1"));
         }
         Ok(())

@@ -7,10 +7,13 @@ use super::{CredentialConfig, Headers};
 use crate::{
     circuit_breaker::CircuitBreakerBuilder,
     client::{Style, UpstreamLayer},
+    commit_guard::CommitGuardBuilder,
     cost_meter::CostMeterBuilder,
     gateway::client::ClientConfig,
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
+    normalize::ResponseNormalizeBuilder,
+    rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -37,6 +40,9 @@ pub struct UpstreamConfig {
     pub style: StyleConfig,
     /// More headers for every request, in place of the caller's.
     pub headers: Headers,
+    /// Headers of the caller's that it must not see, as [`UpstreamBuilder::strip_header`](crate::client::UpstreamBuilder::strip_header)
+    /// takes them.
+    pub strip_headers: Vec<String>,
     /// The models that it serves, after the gateway's own aliases: names, or patterns with a `*`. All, unless it is said.
     pub models: Option<Vec<ModelPattern>>,
     /// The endpoints that it serves. All, unless it is said.
@@ -54,11 +60,17 @@ pub struct UpstreamConfig {
     pub retry: Option<RetryBuilder>,
     /// When it is left alone because it fails. Off, unless there is a table.
     pub circuit_breaker: Option<CircuitBreakerBuilder>,
+    /// How much of an answer is held back, and how long its upstream may be silent. Off, unless there is a table.
+    pub commit_guard: Option<CommitGuardBuilder>,
     /// How long an attempt may take. Off, unless there is a table.
     pub timeout: Option<TimeoutBuilder>,
     /// How its attempts are metered. As usual where an [audit](super::Config::audit) is kept, and off elsewhere, unless there is a
     /// table.
     pub cost: Option<CostMeterBuilder>,
+    /// How its answers become OpenAI's. They pass as they are, unless there is a table.
+    pub normalize: Option<ResponseNormalizeBuilder>,
+    /// What is sent to it per time, by model, and whether its own word on that is heeded. Off, unless there is a table.
+    pub rate_limit: Option<RateLimitBuilder>,
     /// How it is connected to.
     pub client: ClientConfig,
 }
@@ -75,16 +87,7 @@ impl UpstreamConfig {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(UpstreamLayer, Option<Worker>), ConfigError> {
-        let lists = [
-            ("models", self.models.as_ref().map(Vec::is_empty)),
-            ("endpoints", self.endpoints.as_ref().map(Vec::is_empty)),
-        ];
-        for (field, is_empty) in lists {
-            if is_empty == Some(true) {
-                let reason = "names none: without it all are served";
-                return Err(ConfigError::new(field, reason));
-            }
-        }
+        no_empty_lists(self.models.as_deref(), self.endpoints.as_deref())?;
         let mut builder = UpstreamLayer::builder(Arc::<str>::from(self.name.trim()));
         builder = match (&self.base_url, &self.template) {
             (Some(url), None) => builder.base_url(url),
@@ -102,6 +105,9 @@ impl UpstreamConfig {
                 ));
             }
         };
+        for pattern in &self.strip_headers {
+            builder = builder.strip_header(pattern);
+        }
         // Checks the address first: a key is of no use without one.
         builder.clone().build()?;
         let (credential, worker) = self.credential.build(&self.required_prefix, env)?;
@@ -150,6 +156,24 @@ impl UpstreamConfig {
             .parse()
             .map_err(|error| ConfigError::new(field, format!("{error}")))
     }
+}
+
+/// What serves nothing was not meant.
+pub(crate) fn no_empty_lists(
+    models: Option<&[ModelPattern]>,
+    endpoints: Option<&[Endpoint]>,
+) -> Result<(), ConfigError> {
+    let lists = [
+        ("models", models.map(<[_]>::is_empty)),
+        ("endpoints", endpoints.map(<[_]>::is_empty)),
+    ];
+    for (field, is_empty) in lists {
+        if is_empty == Some(true) {
+            let reason = "names none: without it all are served";
+            return Err(ConfigError::new(field, reason));
+        }
+    }
+    Ok(())
 }
 
 impl<'de> Deserialize<'de> for StyleConfig {

@@ -7,6 +7,7 @@ use super::{
     fields::Ask,
     reply::{Json, Reply},
 };
+use crate::random::Random;
 
 const DEFAULT_DIMENSIONS: u64 = 256;
 const MAX_DIMENSIONS: u64 = 1_024;
@@ -118,9 +119,9 @@ fn seed(word: &str) -> u64 {
 fn unit_vector(seeds: &[u64], dimensions: usize) -> Vec<f32> {
     let mut vector = vec![0_f32; dimensions];
     for &seed in seeds {
-        let mut state = seed;
+        let random = Random::seeded(seed);
         for number in &mut vector {
-            *number += direction(&mut state);
+            *number += direction(random.next());
         }
     }
     let length = vector
@@ -138,14 +139,9 @@ fn unit_vector(seeds: &[u64], dimensions: usize) -> Vec<f32> {
     vector
 }
 
-/// A number in -1 to 1 from the SplitMix64 generator (Steele, Lea and Flood, 2014).
-fn direction(state: &mut u64) -> f32 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    let [low, high, ..] = mixed.to_le_bytes();
+/// A number in -1 to 1 from a random one.
+fn direction(random: u64) -> f32 {
+    let [low, high, ..] = random.to_le_bytes();
     f32::from(i16::from_le_bytes([low, high])) / 32_768.0
 }
 

@@ -34,6 +34,8 @@ struct State {
     head_since: Option<Instant>,
     /// Since when the caller takes nothing of what is to be sent.
     stuck_since: Option<Instant>,
+    /// When the answer must have been taken whole that is on its way, where there can be only one.
+    answer_due: Option<Instant>,
     version: Version,
 }
 
@@ -58,6 +60,8 @@ pub(super) enum Verdict {
     HeadLate,
     /// Its caller has taken nothing of an answer for too long.
     Stuck,
+    /// Its caller has taken something of an answer now and then, but not all of it in time.
+    Overdue,
 }
 
 /// One request, until it is dropped.
@@ -70,6 +74,7 @@ impl Activity {
             idle_since: Instant::now(),
             head_since: None,
             stuck_since: None,
+            answer_due: None,
             version: Version::Unknown { matched: 0 },
         };
         Self {
@@ -127,9 +132,13 @@ impl Activity {
         Open(self.clone())
     }
 
-    /// When the head that is on its way is late.
-    pub(super) fn head_due(&self, limits: Limits) -> Option<Instant> {
-        self.state().head_since?.checked_add(limits.head)
+    /// When what is on its way is late, a head or an answer.
+    pub(super) fn due(&self, limits: Limits) -> Option<Instant> {
+        let state = self.state();
+        match state.head_since {
+            Some(since) => since.checked_add(limits.head),
+            None => state.answer_due,
+        }
     }
 
     pub(super) fn verdict(&self, now: Instant, limits: Limits) -> Verdict {
@@ -141,12 +150,25 @@ impl Activity {
             (None, None) if state.open > 0 => (now, limits.idle, Verdict::Idle),
             (None, None) => (state.idle_since, limits.idle, Verdict::Idle),
         };
-        match since.checked_add(limit) {
+        let (due, late) = match (since.checked_add(limit), state.answer_due) {
+            (due, Some(answer)) if due.is_none_or(|due| answer < due) => {
+                (Some(answer), Verdict::Overdue)
+            }
+            (due, _) => (due, late),
+        };
+        match due {
             Some(due) if due <= now => late,
             Some(due) => Verdict::Wait(due),
             // Limits of centuries are none.
             None => Verdict::Wait(now + Duration::from_secs(24 * 3600)),
         }
+    }
+}
+
+impl Open {
+    /// The connection ends at `due`, unless this has been dropped by then: for one on which requests are answered in turn.
+    pub(super) fn answer_by(&self, due: Instant) {
+        self.0.state().answer_due = Some(due);
     }
 }
 
@@ -156,6 +178,7 @@ impl Drop for Open {
         state.open = state.open.saturating_sub(1);
         if state.open == 0 {
             state.idle_since = Instant::now();
+            state.answer_due = None;
         }
     }
 }
@@ -181,10 +204,7 @@ mod tests {
         let activity = Activity::new();
         assert!(matches!(after(&activity, 74).await, Verdict::Wait(_)));
         activity.read(b"POST /v1");
-        assert_eq!(
-            activity.head_due(LIMITS),
-            Some(Instant::now() + LIMITS.head)
-        );
+        assert_eq!(activity.due(LIMITS), Some(Instant::now() + LIMITS.head));
         assert!(matches!(after(&activity, 9).await, Verdict::Wait(_)));
         activity.read(b" HTTP/1.1");
         assert_eq!(after(&activity, 1).await, Verdict::HeadLate);
@@ -217,6 +237,25 @@ mod tests {
         assert!(matches!(after(&activity, 74).await, Verdict::Wait(_)));
         activity.wrote(false);
         assert_eq!(after(&activity, 1).await, Verdict::Stuck);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_takes_an_answer_bit_by_bit_has_time_until_it_is_due() {
+        let activity = Activity::new();
+        activity.read(b"GET / HTTP/1.1\r\n\r\n");
+        let open = activity.open();
+        let due = Instant::now() + Duration::from_secs(100);
+        open.answer_by(due);
+        assert_eq!(activity.due(LIMITS), Some(due));
+        for _ in 0..9 {
+            activity.wrote(false);
+            assert!(matches!(after(&activity, 11).await, Verdict::Wait(_)));
+            activity.wrote(true);
+        }
+        activity.wrote(false);
+        assert_eq!(after(&activity, 1).await, Verdict::Overdue);
+        drop(open);
+        assert_eq!(activity.due(LIMITS), None);
     }
 
     #[tokio::test(start_paused = true)]

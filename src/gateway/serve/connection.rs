@@ -10,11 +10,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::activity::{Activity, Limits, Verdict};
 
 pin_project! {
-    /// Drives a connection until it ends by itself, is idle for too long, or its caller is too slow with a head or takes
-    /// nothing of an answer; asks it to
-    /// end when `stop` does.
+    /// Drives a connection until it ends by itself, is idle for too long, or its caller is too slow with a head or with
+    /// taking an answer; asks it to end when `stop` does.
     ///
-    /// One timer serves all of this, and is set anew only when it fires, or for a head that did not come in one piece.
+    /// One timer serves all of this, and is set anew only when it fires, for a head that did not come in one piece, or for an
+    /// answer with a short deadline.
     pub(super) struct Connection<C, F> {
         #[pin]
         inner: C,
@@ -34,7 +34,7 @@ impl<C, F> Connection<C, F> {
         let now = Instant::now();
         let due = match activity.verdict(now, limits) {
             Verdict::Wait(due) => due,
-            Verdict::Idle | Verdict::HeadLate | Verdict::Stuck => now,
+            Verdict::Idle | Verdict::HeadLate | Verdict::Stuck | Verdict::Overdue => now,
         };
         let timer = sleep_until(due);
         Self {
@@ -68,7 +68,7 @@ where
                 this.inner.as_mut().graceful_shutdown();
                 continue;
             }
-            if let Some(due) = this.activity.head_due(*this.limits)
+            if let Some(due) = this.activity.due(*this.limits)
                 && due < this.timer.deadline()
             {
                 this.timer.as_mut().reset(due);
@@ -86,6 +86,10 @@ where
                 }
                 Verdict::Stuck => {
                     tracing::debug!("a caller took nothing of an answer for too long");
+                    return Poll::Ready(());
+                }
+                Verdict::Overdue => {
+                    tracing::debug!("a caller did not take an answer in time");
                     return Poll::Ready(());
                 }
                 // It was asked to end, and does not: the caller does not take what is left to send.

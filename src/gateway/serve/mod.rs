@@ -3,14 +3,12 @@
 mod activity;
 mod connection;
 mod stream;
+mod streams;
 mod tracked;
 
 use std::{io, pin::pin, time::Duration};
 
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto,
-};
+use hyper_util::{rt::TokioTimer, server::conn::auto};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -22,6 +20,7 @@ use self::{
     activity::{Activity, Limits},
     connection::Connection,
     stream::Stream,
+    streams::Streams,
     tracked::Tracked,
 };
 use super::{GatewayService, ServerConfig, Stack};
@@ -29,6 +28,9 @@ use crate::worker::Worker;
 
 /// How long to wait after an accept failed for a lack of something, mostly of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the workers may take for what they have in hand at the end.
+const FLUSH: Duration = Duration::from_secs(5);
 
 pub(super) async fn serve<S: Stack>(
     service: GatewayService<S>,
@@ -85,19 +87,25 @@ pub(super) async fn serve<S: Stack>(
     for handle in handles {
         handle.shutdown();
     }
-    while working.join_next().await.is_some() {}
+    let flushed = timeout(FLUSH, async {
+        while working.join_next().await.is_some() {}
+    });
+    if flushed.await.is_err() {
+        tracing::warn!(workers = working.len(), "ended before they had finished");
+        working.shutdown().await;
+    }
 }
 
 /// What connections are made with.
 struct Server<S> {
     service: GatewayService<S>,
-    http: auto::Builder<TokioExecutor>,
+    http: auto::Builder<Streams>,
     limits: Limits,
 }
 
 impl<S: Stack> Server<S> {
     fn new(service: GatewayService<S>, config: &ServerConfig) -> Self {
-        let mut http = auto::Builder::new(TokioExecutor::new());
+        let mut http = auto::Builder::new(Streams);
         if !config.http2 {
             http = http.http1_only();
         }
@@ -133,5 +141,42 @@ impl<S: Stack> Server<S> {
         // An error is a gateway that is no more.
         let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
         Connection::new(connection, activity, self.limits, stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use tower_layer::Layer;
+
+    use super::*;
+    use crate::{message::ResponseBody, server::EdgeLayer, testing::answering};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_does_not_end_holds_up_the_shutdown_only_for_a_while() {
+        let stack = answering(|_| Response::new(ResponseBody::empty()));
+        let service = GatewayService::new(EdgeLayer::default().layer(stack));
+        let (flushed, has_flushed) = watch::channel(false);
+        let workers = vec![
+            Worker::new(|_| std::future::pending()),
+            Worker::new(|mut shutdown| async move {
+                shutdown.fired_within(Duration::MAX).await;
+                sleep(FLUSH / 2).await;
+                flushed.send_replace(true);
+            }),
+        ];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let start = tokio::time::Instant::now();
+        let shutdown = std::future::ready(());
+        serve(
+            service,
+            &ServerConfig::default(),
+            workers,
+            listener,
+            shutdown,
+        )
+        .await;
+        assert_eq!(start.elapsed().as_secs(), FLUSH.as_secs());
+        assert!(*has_flushed.borrow());
     }
 }

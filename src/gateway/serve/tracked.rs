@@ -2,20 +2,28 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::activity::{Activity, Open};
+use super::{
+    activity::{Activity, Open},
+    streams,
+};
 use crate::{
     gateway::{GatewayFuture, GatewayService, Stack},
     message::{BoxError, RequestBody, ResponseBody},
 };
+
+/// How long after an answer's deadline it is ended from outside. By then its body has ended itself, and said so to the caller,
+/// unless the caller took so little that it was not asked for more.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A gateway's service on one connection, which counts the requests that are under way.
 pub(super) struct Tracked<S> {
@@ -35,10 +43,11 @@ impl<S: Stack> hyper::service::Service<Request<Incoming>> for Tracked<S> {
     type Future = TrackedFuture<S>;
 
     fn call(&self, request: Request<Incoming>) -> TrackedFuture<S> {
-        // Always ready.
+        let version = request.version();
         TrackedFuture {
-            future: self.service.clone().call(request),
+            future: self.service.handle(request),
             open: Some(self.activity.open()),
+            version,
         }
     }
 }
@@ -51,6 +60,7 @@ pin_project! {
         #[pin]
         future: GatewayFuture<S, Incoming>,
         open: Option<Open>,
+        version: Version,
     }
 }
 
@@ -61,6 +71,14 @@ impl<S: Stack> Future for TrackedFuture<S> {
         let this = self.project();
         let response = ready!(this.future.poll(cx))?;
         let open = this.open.take();
+        if let (Some(deadline), Some(open)) = (response.body().deadline(), &open) {
+            let due = deadline.instant() + GRACE;
+            if *this.version == Version::HTTP_2 {
+                streams::answer_by(due);
+            } else {
+                open.answer_by(due);
+            }
+        }
         Poll::Ready(Ok(response.map(|body| TrackedBody { body, _open: open })))
     }
 }

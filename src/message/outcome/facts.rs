@@ -132,6 +132,7 @@ pub(super) const PHRASES: &[(&[&str], Meaning)] = &[
     (&["exceeds the available context size"], Context),                      // llama.cpp
     (&["context size has been exceeded"], Context),                          // LM Studio (lmstudio-bug-tracker#2339)
     (&["trying to keep the first", "tokens when context"], Context),         // LM Studio (lmstudio-bug-tracker#546)
+    (&["tokens to keep from the initial prompt", "context length"], Context), // LM Studio, with 200
     (&["prompt too long", "max context length"], Context),                   // Ollama
     (&["current length is", "while limit is"], Context),                     // Cerebras
     (&["prompt contains", "tokens", "too large for model"], Context),        // Mistral

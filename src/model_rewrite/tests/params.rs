@@ -171,5 +171,27 @@ async fn stream_options_can_be_dropped_below_a_layer_that_asks_for_usage() {
         Response::new(ResponseBody::from(STREAM).with_media(Media::EventStream))
     });
     let Ok(response) = layer.layer(inner).oneshot(request).await;
+    // The caller sent none, and is not told that they were dropped.
+    assert!(!response.headers().contains_key(X_RELAY_DROPPED_PARAMS));
     assert_eq!(read(hide.hide(response)).await.1, STREAM);
+}
+
+#[test]
+fn values_that_json_does_not_have_are_refused() {
+    for (field, value) in [
+        ("set", "nan"),
+        ("set", "{ a = [1, -inf] }"),
+        ("default", "inf"),
+        ("default", "1979-05-27"),
+    ] {
+        let text = format!("models = [\"*\"]\n{field} = {{ x = {value} }}");
+        let error = toml::from_str::<ParamRule>(&text).unwrap_err();
+        assert!(error.message().starts_with("JSON has no "), "{error}");
+    }
+    let text = "models = [\"*\"]\nset = { a = { b = [1, 2.5, \"c\", true] } }";
+    let value = serde_json::json!({"b": [1, 2.5, "c", true]});
+    assert_eq!(
+        toml::from_str::<ParamRule>(text).unwrap(),
+        ParamRule::new(["*"]).set("a", value)
+    );
 }

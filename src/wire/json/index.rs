@@ -1,6 +1,5 @@
 use std::{borrow::Cow, collections::HashSet, fmt, ops::Range};
 
-use memchr::memchr;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -208,7 +207,7 @@ impl<'a> Members<'a> {
 
     fn check_names(self) -> Result<(), JsonError> {
         let members = &self.index.members;
-        let plain = |member: &Member| memchr(b'\\', self.slice(&member.name)).is_none();
+        let plain = |member: &Member| !self.slice(&member.name).contains(&b'\\');
         if members.len() <= FEW_MEMBERS && members.iter().all(plain) {
             let twice = members.iter().enumerate().find(|(at, member)| {
                 let name = self.slice(&member.name);

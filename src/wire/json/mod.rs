@@ -33,6 +33,8 @@
 //! an access rule. Escaped lone surrogates are an error in a top-level name and pass untouched in values. Nesting
 //! is unlimited and takes no stack.
 
+#[cfg(feature = "normalize")]
+mod cursor;
 mod edit;
 mod error;
 mod index;
@@ -42,6 +44,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "normalize")]
+pub(crate) use cursor::Cursor;
 pub use edit::{Edit, MemberExists};
 pub use error::{JsonError, JsonErrorKind};
 pub use index::{Index, MAX_MEMBERS, Members};

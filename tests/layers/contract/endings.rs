@@ -12,10 +12,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use tokio_test::{assert_ready, task};
+use tokio_test::{assert_pending, assert_ready, task};
 use tower::ServiceExt;
 use tower_layer::Layer;
-use tower_relay::message::{End, RequestBody, TransportError};
+use tower_relay::message::{End, Failure, RequestBody, TransportError};
 use tower_service::Service;
 
 use super::{Stack, answer, chat, probed};
@@ -31,6 +31,14 @@ enum Read {
 }
 
 pub(crate) fn settles_once<L: Layer<Probe, Service: Stack>>(layer: L) {
+    settles(&layer, false);
+}
+
+pub(crate) fn settles_once_with_its_json_held<L: Layer<Probe, Service: Stack>>(layer: L) {
+    settles(&layer, true);
+}
+
+fn settles<L: Layer<Probe, Service: Stack>>(layer: &L, holds_json: bool) {
     const JSON: (&str, &str) = ("content-type", "application/json");
     const EVENTS: (&str, &str) = ("content-type", "text/event-stream");
     const PLAIN: (&str, &str) = ("content-type", "text/plain");
@@ -43,7 +51,7 @@ pub(crate) fn settles_once<L: Layer<Probe, Service: Stack>>(layer: L) {
         ),
     ] {
         for read in [Read::Nothing, Read::OneFrame, Read::UntilPending, Read::All] {
-            let (service, seen) = probed(&layer);
+            let (service, seen) = probed(layer);
             seen.play(|script| {
                 script.headers = vec![media];
                 script.frames = frames.into_iter().map(Bytes::from).collect();
@@ -53,6 +61,14 @@ pub(crate) fn settles_once<L: Layer<Probe, Service: Stack>>(layer: L) {
                     Step::Hangs
                 };
             });
+            if holds_json && media == JSON && read != Read::All {
+                let mut call = task::spawn(service.oneshot(chat()));
+                assert_pending!(call.poll());
+                drop(call);
+                assert_eq!(seen.bodies(), 0, "inner body");
+                assert_eq!(seen.ends(), [End::Cancelled], "inner callback");
+                continue;
+            }
             let outer = Arc::new(AtomicUsize::new(0));
             let counter = Arc::clone(&outer);
             let response = answer(service, chat())
@@ -88,7 +104,7 @@ pub(crate) fn settles_once<L: Layer<Probe, Service: Stack>>(layer: L) {
     }
 }
 
-pub(crate) fn passes_a_broken_body<L: Layer<Probe, Service: Stack>>(layer: L) {
+pub(crate) async fn passes_a_broken_body<L: Layer<Probe, Service: Stack>>(layer: L) {
     for media in ["application/json", "text/event-stream", "text/plain"] {
         let (service, seen) = probed(&layer);
         seen.play(|script| {
@@ -97,11 +113,42 @@ pub(crate) fn passes_a_broken_body<L: Layer<Probe, Service: Stack>>(layer: L) {
             script.body = Step::Fails;
         });
         let body = answer(service, chat()).into_body();
-        let mut read = task::spawn(body.collect());
-        let error = assert_ready!(read.poll()).unwrap_err();
+        let error = body.collect().await.unwrap_err();
         assert!(is_foreign(&error), "{media}: {error:?}");
         assert_eq!(seen.bodies(), 0);
         assert_eq!(seen.ends().len(), 1);
+    }
+}
+
+pub(crate) fn settles_what_it_holds<L: Layer<Probe, Service: Stack>>(layer: L) {
+    for media in ["application/json", "text/event-stream"] {
+        let (service, seen) = probed(&layer);
+        seen.play(|script| {
+            script.headers = vec![("content-type", media)];
+            script.frames = vec![Bytes::from_static(b"data: {\"model\"")];
+            script.body = Step::Hangs;
+        });
+        let mut call = task::spawn(service.oneshot(chat()));
+        assert_pending!(call.poll());
+        assert_eq!(seen.bodies(), 1, "{media}");
+        drop(call);
+        assert_eq!(seen.bodies(), 0, "{media}");
+        assert_eq!(seen.ends(), [End::Cancelled], "{media}");
+    }
+}
+
+pub(crate) fn answers_a_broken_body<L: Layer<Probe, Service: Stack>>(layer: L) {
+    for media in ["application/json", "text/event-stream"] {
+        let (service, seen) = probed(&layer);
+        seen.play(|script| {
+            script.headers = vec![("content-type", media)];
+            script.frames = vec![Bytes::from_static(b"data: {\"model\"")];
+            script.body = Step::Fails;
+        });
+        let response = answer(service, chat());
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "{media}");
+        assert_eq!(seen.bodies(), 0, "{media}");
+        assert_eq!(seen.ends(), [End::Failed(Failure::Body)], "{media}");
     }
 }
 

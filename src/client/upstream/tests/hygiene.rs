@@ -51,6 +51,45 @@ async fn what_the_caller_says_of_themselves_and_their_connection_stays_here() {
 }
 
 #[tokio::test]
+async fn headers_to_strip_stay_here_too_but_not_what_the_layer_sets() {
+    let layer = keyed()
+        .strip_header("X-Acme-*")
+        .strip_header("user-agent")
+        .header(
+            HeaderName::from_static("x-acme-team"),
+            HeaderValue::from_static("relay"),
+        )
+        .build()
+        .unwrap();
+    let request = chat()
+        .header("x-acme-user", "a")
+        .header("x-acme-team", "a")
+        .header("x-acme", "a")
+        .header("user-agent", "a");
+    let parts = sent(&layer, request).await;
+    assert_eq!(
+        names(&parts.headers),
+        [
+            "accept-encoding",
+            "authorization",
+            "content-type",
+            "host",
+            "x-acme",
+            "x-acme-team"
+        ]
+    );
+    assert_eq!(parts.headers["x-acme-team"], "relay");
+}
+
+#[test]
+fn a_header_to_strip_that_is_no_pattern_or_needed_is_refused() {
+    for text in ["", " x", "a*b*", "*", "Content-*"] {
+        let error = keyed().strip_header(text).build().unwrap_err();
+        assert_eq!(error.field(), "strip_headers", "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_caller_says_of_the_request_passes() {
     let request = chat()
         .header("anthropic-beta", "a")

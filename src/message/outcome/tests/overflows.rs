@@ -69,6 +69,10 @@ fn overflows_are_known_by_wording() {
         ),
         (
             400,
+            "The number of tokens to keep from the initial prompt is greater than the context length.",
+        ),
+        (
+            400,
             "prompt too long; exceeded max context length by 12 tokens",
         ),
         (

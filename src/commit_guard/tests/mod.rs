@@ -1,0 +1,6 @@
+mod config;
+mod ends;
+mod harness;
+mod holding;
+mod limits;
+mod properties;

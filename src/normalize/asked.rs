@@ -1,0 +1,63 @@
+//! What of a request tells how its answer is to be.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, Request};
+
+use super::{api::Api, head::Answer, layer::Shared};
+use crate::{
+    message::{Dialect, Endpoint, RequestBody},
+    wire::clock,
+};
+
+/// A request for an answer that OpenAI has a form for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) endpoint: Endpoint,
+    model: String,
+    pub(super) usage: bool,
+    pub(super) stream: bool,
+}
+
+impl Asked {
+    /// `None` for a request whose answer passes, whatever it is.
+    pub(super) fn of(request: &Request<RequestBody>) -> Option<Self> {
+        let endpoint = Endpoint::of(request);
+        if endpoint == Endpoint::Other || endpoint.dialect() == Dialect::Anthropic {
+            return None;
+        }
+        let body = request.body();
+        Some(Self {
+            endpoint,
+            model: body.model().unwrap_or_default().into_owned(),
+            usage: body.wants_usage(),
+            stream: body.is_streaming(),
+        })
+    }
+
+    /// The API whose answer, if it is one, is put right; errors are for every endpoint.
+    pub(super) fn api(&self) -> Option<Api> {
+        Api::of(self.endpoint)
+    }
+
+    /// What an answer is given that does not say it.
+    pub(super) fn answer(&self, api: Api, headers: &HeaderMap, shared: &Shared) -> Answer {
+        let since_epoch = clock::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let (time, number) = (since_epoch.as_micros(), shared.number());
+        Answer {
+            id: format!("{}-{time:x}-{number:x}", api.id_prefix()),
+            created: since_epoch.as_secs(),
+            model: self.model.clone(),
+            openai: is_openai(headers),
+            api,
+            reasoning: shared.settings.reasoning,
+        }
+    }
+}
+
+/// Whether OpenAI itself answers: nobody else sends this header.
+pub(super) fn is_openai(headers: &HeaderMap) -> bool {
+    headers.contains_key("openai-version")
+}

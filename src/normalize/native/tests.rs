@@ -1,0 +1,4 @@
+mod bodies;
+mod harness;
+mod properties;
+mod streams;

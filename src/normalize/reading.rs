@@ -1,0 +1,110 @@
+//! Reading an answer to its end before its head is handed on, as what stands in it may change the head.
+
+use std::{
+    fmt,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Response;
+use tokio::time::Instant;
+
+use crate::{
+    message::{Gather, ResponseBody},
+    timer::Timer,
+};
+
+/// An error is waited for so long.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// What a piece of a body counts for at least, in bytes: empty ones must come to an end too.
+const MIN_PIECE: usize = 64;
+
+/// An answer that is read. Its body keeps all that was, and hands it on in the same pieces.
+pub(super) struct Reading {
+    response: Response<ResponseBody>,
+    text: Gather,
+    counted: usize,
+    cap: usize,
+    until: Option<Instant>,
+    /// Made when first waited for.
+    timer: Option<Timer>,
+    is_whole: bool,
+}
+
+/// What was read.
+pub(super) struct Read {
+    pub(super) response: Response<ResponseBody>,
+    pub(super) text: Bytes,
+    /// `text` is all of it.
+    pub(super) is_whole: bool,
+}
+
+impl Reading {
+    /// Reads a JSON answer, which nobody can use before its end.
+    pub(super) fn answer(response: Response<ResponseBody>, cap: usize) -> Self {
+        let (mut text, mut counted) = (Gather::default(), 0);
+        // A layer further in may have had to read it, too.
+        for data in response.body().read_so_far() {
+            counted += data.len().max(MIN_PIECE);
+            text.push(data.clone(), 0);
+        }
+        Self {
+            response,
+            text,
+            counted,
+            cap,
+            until: None,
+            timer: None,
+            is_whole: false,
+        }
+    }
+
+    /// Reads an error, for a second at most.
+    pub(super) fn error(response: Response<ResponseBody>, cap: usize) -> Self {
+        Self {
+            until: Some(Instant::now() + MAX_WAIT),
+            ..Self::answer(response, cap)
+        }
+    }
+
+    /// Ready once the answer is read to its end, to the cap, or for as long as it is waited for.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.counted <= self.cap {
+            match self.response.body_mut().poll_ahead(cx) {
+                Poll::Ready(Some(data)) => {
+                    self.counted += data.len().max(MIN_PIECE);
+                    self.text.push(data, 0);
+                }
+                Poll::Ready(None) => {
+                    self.is_whole = !self.response.body().is_broken_ahead();
+                    break;
+                }
+                Poll::Pending => {
+                    let Some(until) = self.until else {
+                        return Poll::Pending;
+                    };
+                    let timer = self.timer.get_or_insert_with(|| Timer::until(until));
+                    return timer.poll(cx);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    pub(super) fn finish(mut self) -> Read {
+        Read {
+            text: self.text.take(),
+            response: self.response,
+            is_whole: self.is_whole,
+        }
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading")
+            .field("bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,346 @@
+//! Reading JSON in one pass, for questions that are answered without keeping anything.
+
+use std::borrow::Cow;
+
+use super::{Value, value::unescape};
+
+/// The deepest nesting that is followed: a bit a level.
+const MAX_DEPTH: u32 = u64::BITS;
+
+/// Goes through a JSON text once, from value to value. Holds a position, copies nothing, and allocates for nothing but a
+/// member's name that has escapes.
+///
+/// It accepts what RFC 8259 does, but nothing nested deeper than 64 levels. Every method is `None` for text that is not
+/// JSON, or where the caller's own function says so; what the cursor stands at is then not to be relied on.
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the start of `text`; `None` unless it is UTF-8.
+    pub(crate) fn new(text: &'a [u8]) -> Option<Self> {
+        std::str::from_utf8(text).ok()?;
+        Some(Self { text, at: 0 })
+    }
+
+    /// Whether nothing but white space is left.
+    pub(crate) fn is_at_end(&mut self) -> bool {
+        self.peek().is_none()
+    }
+
+    /// The first byte of the next value, or what stands in its place.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.text.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Goes through the members of an object. `each` is given the name, without escapes, and must take the value.
+    pub(crate) fn members(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &[u8]) -> Option<()>,
+    ) -> Option<()> {
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            return self.take(b'}');
+        }
+        loop {
+            let (name, escaped) = self.name()?;
+            if escaped {
+                each(self, unescape(name)?.as_bytes())?;
+            } else {
+                each(self, name.get(1..name.len() - 1)?)?;
+            }
+            if !self.goes_on(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Goes through the items of an array. `each` must take one.
+    pub(crate) fn items(&mut self, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.take(b'[')?;
+        if self.peek()? == b']' {
+            return self.take(b']');
+        }
+        loop {
+            each(self)?;
+            if !self.goes_on(b']')? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Takes the next value, whatever it is.
+    pub(crate) fn value(&mut self) -> Option<Value<'a>> {
+        self.peek()?;
+        let start = self.at;
+        self.skip()?;
+        self.text.get(start..self.at).map(Value::new)
+    }
+
+    /// Takes a string. Its text is borrowed unless it has escapes.
+    pub(crate) fn text(&mut self) -> Option<Cow<'a, str>> {
+        if self.peek()? != b'"' {
+            return None;
+        }
+        self.value()?.as_str()
+    }
+
+    /// Whether `,` comes next rather than `close`; takes it.
+    fn goes_on(&mut self, close: u8) -> Option<bool> {
+        let goes_on = match self.peek()? {
+            b',' => true,
+            byte if byte == close => false,
+            _ => return None,
+        };
+        self.at += 1;
+        Some(goes_on)
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// A member's name with its quotes, and whether it has escapes; takes the colon too.
+    fn name(&mut self) -> Option<(&'a [u8], bool)> {
+        self.peek()?;
+        let start = self.at;
+        let escaped = self.string()?;
+        let name = self.text.get(start..self.at)?;
+        self.take(b':')?;
+        Some((name, escaped))
+    }
+
+    fn skip(&mut self) -> Option<()> {
+        // The kinds of the open levels, the innermost in the lowest bit: 1 for an object.
+        let (mut levels, mut depth) = (0_u64, 0);
+        loop {
+            match self.peek()? {
+                open @ (b'{' | b'[') => {
+                    if depth == MAX_DEPTH {
+                        return None;
+                    }
+                    self.at += 1;
+                    depth += 1;
+                    let is_object = open == b'{';
+                    levels = levels << 1 | u64::from(is_object);
+                    if self.peek()? != open + 2 {
+                        if is_object {
+                            self.name()?;
+                        }
+                        continue;
+                    }
+                }
+                b'"' => drop(self.string()?),
+                b't' => self.word(b"true")?,
+                b'f' => self.word(b"false")?,
+                b'n' => self.word(b"null")?,
+                _ => self.number()?,
+            }
+            // What ended was a value: it is followed by another, or by the ends of those around it.
+            loop {
+                if depth == 0 {
+                    return Some(());
+                }
+                let is_object = levels & 1 == 1;
+                if self.goes_on(if is_object { b'}' } else { b']' })? {
+                    if is_object {
+                        self.name()?;
+                    }
+                    break;
+                }
+                levels >>= 1;
+                depth -= 1;
+            }
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        let is_next = self.text.get(self.at..)?.starts_with(word);
+        is_next.then(|| self.at += word.len())
+    }
+
+    /// Takes a string; whether it has escapes.
+    fn string(&mut self) -> Option<bool> {
+        (self.text.get(self.at) == Some(&b'"')).then_some(())?;
+        self.at += 1;
+        let mut escaped = false;
+        loop {
+            self.at += plain(self.text.get(self.at..)?);
+            match self.text.get(self.at..)? {
+                [b'"', ..] => {
+                    self.at += 1;
+                    return Some(escaped);
+                }
+                [b'\\', b'u', a, b, c, d, ..]
+                    if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+                {
+                    self.at += 6;
+                }
+                [
+                    b'\\',
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                    ..,
+                ] => {
+                    self.at += 2;
+                }
+                _ => return None,
+            }
+            escaped = true;
+        }
+    }
+
+    fn number(&mut self) -> Option<()> {
+        self.at += usize::from(self.text.get(self.at) == Some(&b'-'));
+        let starts_with_zero = self.text.get(self.at) == Some(&b'0');
+        if self.digits()? > 1 && starts_with_zero {
+            return None;
+        }
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.text.get(self.at), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.text.get(self.at), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    /// Takes at least one digit; how many.
+    fn digits(&mut self) -> Option<usize> {
+        let rest = self.text.get(self.at..)?;
+        let is_other = |byte: &u8| !byte.is_ascii_digit();
+        let count = rest.iter().position(is_other).unwrap_or(rest.len());
+        self.at += count;
+        (count > 0).then_some(count)
+    }
+}
+
+/// How many bytes come before the next quote, backslash or control character of a string, eight at a time.
+fn plain(text: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // The lowest byte that borrows is the first that is less; those above it may borrow from it.
+    let less = |word: u64, than: u64| word.wrapping_sub(ONES * than) & !word;
+    let mut at = 0;
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*word);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let found = (less(word, 0x20) | less(quote, 1) | less(backslash, 1)) & HIGHS;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    let is_found = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    at + rest.iter().position(is_found).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    fn accepts(text: &[u8]) -> bool {
+        Cursor::new(text).is_some_and(|mut cursor| cursor.value().is_some() && cursor.is_at_end())
+    }
+
+    fn is_json(text: &[u8]) -> bool {
+        std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+    }
+
+    #[test]
+    fn a_text_is_accepted_exactly_if_it_is_json() {
+        for text in [
+            "",
+            " ",
+            "{}",
+            "[ ]",
+            "{]",
+            "[}",
+            "[1,]",
+            "[,1]",
+            "{\"a\":1,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{1:2}",
+            "{\"a\":[{}, {\"b\":[]}]}",
+            "[[]]",
+            "[] []",
+            "0",
+            "-0",
+            "01",
+            "1.",
+            ".5",
+            "1.5e+3",
+            "1e",
+            "-",
+            "+1",
+            "true",
+            "tru",
+            "nulll",
+            "\"\\u00e9\\n\"",
+            "\"\\u00g0\"",
+            "\"\\x\"",
+            "\"\\",
+            "\"a",
+            "\"a\tb\"",
+            "\"\u{7f}ü\"",
+            "\"0123456\\\"89\"",
+            "\"\\ud800\"",
+            "[\"a\" \"b\"]",
+        ] {
+            assert_eq!(accepts(text.as_bytes()), is_json(text.as_bytes()), "{text}");
+        }
+        assert!(!accepts(b"\"\xff\""));
+        assert!(accepts(("[".repeat(64) + &"]".repeat(64)).as_bytes()));
+        assert!(!accepts(("[".repeat(65) + &"]".repeat(65)).as_bytes()));
+    }
+
+    #[test]
+    fn members_and_items_are_gone_through_with_their_names_unescaped() {
+        let mut cursor = Cursor::new(br#" { "a" : [1, "x"], "\u0062": {"c": null} } "#).unwrap();
+        let mut seen = Vec::new();
+        let whole = cursor.members(|cursor, name| {
+            seen.push(String::from_utf8(name.to_vec()).unwrap());
+            if name == b"a" {
+                cursor.items(|cursor| {
+                    seen.push(String::from_utf8(cursor.value()?.raw().to_vec()).unwrap());
+                    Some(())
+                })
+            } else {
+                cursor.value().map(drop)
+            }
+        });
+        assert!(whole.is_some() && cursor.is_at_end());
+        assert_eq!(seen, ["a", "1", "\"x\"", "b"]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn any_text_is_accepted_exactly_if_it_is_json(text in r#"[\[\]{}:,"\\ntrue0-9.eE+ -]{0,24}"#) {
+            prop_assert_eq!(accepts(text.as_bytes()), is_json(text.as_bytes()));
+        }
+
+        #[test]
+        fn what_ends_a_run_of_plain_text_is_found_wherever_it_is(text in prop::collection::vec(any::<u8>(), 0..40)) {
+            let naive = text.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            prop_assert_eq!(plain(&text), naive.unwrap_or(text.len()));
+        }
+    }
+}

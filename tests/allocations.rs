@@ -1,0 +1,96 @@
+//! What conforms is handed on without an allocation of its own: counted by the allocator of this test.
+#![cfg(test)]
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use futures_util::{FutureExt, stream};
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::StreamBody;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_relay::{
+    message::{RequestBody, ResponseBody},
+    normalize::{ResponseNormalizeLayer, conforms},
+};
+
+const BODY: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1730000000,"model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"a \"quoted\" line\n","refusal":null,"annotations":[],"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":[1]}"}}]},"logprobs":{"content":[{"token":"a","logprob":-0.1,"bytes":[97],"top_logprobs":[]}],"refusal":null},"finish_reason":"tool_calls","content_filter_results":{"hate":{"filtered":false}}}],"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0}}}"#;
+
+/// Chunks as OpenAI sends them: text with escapes, log probabilities, fragments of a tool call.
+fn event(number: usize) -> Bytes {
+    let said = match number % 3 {
+        0 => r#""delta":{"role":"assistant","content":" a\n\"b\""},"logprobs":null"#.to_owned(),
+        1 => r#""delta":{"content":"c"},"logprobs":{"content":[{"token":"c","logprob":-1.5,"bytes":[99],"top_logprobs":[{"token":"d"}]}],"refusal":null}"#.to_owned(),
+        _ => r#""delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\""}}]}"#.to_owned(),
+    };
+    let text = format!(
+        "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,{said},\"finish_reason\":null}}],\"usage\":null}}\n\n"
+    );
+    // Slices of leaked text are counted by nobody.
+    Bytes::from_static(Box::leak(text.into_bytes().into_boxed_slice()))
+}
+
+/// A stream of `chunks` through the layer, up to its body.
+fn streamed(chunks: Vec<Bytes>) -> ResponseBody {
+    let mut chunks = Some(chunks);
+    let service = ServiceBuilder::new()
+        .layer(ResponseNormalizeLayer::new())
+        .service(service_fn(move |_: Request<RequestBody>| {
+            let chunks = chunks.take().unwrap_or_default().into_iter();
+            let frames = chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
+            let mut response = Response::new(StreamBody::new(stream::iter(frames)));
+            let media = "text/event-stream".parse().unwrap();
+            response.headers_mut().insert("content-type", media);
+            std::future::ready(Ok::<_, Infallible>(ResponseBody::wrap(response)))
+        }));
+    let request = Request::post("/v1/chat/completions")
+        .body(RequestBody::json("{}"))
+        .unwrap();
+    let response = service.oneshot(request).now_or_never().unwrap().unwrap();
+    response.into_body()
+}
+
+fn next(body: &mut ResponseBody) -> Option<Bytes> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match Pin::new(body).poll_frame(&mut cx) {
+        Poll::Ready(frame) => frame.map(|frame| frame.unwrap().into_data().unwrap()),
+        Poll::Pending => panic!("a body that never waits"),
+    }
+}
+
+#[test]
+fn a_conformant_body_is_told_without_an_allocation() {
+    assert!(conforms(BODY.as_bytes()));
+    let counted = measure(|| assert!(conforms(BODY.as_bytes())));
+    assert_eq!(counted.count_total, 0);
+}
+
+#[test]
+fn a_conformant_event_passes_without_an_allocation() {
+    let events: Vec<_> = (0..64).map(event).collect();
+    let mut body = streamed(events.clone());
+    // The first two make the list of choices, and its copy.
+    for event in &events[..2] {
+        assert_eq!(next(&mut body).as_ref(), Some(event));
+    }
+    let counted = measure(|| {
+        for event in &events[2..] {
+            assert_eq!(next(&mut body).as_ref(), Some(event));
+        }
+    });
+    assert_eq!(counted.count_total, 0);
+}
+
+#[test]
+fn events_that_come_together_pass_together() {
+    let all: Vec<u8> = (0..64).flat_map(|number| event(number).to_vec()).collect();
+    let all = Bytes::from(all);
+    let mut body = streamed(vec![all.clone()]);
+    let passed = next(&mut body).unwrap();
+    assert_eq!((passed.as_ptr(), passed.len()), (all.as_ptr(), all.len()));
+}
