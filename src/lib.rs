@@ -71,6 +71,10 @@
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
 )]
 #![cfg_attr(
+    feature = "traffic-split",
+    doc = "| [`TrafficSplitLayer`](traffic_split::TrafficSplitLayer) | requests split by weight, and shifted in stages that roll back by themselves |"
+)]
+#![cfg_attr(
     feature = "retry",
     doc = "| [`RetryLayer`](retry::RetryLayer) | another attempt, where time heals |"
 )]
@@ -97,7 +101,7 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `traffic-split`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -114,7 +118,8 @@
         feature = "timeout",
         feature = "circuit-breaker",
         feature = "cost-meter",
-        feature = "commit-guard"
+        feature = "commit-guard",
+        feature = "traffic-split"
     )),
     allow(
         dead_code,
@@ -150,6 +155,8 @@ mod testing;
 #[cfg(feature = "timeout")]
 pub mod timeout;
 mod timer;
+#[cfg(feature = "traffic-split")]
+pub mod traffic_split;
 pub mod wire;
 pub mod worker;
 
