@@ -6,14 +6,21 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVING = {"gateway", "demo_upstream"}
+ARGUMENTS = {"audit_report": ["examples/audit-sample.jsonl"]}
 
 
 def main() -> None:
-    names = sorted(path.stem for path in (ROOT / "examples").glob("*.rs"))
+    found = [path.stem for path in (ROOT / "examples").glob("*.rs")]
+    found += [path.parent.name for path in (ROOT / "examples").glob("*/main.rs")]
+    names = sorted(found)
     ending = [name for name in names if name not in SERVING]
     for name in ending:
         ran = subprocess.run(
-            ["cargo", "run", "--quiet", "--example", name], cwd=ROOT, capture_output=True, text=True, timeout=600
+            ["cargo", "run", "--quiet", "--example", name, "--", *ARGUMENTS.get(name, [])],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         if ran.returncode != 0:
             sys.exit(f"example {name} failed with {ran.returncode}:\n{ran.stdout[-4000:]}\n{ran.stderr[-4000:]}")

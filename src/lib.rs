@@ -67,6 +67,10 @@
     doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
 )]
 #![cfg_attr(
+    feature = "fallback",
+    doc = "| [`FallbackLayer`](fallback::FallbackLayer) | the next upstream when one fails |"
+)]
+#![cfg_attr(
     feature = "normalize",
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
 )]
@@ -101,12 +105,12 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `traffic-split`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
-//! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
+//! One for each layer, named as its module is, all on by default. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! `tiktoken` (token counts by OpenAI's vocabulary), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Limits, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! The other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -118,7 +122,9 @@
         feature = "timeout",
         feature = "circuit-breaker",
         feature = "cost-meter",
+        feature = "fallback",
         feature = "commit-guard",
+        feature = "rate-limit",
         feature = "traffic-split"
     )),
     allow(
@@ -128,6 +134,8 @@
     )
 )]
 
+#[cfg(feature = "audit")]
+pub mod audit;
 #[cfg(feature = "circuit-breaker")]
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
@@ -136,6 +144,8 @@ pub mod client;
 pub mod commit_guard;
 #[cfg(feature = "cost-meter")]
 pub mod cost_meter;
+#[cfg(feature = "fallback")]
+pub mod fallback;
 pub mod key;
 pub mod ledger;
 pub mod message;
@@ -144,6 +154,8 @@ pub mod model_rewrite;
 #[cfg(feature = "normalize")]
 pub mod normalize;
 mod random;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
 pub mod reserve;
 #[cfg(feature = "retry")]
 pub mod retry;

@@ -15,10 +15,12 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
-    client::{Credential, UpstreamLayer},
+    client::{Credential, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
+    fallback::FallbackLayer,
     message::{RequestBody, ResponseBody},
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
+    rate_limit::RateLimitBuilder,
     retry::RetryLayer,
     server::EdgeLayer,
     timeout::TimeoutLayer,
@@ -139,7 +141,18 @@ fn layers(criterion: &mut Criterion) {
     layered(criterion, "stack/commit_guard", CommitGuardLayer::default());
     layered(criterion, "stack/model_rewrite", models.clone());
     layered(criterion, "stack/model_rewrite_rules", fitted);
+    let limit = || RateLimitBuilder::per_minute(u64::MAX >> 8, u64::MAX >> 8);
+    for (name, limit) in [
+        ("stack/rate_limit", limit()),
+        ("stack/rate_limit_untold", limit().headers(false)),
+        ("stack/rate_limit_of_a_provider", limit().provider()),
+    ] {
+        layered(criterion, name, limit.build().unwrap());
+    }
     layered(criterion, "stack/retry", RetryLayer::default());
+    let backup = Upstreams::builder().add(Target::new("backup", Answers));
+    let fallback = FallbackLayer::builder().build(&backup.build().unwrap());
+    layered(criterion, "stack/fallback", fallback.unwrap());
     let timeout = TimeoutLayer::builder().build().unwrap();
     layered(criterion, "stack/timeout", timeout);
     layered(criterion, "stack/upstream", upstream.clone());

@@ -1,6 +1,7 @@
 //! A named set of upstreams to choose from.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     convert::Infallible,
     fmt,
@@ -34,7 +35,11 @@ struct About {
     endpoints: Option<HashSet<Endpoint>>,
     models: Option<Vec<ModelPattern>>,
     capabilities: Capabilities,
+    own_names: Option<OwnNames>,
 }
+
+/// What a stack makes of a model's name.
+type OwnNames = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 impl Target {
     /// The stack called `name`.
@@ -53,6 +58,7 @@ impl Target {
             endpoints: None,
             models: None,
             capabilities: Capabilities::default(),
+            own_names: None,
         };
         Self {
             about: Arc::new(about),
@@ -75,6 +81,18 @@ impl Target {
         self.describe(|about| about.models = Some(models.into_iter().collect()))
     }
 
+    /// States the same as `other` of endpoints, models and what it can do: for a stack that begins with it.
+    pub fn like(self, other: &Self) -> Self {
+        self.describe(|about| {
+            let (name, label) = (Arc::clone(&about.name), about.label.take());
+            *about = About {
+                name,
+                label,
+                ..About::clone(&other.about)
+            };
+        })
+    }
+
     fn describe(mut self, change: impl FnOnce(&mut About)) -> Self {
         change(Arc::make_mut(&mut self.about));
         self
@@ -88,6 +106,18 @@ impl Target {
     /// What it is stated to be able to do.
     pub fn stated_capabilities(&self) -> Capabilities {
         self.about.capabilities
+    }
+
+    /// States what its stack makes of a model's name, so that others can look up what the model is there; `None` for names that
+    /// stay as they are. All do, unless it is said.
+    pub fn own_names(self, own: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.describe(|about| about.own_names = Some(Arc::new(own)))
+    }
+
+    /// What its stack makes of the name `model`, as far as it is stated.
+    pub fn own_name<'a>(&self, model: &'a str) -> Cow<'a, str> {
+        let own = self.about.own_names.as_ref().and_then(|own| own(model));
+        own.map_or(Cow::Borrowed(model), Cow::Owned)
     }
 
     /// The name under which it is chosen.

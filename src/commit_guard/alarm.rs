@@ -49,12 +49,14 @@ impl Silence {
         if self.limit.is_zero() {
             return None;
         }
+        Some(self.linger(self.limit))
+    }
+
+    /// The upstream was asked and had nothing; when that has been so for as long as `span`, whatever the limit.
+    pub(super) fn linger(&mut self, span: Duration) -> Instant {
         let since = *self.since.get_or_insert_with(Instant::now);
-        Some(
-            since
-                .checked_add(self.limit)
-                .unwrap_or_else(|| Deadline::after(self.limit).instant()),
-        )
+        let until = since.checked_add(span);
+        until.unwrap_or_else(|| Deadline::after(span).instant())
     }
 
     /// The upstream is heard from; how long it was waited for.

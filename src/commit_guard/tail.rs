@@ -3,6 +3,7 @@
 use std::{
     ops::ControlFlow,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ use super::{
 use crate::message::{
     ApiError, BoxError, Dialect, End, Failure, Fault, Gather, Media, Output, Transform, has_output,
 };
+
+/// How long the end of a body is waited for once its last event has come, so that its connection can be used again.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Hands a committed answer on, event by event, and ends one that breaks with an event that says so.
 ///
@@ -167,11 +171,17 @@ impl Transform for Tail {
         cx: &mut Context<'_>,
         output: &mut Output<'_>,
     ) -> Poll<Result<(), BoxError>> {
-        let Some(due) = self.silence.wait() else {
+        // After its last event a stream has nothing more to say, and yet it may be kept open: then it ends here.
+        let is_whole = output.ended() == Some(End::Complete);
+        let due = if is_whole {
+            Some(self.silence.linger(LINGER))
+        } else {
+            self.silence.wait()
+        };
+        let Some(due) = due else {
             return Poll::Pending;
         };
         ready!(self.alarm.poll(due, cx));
-        // After its last event a stream has nothing more to say, and yet it may be kept open.
         let is_over = output.ended().is_some();
         Poll::Ready(self.break_off(&Trouble::Idle, is_over, output))
     }

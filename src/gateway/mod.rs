@@ -17,7 +17,7 @@
 //! - [`main`] is the whole program, and the `tower-relay` binary is nothing else.
 //! - [`Config::build`] makes the [`Gateway`] that a file describes: to [`serve`](Gateway::serve), or to nest in an application as
 //!   a [`service`](Gateway::service).
-//! - [`Config::build_upstreams`] makes the upstreams alone, to stand under layers of one's own; [`Gateway::new`] serves such a
+//! - [`Config::build_upstreams`] makes the upstreams and routes alone, to stand under layers of one's own; [`Gateway::new`] serves such a
 //!   stack.
 //! - [`client`] is hyper-util's client with TLS, HTTP/2 and proxies, for the innermost place in any stack.
 //! - [`demo`] is what to try and test all of this with.
@@ -26,7 +26,7 @@
 //!
 //! `/health` and, where the configuration names models, `/v1/models` and `/v1/models/{id}` are the gateway's own; everything else
 //! passes its stack: [`Edge`](crate::server::Edge), [`ModelRewrite`](crate::model_rewrite::ModelRewrite),
-//! [`ModelRoute`](crate::client::ModelRoute), then the upstream's own `ModelRewrite`, [`Upstream`](crate::client::Upstream) and
+//! [`ModelRoute`](crate::client::ModelRoute), [`Fallback`](crate::fallback::Fallback) where a route says so, then the upstream's own `ModelRewrite`, [`Upstream`](crate::client::Upstream) and
 //! [`Client`](client::Client).
 //!
 //! # How connections end
@@ -45,6 +45,7 @@ pub mod client;
 mod config;
 pub mod demo;
 mod models;
+mod routes;
 mod serve;
 mod service;
 mod stack;
@@ -53,8 +54,8 @@ pub use self::{
     assembly::Gateway,
     cli::main,
     config::{
-        CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, ServerConfig,
-        StyleConfig, UpstreamConfig,
+        CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, RouteConfig,
+        ServerConfig, StyleConfig, UpstreamConfig,
     },
     service::{GatewayFuture, GatewayService},
     stack::Stack,

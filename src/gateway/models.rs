@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::UpstreamConfig;
+use super::{Config, UpstreamConfig};
 use crate::{
     client::{Target, Upstreams},
     message::{
@@ -18,13 +18,12 @@ use crate::{
 pub(super) fn offered(
     rewrite: Option<&ModelRewriteHandle>,
     upstreams: &Upstreams,
-    configs: &[UpstreamConfig],
+    config: &Config,
     catalog: &ModelCatalog,
 ) -> Option<Models> {
     let with_info = |listed: Model, owner: Option<&str>, model: &str| {
-        let owner = configs
-            .iter()
-            .find(|config| owner == Some(config.name.trim()));
+        let mut upstreams = config.upstreams.iter();
+        let owner = upstreams.find(|upstream| owner == Some(&upstream.name));
         let known = match owner {
             Some(owner) => at_upstream(catalog, owner, model),
             None => catalog.get(model),
@@ -44,23 +43,26 @@ pub(super) fn offered(
             .filter(|name| !name.contains('*'))
         {
             let target = aliases.resolve(&name).unwrap_or_default();
-            let owner = server(upstreams, &target);
+            let owner = server(upstreams, &target).map(|name| config.first_upstream(name));
             let listed = Model::new(&name, owner.unwrap_or("tower-relay"));
             models.push(with_info(listed, owner, &target));
             seen.insert(name);
         }
     }
-    for config in configs {
-        for name in config
-            .models
+    let routes = config.routes.iter();
+    let routes = routes.map(|route| (config.first_upstream(&route.name), &route.models));
+    let named = config.upstreams.iter();
+    let named = named.map(|upstream| (upstream.name.as_str(), &upstream.models));
+    for (owner, served) in routes.chain(named) {
+        for name in served
             .iter()
             .flatten()
             .filter(|model| model.is_exact())
             .map(ModelPattern::to_string)
         {
             if rewrite.is_none_or(|rewrite| rewrite.passes(&name)) && seen.insert(name.clone()) {
-                let listed = Model::new(&name, &config.name);
-                models.push(with_info(listed, Some(config.name.trim()), &name));
+                let listed = Model::new(&name, owner);
+                models.push(with_info(listed, Some(owner), &name));
             }
         }
     }

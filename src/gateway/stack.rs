@@ -1,6 +1,6 @@
 //! From a configuration to layers.
 
-use std::{convert::Infallible, env, fmt::Display, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, env, fmt::Display, sync::Arc};
 
 use http::{Request, Response};
 use tower::util::option_layer;
@@ -13,11 +13,14 @@ use crate::{
     client::{ModelRoute, Target, Upstreams},
     commit_guard::CommitGuardBuilder,
     cost_meter::{BillLayer, CostMeterLayer},
+    key::KeyBy,
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     normalize::ResponseNormalizeBuilder,
+    rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
+    stats::Stats,
     timeout::TimeoutBuilder,
     worker::Worker,
 };
@@ -72,7 +75,7 @@ impl Config {
         self.gateway(env).map_err(|error| self.locate(&error))
     }
 
-    /// The upstreams alone, to stand under layers of one's own, and what keeps their keys current.
+    /// The routes and upstreams alone, to stand under layers of one's own, and what keeps the upstreams' keys current.
     ///
     /// # Errors
     ///
@@ -103,12 +106,19 @@ impl Config {
         let audit = audit.map(|audit| Arc::new(audit) as Arc<dyn Ledger>);
         let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref())?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
-        let models = models::offered(aliases.as_ref(), &upstreams, &self.upstreams, &catalog);
+        let models = models::offered(aliases.as_ref(), &upstreams, self, &catalog);
 
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
-        let layers = (option_layer(log), option_layer(bill), option_layer(rewrite));
+        let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
+        let limit = limit.transpose().map_err(within("rate_limit"))?;
+        let layers = (
+            option_layer(log),
+            option_layer(limit),
+            option_layer(bill),
+            option_layer(rewrite),
+        );
         let stack = layers.layer(ModelRoute::new(upstreams));
 
         let mut gateway = Gateway::new(&edge, stack)
@@ -140,10 +150,11 @@ impl Config {
         catalog: &ModelCatalog,
         audit: Option<&Arc<dyn Ledger>>,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
+        let stats = Stats::default();
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
-            let (target, own) = target(config, env, catalog, audit)
+            let (target, own) = target(config, env, catalog, audit, &stats)
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -160,7 +171,8 @@ impl Config {
             upstreams = upstreams.add(target);
             workers.extend(own);
         }
-        Ok((upstreams.build()?, workers))
+        let targets = self.targets(&upstreams.build()?, catalog, &stats)?;
+        Ok((targets, workers))
     }
 }
 
@@ -170,6 +182,7 @@ fn target(
     env: &dyn Fn(&str) -> Option<String>,
     catalog: &ModelCatalog,
     audit: Option<&Arc<dyn Ledger>>,
+    stats: &Stats,
 ) -> Result<(Target, Vec<Worker>), ConfigError> {
     let (upstream, key_worker) = config.layer(env)?;
     let client = config
@@ -180,9 +193,18 @@ fn target(
 
     let retry = config.retry.clone().map(RetryBuilder::build).transpose();
     let breaker = config.circuit_breaker.clone();
+    let breaker = breaker.map(|breaker| breaker.stats(stats));
     let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
     let guard = config.commit_guard.clone();
     let guard = guard.map(CommitGuardBuilder::build).transpose();
+    let limit = config.rate_limit.clone().map(|limit| {
+        let limit = limit.provider();
+        match &config.models {
+            Some(models) => limit.by(KeyBy::model_among(models.iter().cloned())),
+            None => limit,
+        }
+    });
+    let limit = limit.map(RateLimitBuilder::build).transpose();
     let timeout = config
         .timeout
         .clone()
@@ -201,6 +223,7 @@ fn target(
         option_layer(breaker.map_err(within("circuit_breaker"))?),
         option_layer(guard.map_err(within("commit_guard"))?),
         option_layer(timeout.map_err(within("timeout"))?),
+        option_layer(limit.map_err(within("rate_limit"))?),
         option_layer(meter),
         option_layer(rewrite),
         option_layer(normalize.map_err(within("normalize"))?),
@@ -213,6 +236,9 @@ fn target(
     }
     if let Some(endpoints) = &config.endpoints {
         target = target.endpoints(endpoints.iter().copied());
+    }
+    if let Some(aliases) = config.aliases.clone() {
+        target = target.own_names(move |model| aliases.resolve(model).map(Cow::into_owned));
     }
     if let Some(models) = &config.models {
         target = target.models(models.iter().cloned());

@@ -24,9 +24,11 @@ mod or_refused;
 mod outcome;
 mod prompt;
 mod rejection;
+mod repeat;
 mod request;
 mod request_id;
 mod require_usage;
+mod rescue;
 mod response;
 mod scan;
 mod served;
@@ -66,11 +68,15 @@ pub use self::{
     transport::TransportError,
 };
 pub(crate) use self::{
+    api_error::{legible, may_be_illegible},
     completion::is_readable_json,
     gather::Gather,
     held::{HeldBytes, HeldCap},
     model_pattern::ByModel,
+    outcome::Ours,
+    repeat::{copy, drain},
     require_usage::UsageAsked,
+    rescue::{KeptDeadline, Rescue, Rescued, Rest},
     scan::has_output,
     transform::Fault,
     watch::Seen,

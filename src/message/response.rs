@@ -32,9 +32,13 @@ pub struct ResponseBody {
     /// What was read of the source before the caller asked for it.
     ahead: VecDeque<SourceFrame>,
     media: Media,
+    /// What the upstream's bytes are, where a transform makes something else of them.
+    source_media: Option<Media>,
     pipeline: Option<Box<Pipeline>>,
     watch: Option<Box<Watch>>,
     deadline: Option<Expiry>,
+    /// Something was handed on since there last was nothing to hand on: the head, at first.
+    unsent: bool,
 }
 
 pub(super) type SourceFrame = Result<Frame<Bytes>, Broken>;
@@ -94,9 +98,11 @@ impl ResponseBody {
             source,
             ahead: VecDeque::new(),
             media: Media::Opaque,
+            source_media: None,
             pipeline: None,
             watch: None,
             deadline: None,
+            unsent: true,
         }
     }
 
@@ -104,6 +110,18 @@ impl ResponseBody {
     pub fn with_media(mut self, media: Media) -> Self {
         self.media = media;
         self
+    }
+
+    /// States what a transform makes of the bytes.
+    pub(crate) fn turned_into(mut self, media: Media) -> Self {
+        self.source_media.get_or_insert(self.media);
+        self.media = media;
+        self
+    }
+
+    /// What the upstream's bytes are, which may not be what the caller gets.
+    pub(crate) fn source_media(&self) -> Media {
+        self.source_media.unwrap_or(self.media)
     }
 
     /// What the bytes are.
@@ -140,27 +158,36 @@ impl ResponseBody {
     }
 
     fn watch(&mut self) -> &mut Watch {
+        self.watch_with(|_| {})
+    }
+
+    /// What watches the answer, made and `prepared` before it sees anything if there is none yet.
+    fn watch_with(&mut self, prepare: impl FnOnce(&mut Watch)) -> &mut Watch {
         let declared =
             matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
-        let broken = self.is_broken_ahead();
-        let (media, ahead) = (self.media, &self.ahead);
+        let broken = self.ahead.back().and_then(|last| last.as_ref().err());
+        let broken = broken.map(|broken| broken.failure);
+        let (media, ahead) = (self.source_media(), &self.ahead);
         let watch = self.watch.get_or_insert_with(|| {
             let mut watch = Box::new(Watch::new(media));
+            prepare(&mut watch);
             for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
                 watch.data(data);
             }
             watch
         });
-        if declared && !broken {
-            watch.source_ended();
+        match broken {
+            Some(failure) => watch.failed(failure),
+            None if declared => watch.source_ended(),
+            None => {}
         }
         watch
     }
 
-    /// Weighs the text that passes, for [`Completion::output_weight`]: about 20 ns an event of a stream. To be asked before the
-    /// answer is read ahead.
+    /// Weighs the text that passes, for [`Completion::output_weight`]: about 20 ns an event of a stream. Where somebody looks at the
+    /// answer already, what has passed is not weighed.
     pub fn weigh_output(mut self) -> Self {
-        self.watch().weigh_output();
+        self.watch_with(Watch::weigh_output).weigh_output();
         self
     }
 
@@ -217,6 +244,11 @@ impl ResponseBody {
         Poll::Ready(data)
     }
 
+    /// What was read ahead and is still to be handed on.
+    pub(crate) fn read_so_far(&self) -> impl Iterator<Item = &Bytes> {
+        self.ahead.iter().flatten().filter_map(Frame::data_ref)
+    }
+
     /// Whether what was [read ahead](Self::poll_ahead) ends in an error.
     pub(crate) fn is_broken_ahead(&self) -> bool {
         self.ahead.back().is_some_and(Result::is_err)
@@ -252,6 +284,10 @@ impl ResponseBody {
                             return Poll::Pending;
                         };
                         ready!(expiry.timer().poll(cx));
+                        if self.is_complete() {
+                            self.source = Source::Ended;
+                            return Poll::Ready(None);
+                        }
                         if let Some(watch) = &mut self.watch {
                             watch.failed(Failure::Deadline);
                         }
@@ -276,6 +312,8 @@ impl ResponseBody {
             self.source = Source::Ended;
         }
         let frame = match frame {
+            // What happens after an answer's end does not change it.
+            Some(Err(_)) if self.is_complete() => None,
             Some(Err(error)) => {
                 // Decided now: who reads ahead may let go of the answer without ever handing this on.
                 if let Some(watch) = &mut self.watch {
@@ -298,6 +336,67 @@ impl ResponseBody {
             }
         }
         Poll::Ready(frame.map(Ok))
+    }
+
+    /// Whether the answer is known to have ended in full, whatever may follow.
+    fn is_complete(&self) -> bool {
+        ended(self.watch.as_deref()) == Some(End::Complete)
+    }
+
+    /// The next frame, as the transforms have it.
+    fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<Option<SourceFrame>> {
+        loop {
+            let Some(pipeline) = &mut self.pipeline else {
+                return self.poll_source(cx);
+            };
+            // Told at once: with its last words a caller may leave.
+            if let (Some(failure), Some(watch)) = (pipeline.failure(), &mut self.watch) {
+                watch.failed(failure);
+            }
+            if let Some(frame) = ready!(pipeline.poll_pop(cx)) {
+                return Poll::Ready(Some(frame));
+            }
+            if matches!(self.source, Source::Ended) && self.ahead.is_empty() {
+                if !pipeline.finish(ended(self.watch.as_deref())) {
+                    return Poll::Ready(None);
+                }
+                continue;
+            }
+            let frame = self.poll_source(cx);
+            let Some(pipeline) = &mut self.pipeline else {
+                continue;
+            };
+            let ended = ended(self.watch.as_deref());
+            match frame {
+                Poll::Ready(Some(frame)) => pipeline.feed(frame, ended),
+                Poll::Ready(None) => {}
+                Poll::Pending => {
+                    ready!(pipeline.poll(cx, ended));
+                    if pipeline.is_over() {
+                        self.source = Source::Ended;
+                        self.ahead.clear();
+                    }
+                    continue;
+                }
+            }
+            // The last frame of a body is known as such where possible: whoever asks `is_end_stream` may never poll again.
+            if matches!(self.source, Source::Ended) && self.ahead.is_empty() {
+                pipeline.finish(ended);
+            }
+        }
+    }
+
+    /// Keeps an error for the next poll. A server sends what it was given once there is no more to be had for now, and none of it
+    /// once there is an error: hyper closes the connection with the last event still in its buffer.
+    fn put_off(&mut self, broken: Broken) {
+        if let Some(watch) = &mut self.watch {
+            watch.failed(broken.failure);
+        }
+        self.unsent = false;
+        self.source = Source::Ended;
+        self.pipeline = None;
+        self.ahead.clear();
+        self.ahead.push_back(Err(broken));
     }
 
     /// Hands `frame` on, or the end, settling what there is to settle once nothing more can come.
@@ -349,42 +448,21 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = loop {
-            let Some(pipeline) = &mut this.pipeline else {
-                break ready!(this.poll_source(cx));
-            };
-            // Told at once: with its last words a caller may leave.
-            if let (Some(failure), Some(watch)) = (pipeline.failure(), &mut this.watch) {
-                watch.failed(failure);
-            }
-            if let Some(frame) = ready!(pipeline.poll_pop(cx)) {
-                break Some(frame);
-            }
-            if matches!(this.source, Source::Ended) && this.ahead.is_empty() {
-                if !pipeline.finish(ended(this.watch.as_deref())) {
-                    break None;
-                }
-                continue;
-            }
-            let frame = this.poll_source(cx);
-            let Some(pipeline) = &mut this.pipeline else {
-                continue;
-            };
-            let ended = ended(this.watch.as_deref());
-            match frame {
-                Poll::Ready(Some(frame)) => pipeline.feed(frame, ended),
-                Poll::Ready(None) => {}
-                Poll::Pending => {
-                    ready!(pipeline.poll(cx, ended));
-                    continue;
-                }
-            }
-            // The last frame of a body is known as such where possible: whoever asks `is_end_stream` may never poll again.
-            if matches!(this.source, Source::Ended) && this.ahead.is_empty() {
-                pipeline.finish(ended);
-            }
+        let Poll::Ready(frame) = this.poll_changed(cx) else {
+            this.unsent = false;
+            return Poll::Pending;
         };
-        Poll::Ready(this.hand_on(frame))
+        match frame {
+            Some(Err(broken)) if this.unsent => {
+                this.put_off(broken);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => {
+                this.unsent = true;
+                Poll::Ready(this.hand_on(frame))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {

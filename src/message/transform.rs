@@ -269,6 +269,11 @@ impl Pipeline {
         self.finished && self.queue.is_empty() && self.error.is_none() && self.trailers.is_none()
     }
 
+    /// Whether nothing more is taken in.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished
+    }
+
     pub(super) fn keeps_length(&self) -> bool {
         !self.changes_length
     }
@@ -302,11 +307,20 @@ impl Pipeline {
     }
 
     fn stop_on(&mut self, result: Result<(), BoxError>) {
-        if let Err(error) = result {
-            let fault = error.downcast_ref::<Fault>();
-            let failure = fault.map_or(Failure::Transform, |fault| fault.failure);
-            self.error.get_or_insert(Broken { failure, error });
+        let Err(error) = result else { return };
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            // Who watches over an answer that is whole has nothing against it: it only ends.
+            if self.ended != Some(End::Complete) {
+                let failure = fault.failure;
+                self.error.get_or_insert(Broken { failure, error });
+            }
+        } else if !self.finished {
+            // To those that come after the one that could not go on, the answer broke.
+            let failure = Failure::Transform;
+            self.ended = Some(End::Failed(failure));
             self.finished = true;
+            self.feed(Err(Broken { failure, error }), self.ended);
         }
+        self.finished = true;
     }
 }

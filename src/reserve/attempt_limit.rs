@@ -22,12 +22,28 @@ use http::Extensions;
 /// assert!(!limit.take());
 /// ```
 #[derive(Debug, Clone)]
-pub struct AttemptLimit(Arc<AtomicU32>);
+pub struct AttemptLimit(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    left: AtomicU32,
+    aside: AtomicU32,
+}
+
+/// An attempt that is kept for somebody, until it is [spent](Self::spend): one that is dropped instead may be taken again.
+#[derive(Debug)]
+#[must_use = "dropping it gives the attempt back"]
+pub struct SetAside {
+    limit: Option<AttemptLimit>,
+}
 
 impl AttemptLimit {
     /// At most `total` attempts, the first one among them. Zero is taken as one.
     pub fn new(total: u32) -> Self {
-        Self(Arc::new(AtomicU32::new(total.saturating_sub(1))))
+        Self(Arc::new(Counts {
+            left: AtomicU32::new(total.saturating_sub(1)),
+            aside: AtomicU32::new(0),
+        }))
     }
 
     /// The limit among a request's extensions.
@@ -40,6 +56,7 @@ impl AttemptLimit {
         // A count alone: no other memory hangs on it.
         let taken = self
             .0
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(1)
             });
@@ -48,12 +65,45 @@ impl AttemptLimit {
 
     /// Gives back an attempt that was taken and not made.
     pub fn give_back(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes one more attempt to make it later, elsewhere, so that those further in leave it; `None` where none is left.
+    pub fn set_aside(&self) -> Option<SetAside> {
+        self.take().then(|| {
+            self.0.aside.fetch_add(1, Ordering::Relaxed);
+            SetAside {
+                limit: Some(self.clone()),
+            }
+        })
+    }
+
+    /// Whether an attempt is set aside: if this one fails, somebody further out has somewhere else to go.
+    pub fn is_set_aside(&self) -> bool {
+        self.0.aside.load(Ordering::Relaxed) > 0
     }
 
     /// How many more attempts may be made.
     pub fn left(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.0.left.load(Ordering::Relaxed)
+    }
+}
+
+impl SetAside {
+    /// The attempt is made.
+    pub fn spend(mut self) {
+        if let Some(limit) = self.limit.take() {
+            limit.0.aside.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        if let Some(limit) = self.limit.take() {
+            limit.0.aside.fetch_sub(1, Ordering::Relaxed);
+            limit.give_back();
+        }
     }
 }
 
@@ -77,6 +127,18 @@ mod tests {
         limit.give_back();
         assert!(limit.take());
         assert!(!limit.take());
+    }
+
+    #[test]
+    fn what_is_set_aside_is_left_alone_until_it_is_given_back() {
+        let limit = AttemptLimit::new(2);
+        let aside = limit.set_aside().unwrap();
+        assert!(!limit.take() && limit.set_aside().is_none());
+        assert!(limit.is_set_aside());
+        drop(aside);
+        assert!(!limit.is_set_aside());
+        limit.set_aside().unwrap().spend();
+        assert!(!limit.is_set_aside() && !limit.take());
     }
 
     #[test]

@@ -3,24 +3,17 @@
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use http::{Request, Response};
-use http_body_util::BodyExt;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tower_service::Service;
 
 use super::{
     layer::Shared,
-    service::copy,
     state::{Failed, Stop},
 };
 use crate::{
-    message::{Deadline, Outcome, RequestBody, ResponseBody, classify_with},
+    message::{Chosen, Deadline, Outcome, RequestBody, ResponseBody, classify_with, copy, drain},
     reserve::{AttemptLimit, Attempts, Withdrawal},
 };
-
-/// As much of an answer that is not handed on is read, in bytes, so that its connection can be used again.
-const MAX_DRAINED: usize = 64 << 10;
-/// And for so long.
-const MAX_DRAIN: Duration = Duration::from_millis(250);
 
 /// What it takes to make another attempt.
 pub(super) struct Again<S> {
@@ -64,7 +57,8 @@ where
                 "retrying"
             );
             let next = Instant::now() + wait;
-            attempts.push(&mut response, outcome);
+            let chosen = self.request.extensions().get::<Chosen>();
+            attempts.push_at(&mut response, outcome, chosen.map(|chosen| &chosen.0));
             drain(response.into_body()).await;
             sleep_until(next).await;
 
@@ -90,6 +84,7 @@ where
             attempts: made,
             told_not_to: told.is_some_and(|told| told == "false"),
             remaining: self.deadline.map(Deadline::remaining),
+            elsewhere: self.limit.is_set_aside(),
         };
         let wait = shared
             .policy
@@ -100,18 +95,5 @@ where
         } else {
             Err(Stop::Attempts)
         }
-    }
-}
-
-/// Reads a small rest of an answer that nobody wants: dropping it would close its HTTP/1 connection.
-async fn drain(mut body: ResponseBody) {
-    let until = Instant::now() + MAX_DRAIN;
-    let mut read = 0;
-    while read < MAX_DRAINED {
-        let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await else {
-            return;
-        };
-        // Empty frames must come to an end too.
-        read += frame.data_ref().map_or(0, bytes::Bytes::len).max(64);
     }
 }

@@ -1,12 +1,11 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tower_layer::Layer;
 
 use super::{Backoff, Retry, state::Policy};
 use crate::{
-    message::{ApiError, Classify, ConfigError, Outcome},
+    message::{Classify, ConfigError, Ours},
     random::Random,
     reserve::RetryBudget,
     wire::units,
@@ -32,7 +31,7 @@ pub struct RetryBuilder {
     max_retry_after: Duration,
     #[serde(deserialize_with = "units::duration")]
     deadline: Duration,
-    transport: bool,
+    transport: Option<bool>,
     budget_percent: u32,
     budget_burst: u32,
     #[serde(skip)]
@@ -52,10 +51,6 @@ pub(super) struct Shared {
     pub(super) classify: Ours,
     pub(super) random: Random,
 }
-
-/// The operator's own opinion of errors, where there is one.
-#[derive(Clone, Default)]
-pub(super) struct Ours(Option<Arc<dyn Classify>>);
 
 impl Default for RetryLayer {
     fn default() -> Self {
@@ -113,7 +108,7 @@ impl Default for RetryBuilder {
             transport_backoff: None,
             max_retry_after: Duration::from_secs(60),
             deadline: Duration::from_secs(30 * 60),
-            transport: true,
+            transport: None,
             budget_percent: 20,
             budget_burst: 100,
             budget: None,
@@ -156,10 +151,10 @@ impl RetryBuilder {
         self
     }
 
-    /// Whether connections that failed are tried again: on by default, and best turned off under a fallback, which has somewhere better to
-    /// go.
+    /// Whether connections that failed are tried again. By default they are, unless a layer further out has set an attempt
+    /// [aside](crate::reserve::AttemptLimit::set_aside) to make it elsewhere, as a fallback does: that is reached sooner.
     pub fn transport(mut self, retried: bool) -> Self {
-        self.transport = retried;
+        self.transport = Some(retried);
         self
     }
 
@@ -171,7 +166,7 @@ impl RetryBuilder {
 
     /// An opinion of one's own on what errors mean.
     pub fn classify(mut self, classify: impl Classify + 'static) -> Self {
-        self.classify = Ours(Some(Arc::new(classify)));
+        self.classify = Ours::new(classify);
         self
     }
 
@@ -206,22 +201,5 @@ impl<S> Layer<S> for RetryLayer {
 
     fn layer(&self, inner: S) -> Retry<S> {
         Retry::new(inner, Arc::clone(&self.shared))
-    }
-}
-
-impl Classify for Ours {
-    fn classify(
-        &self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        error: &ApiError,
-    ) -> Option<Outcome> {
-        self.0.as_ref()?.classify(status, headers, error)
-    }
-}
-
-impl fmt::Debug for Ours {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Ours" } else { "None" })
     }
 }

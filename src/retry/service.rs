@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::{RetryFuture, again::Again, layer::Shared};
 use crate::{
-    message::{Deadline, Endpoint, RequestBody, ResponseBody},
+    message::{Deadline, Endpoint, KeptDeadline, RequestBody, ResponseBody, copy},
     reserve::AttemptLimit,
 };
 
@@ -77,17 +77,11 @@ where
                 deadline: outer.or(own),
             }
         });
-        RetryFuture::new(self.inner.call(request), again, endpoint, own)
+        let kept = KeptDeadline {
+            layer: "retry",
+            endpoint,
+            deadline: own,
+        };
+        RetryFuture::new(self.inner.call(request), again, kept)
     }
-}
-
-/// The same request once more, with `body`.
-pub(super) fn copy(request: &Request<RequestBody>, body: RequestBody) -> Request<RequestBody> {
-    let mut copy = Request::new(body);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    copy
 }

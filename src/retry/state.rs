@@ -16,7 +16,8 @@ pub(super) struct Policy {
     pub(super) backoff: Backoff,
     pub(super) transport_backoff: Backoff,
     pub(super) max_retry_after: Duration,
-    pub(super) transport: bool,
+    /// `None`: unless there is somewhere else to go.
+    pub(super) transport: Option<bool>,
 }
 
 /// Why a failed attempt is the last.
@@ -62,6 +63,8 @@ pub(super) struct Failed {
     pub(super) told_not_to: bool,
     /// What is left of the request's time; `None` for any time.
     pub(super) remaining: Option<Duration>,
+    /// Whether a layer further out has somewhere else to send the request.
+    pub(super) elsewhere: bool,
 }
 
 impl Policy {
@@ -75,7 +78,9 @@ impl Policy {
         let is_transport = matches!(failed.outcome, Outcome::Transport { .. });
         let asked = match failed.outcome.retry() {
             Retry::Never => return Err(Stop::Final),
-            _ if is_transport && !self.transport => return Err(Stop::Final),
+            _ if is_transport && !self.retries_transport(failed.elsewhere, request) => {
+                return Err(Stop::Final);
+            }
             _ if failed.told_not_to => return Err(Stop::Told),
             Retry::Backoff => Duration::ZERO,
             Retry::After(wait) if wait > self.max_retry_after => return Err(Stop::RetryAfter),
@@ -97,6 +102,14 @@ impl Policy {
             return Err(Stop::Deadline);
         }
         Ok(wait)
+    }
+}
+
+impl Policy {
+    /// What has effects goes nowhere else, whoever might send it there.
+    fn retries_transport(&self, elsewhere: bool, request: &Request<RequestBody>) -> bool {
+        let goes_on = || Endpoint::of(request).effects(request.body()) == Effects::Generate;
+        self.transport.unwrap_or_else(|| !(elsewhere && goes_on()))
     }
 }
 
@@ -135,7 +148,7 @@ mod tests {
             backoff: Backoff::default(),
             transport_backoff: Backoff::default(),
             max_retry_after: 60 * SECOND,
-            transport: true,
+            transport: None,
         }
     }
 
@@ -145,6 +158,7 @@ mod tests {
             attempts: 1,
             told_not_to: false,
             remaining: None,
+            elsewhere: false,
         }
     }
 
@@ -213,6 +227,31 @@ mod tests {
             assert_eq!(decide(Outcome::ServerError), expected, "{request:?}");
             assert_eq!(decide(refused), Ok(Duration::ZERO), "{request:?}");
             assert_eq!(decide(full), Ok(Duration::ZERO), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_failed_is_left_to_whoever_has_somewhere_else_to_go() {
+        let refused = Failed {
+            elsewhere: true,
+            ..failed(Outcome::Transport {
+                phase: Phase::Connect,
+            })
+        };
+        let asked = |transport| Policy {
+            transport,
+            ..policy()
+        };
+        let generate = post("/v1/embeddings", "{}");
+        let stateful = post("/v1/files", "{}");
+        for (transport, request, expected) in [
+            (None, &generate, Err(Stop::Final)),
+            (None, &stateful, Ok(Duration::ZERO)),
+            (Some(true), &generate, Ok(Duration::ZERO)),
+            (Some(false), &stateful, Err(Stop::Final)),
+        ] {
+            let decided = asked(transport).decide(refused, request, 0);
+            assert_eq!(decided, expected, "{transport:?} {request:?}");
         }
     }
 

@@ -157,13 +157,13 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// A wait, or the moment at which it ends, in any of the spellings.
-fn read_wait(value: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn read_wait(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     let until = |moment: SystemTime| moment.duration_since(now).unwrap_or_default();
     let since_epoch = |seconds| {
-        UNIX_EPOCH
-            .checked_add(duration::from_secs(seconds)?)
-            .map(until)
+        let moment = UNIX_EPOCH.checked_add(duration::from_secs(seconds)?);
+        // One that the clock has no room for is no less far away.
+        Some(moment.map_or(LONGEST, until))
     };
     match value.parse::<f64>() {
         Ok(millis) if millis >= EPOCH_MILLIS => since_epoch(millis / 1000.0),

@@ -16,4 +16,5 @@ mod lifecycle;
 mod normalized;
 mod program;
 mod resilience;
+mod restart;
 mod streams;

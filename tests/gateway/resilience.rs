@@ -1,11 +1,16 @@
-//! Failures of an upstream: tried again, then left alone, and told.
+//! Failures of an upstream: tried again, left alone, told, and made good by the next; and callers who ask too much.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use http_body_util::BodyExt;
 use serde_json::json;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
 
-use crate::harness::{Got, Relay, caller, chat, demo, post, receive, scripted, send, soon};
+use crate::harness::{Got, Relay, caller, chat, demo, get, post, receive, scripted, send, soon};
 
 async fn ask(relay: &Relay, status: &str) -> Got {
     let mut request = post(
@@ -136,4 +141,180 @@ async fn a_stream_that_is_cut_later_ends_with_an_error_and_counts_against_the_up
     assert!(broken, "it ended cleanly");
     let refused = receive(soon(ask()).await.unwrap()).await;
     assert_eq!(refused.failure(), (503, "circuit_open".to_owned()));
+}
+
+/// An address at which connections are refused: it was free a moment ago.
+async fn refusing() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// A way to `upstream` that is closed, with every connection on it, when the task is aborted.
+async fn killable(upstream: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let passing = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut caller, _)) = listener.accept().await {
+            connections.spawn(async move {
+                let mut upstream = TcpStream::connect(upstream).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut caller, &mut upstream).await;
+            });
+        }
+    });
+    (address, passing)
+}
+
+/// A relay that goes from `first` to a demo upstream.
+async fn steady(first: SocketAddr, tables: &str) -> Relay {
+    let (second, _) = demo().await;
+    Relay::start(&format!(
+        "[[routes]]\nname = \"steady\"\nfallback = {{ targets = [\"first\", \"second\"] }}\n\
+         [[upstreams]]\nname = \"first\"\nbase_url = \"http://{first}/v1\"\nmodels = [\"fast\"]\n{tables}\n\
+         [[upstreams]]\nname = \"second\"\nbase_url = \"http://{second}/v1\"\n\
+         credential = {{ env = \"DEMO_KEY\" }}\naliases = {{ \"fast\" = \"demo-small\" }}\n{tables}"
+    ))
+    .await
+}
+
+fn fast(relay: &Relay) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    post(relay.uri("/v1/chat/completions"), &chat("fast", &json!({})))
+}
+
+#[tokio::test]
+async fn a_refused_connection_reaches_the_backup_at_once_with_its_own_name_for_the_model() {
+    // Retries would wait for a second, and leave it.
+    let retry = "[upstreams.retry]\nbackoff = { base = \"1s\", cap = \"1s\", jitter = \"none\" }";
+    let relay = steady(refusing().await, retry).await;
+    let start = Instant::now();
+    let got = send(fast(&relay)).await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    assert!(start.elapsed() < Duration::from_millis(500));
+    assert_eq!(got.json()["model"], "demo-small");
+    assert_eq!(got.headers["x-relay-attempts"], "2");
+    assert_eq!(got.headers["x-relay-failed-attempts"], "first transport");
+    let stream = chat("fast", &json!({"stream": true}));
+    let streamed = send(post(relay.uri("/v1/chat/completions"), &stream)).await;
+    assert!(
+        streamed.text.ends_with("data: [DONE]\n\n"),
+        "{}",
+        streamed.text
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_that_ends_under_load_costs_no_caller_an_answer() {
+    let (first, _) = demo().await;
+    let (proxy, kill) = killable(first).await;
+    let (second, _) = demo().await;
+    let relay = Relay::start(&format!(
+        "[[routes]]\nname = \"steady\"\nfallback = {{ targets = [\"first\", \"second\"] }}\n\
+         [[upstreams]]\nname = \"first\"\nbase_url = \"http://{proxy}/v1\"\ncredential = {{ env = \"DEMO_KEY\" }}\n\
+         circuit_breaker = {{}}\n\
+         [[upstreams]]\nname = \"second\"\nbase_url = \"http://{second}/v1\"\ncredential = {{ env = \"DEMO_KEY\" }}\n"
+    ))
+    .await;
+    let ask = || {
+        send(post(
+            relay.uri("/v1/chat/completions"),
+            &chat("demo-small", &json!({})),
+        ))
+    };
+    let before = ask().await;
+    assert_eq!(before.status, 200);
+    assert!(!before.headers.contains_key("x-relay-attempts"));
+    kill.abort();
+    assert!(kill.await.is_err());
+    for _ in 0..3 {
+        let calls: Vec<_> = (0..16).map(|_| tokio::spawn(ask())).collect();
+        for call in calls {
+            let got = call.await.unwrap();
+            assert_eq!(got.status, 200, "{}", got.text);
+            assert_eq!(got.headers["x-relay-attempts"], "2");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_primarys_failure_is_the_answer_when_every_upstream_fails() {
+    let relay = steady(refusing().await, "").await;
+    let mut request = fast(&relay);
+    let headers = request.headers_mut();
+    headers.insert("x-demo-status", "500".parse().unwrap());
+    let got = send(request).await;
+    assert_eq!(got.failure(), (502, "upstream_unreachable".to_owned()));
+    assert_eq!(
+        got.headers["x-relay-failed-attempts"],
+        "second server_error"
+    );
+}
+
+#[tokio::test]
+async fn what_an_upstream_keeps_goes_nowhere_else() {
+    let relay = steady(refusing().await, "").await;
+    let stored = chat("fast", &json!({"store": true}));
+    let got = send(post(relay.uri("/v1/chat/completions"), &stored)).await;
+    assert_eq!(got.failure(), (502, "upstream_unreachable".to_owned()));
+    assert!(!got.headers.contains_key("x-relay-attempts"));
+}
+
+#[tokio::test]
+async fn what_a_route_serves_is_listed_once_as_its_first_upstreams() {
+    let relay = Relay::start(
+        "[[routes]]\nname = \"outer\"\nmodels = [\"fast\", \"both\"]\n\
+         fallback = { targets = [\"steady\", \"third\"] }\n\
+         [[routes]]\nname = \"steady\"\nfallback = { targets = [\"first\", \"second\"] }\n\
+         [[upstreams]]\nname = \"first\"\nbase_url = \"http://a.test\"\nmodels = [\"fast\"]\n\
+         [[upstreams]]\nname = \"second\"\nbase_url = \"http://b.test\"\nmodels = [\"fast\", \"own\"]\n\
+         [[upstreams]]\nname = \"third\"\nbase_url = \"http://c.test\"\nmodels = [\"last\"]\n",
+    )
+    .await;
+    let list = get(relay.uri("/v1/models")).await.json();
+    let listed: Vec<_> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| {
+            (
+                model["id"].as_str().unwrap(),
+                model["owned_by"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("fast", "first"),
+            ("both", "first"),
+            ("own", "second"),
+            ("last", "third")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn callers_are_limited_by_their_key_and_told_so() {
+    let (upstream, _) = demo().await;
+    let relay = Relay::start(&format!(
+        "[rate_limit]\nlimits = [{{ requests = 2, per = \"1h\" }}]\n\
+         [[upstreams]]\nname = \"demo\"\nbase_url = \"http://{upstream}/v1\"\n\
+         credential = {{ env = \"DEMO_KEY\" }}\n[upstreams.rate_limit]\nlearn = true"
+    ))
+    .await;
+    let ask = async |key: &str| {
+        let body = chat("demo-small", &json!({}));
+        let mut request = post(relay.uri("/v1/chat/completions"), &body);
+        let value = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+        send(request).await
+    };
+    for left in ["1", "0"] {
+        let answered = ask("sk-one").await;
+        assert_eq!(answered.status, 200);
+        assert_eq!(answered.headers["x-ratelimit-remaining-requests"], left);
+    }
+    let refused = ask("sk-one").await;
+    assert_eq!(refused.failure(), (429, "rate_limit_exceeded".to_owned()));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(ask("sk-two").await.status, 200);
 }

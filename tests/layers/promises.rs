@@ -1,23 +1,28 @@
 //! The contract, held against every layer of this crate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
-use http::Request;
-use tower::ServiceExt;
+use http::{Request, Response};
+use tower::{ServiceExt, service_fn};
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
-    client::{AdaptLayer, Credential, Style, UpstreamLayer},
+    client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
     cost_meter::{BillLayer, CostMeterLayer},
+    fallback::{FallbackBuilder, FallbackLayer},
     key::{Key, KeyBy},
     ledger::Totals,
     message::{
-        RequestBody,
+        RequestBody, ResponseBody,
         catalog::{ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     normalize::ResponseNormalizeLayer,
+    rate_limit::{RateLimitBuilder, RateLimitLayer},
+    reserve::Quota,
+    reserve::RetryBudget,
     retry::RetryLayer,
     server::EdgeLayer,
     timeout::TimeoutBuilder,
@@ -88,6 +93,19 @@ contract_tests!(normalize, ResponseNormalizeLayer::new, bodies: json_held);
 
 contract_tests!(retry, RetryLayer::default);
 
+contract_tests!(fallback, || FallbackLayer::builder()
+    .build(&backup())
+    .unwrap());
+contract_tests!(fallback_with_every_setting, || {
+    let minute = Duration::from_secs(60);
+    FallbackBuilder::guide_e()
+        .sticky(minute)
+        .budget(RetryBudget::default())
+        .content_filtered(true)
+        .build(&backup())
+        .unwrap()
+});
+
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
 
 contract_tests!(
@@ -112,7 +130,28 @@ contract_tests!(commit_guard_that_holds_next_to_nothing, || {
     CommitGuardLayer::builder().max_bytes(1).build().unwrap()
 });
 
+contract_tests!(
+    rate_limit,
+    || RateLimitBuilder::guide_c().build().unwrap(),
+    state: async |layer, services| shares_its_buckets(&layer, services).await
+);
+contract_tests!(rate_limit_that_waits, || {
+    let builder = RateLimitBuilder::guide_c_controller();
+    builder.wait(Duration::from_secs(9)).build().unwrap()
+});
+contract_tests!(rate_limit_of_a_provider, || {
+    RateLimitBuilder::guide_c().provider().build().unwrap()
+});
+
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
+
+/// A backup that answers with nothing.
+fn backup() -> Upstreams {
+    let answering =
+        service_fn(|_: Request<RequestBody>| async { Ok(Response::new(ResponseBody::empty())) });
+    let upstreams = Upstreams::builder().add(Target::new("backup", answering));
+    upstreams.build().unwrap()
+}
 
 fn upstream(credential: Credential) -> UpstreamLayer {
     let builder = UpstreamLayer::builder("probe").base_url("http://upstream.test/v1");
@@ -152,6 +191,20 @@ async fn follows_its_circuit(layer: &CircuitBreakerLayer, [one, two]: [Probed<im
     for service in [&one, &two] {
         assert_eq!(send(service, chat()).await, 200);
     }
+}
+
+/// What one service used the other does not have.
+async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Stack>; 2]) {
+    let key = Key::secret("api_key", SECRET.as_bytes());
+    let quota = Quota::per_minute(2, 100_000).unwrap();
+    layer.handle().set_quota(&key, Some(&quota));
+    assert_eq!(send(&one, chat()).await, 200);
+    assert_eq!(send(&two, chat()).await, 200);
+    for service in [&one, &two] {
+        assert_eq!(send(service, chat()).await, 429);
+    }
+    layer.handle().reset(&key).await;
+    assert_eq!(send(&two, chat()).await, 200);
 }
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {

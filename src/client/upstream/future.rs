@@ -15,7 +15,7 @@ use tower_service::Service;
 use super::service::Attempt;
 use crate::{
     client::credential::KeyFuture,
-    message::{BoxError, RequestBody, ResponseBody, TransportError},
+    message::{BoxError, RequestBody, ResponseBody, TransportError, legible, may_be_illegible},
 };
 
 pin_project! {
@@ -36,6 +36,8 @@ pin_project! {
         Find { find: KeyFuture, late: Option<Box<Late<S>>> },
         Ready { late: Option<Box<Late<S>>> },
         Call { #[pin] future: F, attempt: Option<Attempt> },
+        // Boxed: only of errors.
+        Read { error: Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>> },
     }
 }
 
@@ -146,9 +148,21 @@ where
                     };
                     let response = match answered {
                         Ok(response) => ResponseBody::wrap(response),
-                        Err(error) => attempt.unreachable(TransportError::new(error)),
+                        Err(error) => {
+                            let error = attempt.unreachable(TransportError::new(error));
+                            return Poll::Ready(Ok(attempt.finish(error)));
+                        }
                     };
-                    return Poll::Ready(Ok(attempt.finish(response)));
+                    let dialect = attempt.dialect_to_read();
+                    let response = attempt.finish(response);
+                    let Some(dialect) = dialect.filter(|_| may_be_illegible(&response)) else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let error = Box::pin(legible(response, dialect));
+                    this.state.set(State::Read { error });
+                }
+                StateProjection::Read { error } => {
+                    return error.as_mut().poll(cx).map(Ok);
                 }
             }
         }

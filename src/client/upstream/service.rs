@@ -86,7 +86,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> UpstreamFuture<S> {
-        let dialect = Endpoint::of(&request).dialect();
+        let endpoint = Endpoint::of(&request);
+        let dialect = endpoint.dialect();
         if hygiene::is_upgrade(request.method(), request.headers()) {
             return UpstreamFuture::refused(refuse_upgrade(dialect));
         }
@@ -101,7 +102,7 @@ where
         let served = self.shared.served(request.body());
         let attempt = Attempt {
             shared: Arc::clone(&self.shared),
-            dialect,
+            endpoint,
             served,
         };
         if let Some(error) = self.failed.take() {
@@ -143,7 +144,7 @@ where
 #[derive(Debug)]
 pub(super) struct Attempt {
     shared: Arc<Shared>,
-    dialect: Dialect,
+    endpoint: Endpoint,
     served: Served,
 }
 
@@ -152,11 +153,15 @@ impl Attempt {
         &self.shared.name
     }
 
+    fn dialect(&self) -> Dialect {
+        self.endpoint.dialect()
+    }
+
     /// What the caller is told when the client failed.
     pub(super) fn unreachable(&self, error: TransportError) -> Response<ResponseBody> {
         error.into_response(
             &format!("the upstream \"{}\"", self.upstream()),
-            self.dialect,
+            self.dialect(),
         )
     }
 
@@ -171,7 +176,7 @@ impl Attempt {
             let response = match error {
                 CredentialError::Missing => {
                     let rejection = Rejection::new("upstream", Reason::Unauthenticated);
-                    rejection.into_response(&ApiError::missing_api_key(), self.dialect)
+                    rejection.into_response(&ApiError::missing_api_key(), self.dialect())
                 }
                 CredentialError::Unavailable(cause) => {
                     tracing::error!(upstream = self.upstream(), error = %cause, "no credential");
@@ -200,6 +205,15 @@ impl Attempt {
             | StatusCode::PERMANENT_REDIRECT => self.bad_answer(
                 "answered with a redirect, which is never followed: check its base URL",
             ),
+            // Nothing that was asked for may be left out, and nothing was asked for under conditions.
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+                if self.endpoint.reads_json() =>
+            {
+                self.bad_answer("answered without an answer")
+            }
+            status if status.is_success() && self.endpoint.reads_json() && is_page(&response) => {
+                self.bad_answer("answered with a web page: check its base URL")
+            }
             _ => response,
         };
         hygiene::clean_response(response.headers_mut());
@@ -207,6 +221,11 @@ impl Attempt {
         *response.version_mut() = Version::HTTP_11;
         response.extensions_mut().insert(self.served);
         response
+    }
+
+    /// The dialect in which a failure is told, at endpoints whose answers are read.
+    pub(super) fn dialect_to_read(&self) -> Option<Dialect> {
+        self.endpoint.reads_json().then(|| self.dialect())
     }
 
     /// A 401 would look as if the caller's key were wrong.
@@ -225,7 +244,7 @@ impl Attempt {
     fn without_key(&self, message: String) -> Response<ResponseBody> {
         let error = ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
             .with_code("upstream_auth");
-        let mut response = error.to_response(self.dialect);
+        let mut response = error.to_response(self.dialect());
         response.extensions_mut().insert(Outcome::UpstreamAuth);
         response
     }
@@ -234,7 +253,7 @@ impl Attempt {
         let message = format!("the upstream \"{}\" {what}", self.upstream());
         ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
             .with_code("upstream_bad_answer")
-            .to_response(self.dialect)
+            .to_response(self.dialect())
     }
 }
 
@@ -249,6 +268,11 @@ impl Shared {
         }
         served
     }
+}
+
+fn is_page(response: &Response<ResponseBody>) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
 }
 
 fn refuse_upgrade(dialect: Dialect) -> Response<ResponseBody> {

@@ -3,8 +3,9 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 
 use crate::{
-    gateway::{Config, CredentialConfig, UpstreamConfig, client::ClientConfig},
-    message::ModelPattern,
+    fallback::FallbackBuilder,
+    gateway::{Config, CredentialConfig, RouteConfig, UpstreamConfig, client::ClientConfig},
+    message::{Endpoint, ModelPattern},
     model_rewrite::ModelRewriteBuilder,
 };
 
@@ -20,7 +21,9 @@ impl Display for Tree<'_> {
         let Config {
             listen,
             server,
+            rate_limit,
             models,
+            routes,
             upstreams,
             audit,
             ..
@@ -44,12 +47,20 @@ impl Display for Tree<'_> {
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
+        if let Some(limit) = rate_limit {
+            writeln!(f, "{indent}└─ RateLimit  {}", limit.describe())?;
+            indent.push_str("   ");
+        }
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
         }
         writeln!(f, "{indent}└─ ModelRoute")?;
         indent.push_str("   ");
+        for route in routes {
+            // At least one upstream follows.
+            write_route(f, route, &indent)?;
+        }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
             write_upstream(f, upstream, &indent, is_last, audit.is_some())?;
@@ -71,39 +82,17 @@ fn write_upstream(
         ("├─", "│  ")
     };
     write!(f, "{indent}{branch} {}", upstream.name)?;
-    if let Some(label) = &upstream.label {
-        write!(f, " ({label})")?;
-    }
-    if let Some(models) = &upstream.models {
-        write!(
-            f,
-            "  serves {}",
-            list(models.iter().map(ModelPattern::to_string))
-        )?;
-    }
-    if let Some(endpoints) = &upstream.endpoints {
-        write!(
-            f,
-            "  at {}",
-            list(endpoints.iter().map(|endpoint| endpoint.as_str()))
-        )?;
-    }
-    writeln!(f)?;
+    write_about(
+        f,
+        upstream.label.as_deref(),
+        upstream.models.as_deref(),
+        upstream.endpoints.as_deref(),
+    )?;
 
     let mut indent = format!("{indent}{below}");
-    if upstream.cost.is_some() || audited {
-        writeln!(f, "{indent}└─ CostMeter")?;
-        indent.push_str("   ");
-    }
-    if let Some(models) = upstream.rewrite() {
-        writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(&models))?;
-        indent.push_str("   ");
-    }
-    if let Some(normalize) = &upstream.normalize {
-        write!(f, "{indent}└─ ResponseNormalize")?;
-        let settings = list(normalize.settings());
+    for (layer, settings) in layers(upstream, audited) {
         let gap = if settings.is_empty() { "" } else { "  " };
-        writeln!(f, "{gap}{settings}")?;
+        writeln!(f, "{indent}└─ {layer}{gap}{settings}")?;
         indent.push_str("   ");
     }
     let address = upstream.base_url.as_ref().or(upstream.template.as_ref());
@@ -123,6 +112,66 @@ fn write_upstream(
         "{indent}   └─ client  {}",
         client(upstream, &upstream.client)
     )
+}
+
+/// The layers of one upstream, outermost first, and what is to be said of each.
+fn layers(upstream: &UpstreamConfig, audited: bool) -> Vec<(&'static str, String)> {
+    let plain = |name: &'static str, is_there: bool| is_there.then(|| (name, String::new()));
+    let limit = upstream.rate_limit.clone();
+    let limit = limit.map(|limit| ("RateLimit", limit.provider().describe()));
+    let models = upstream.rewrite();
+    let normalize = upstream.normalize.as_ref();
+    [
+        plain("Retry", upstream.retry.is_some()),
+        plain("CircuitBreaker", upstream.circuit_breaker.is_some()),
+        plain("CommitGuard", upstream.commit_guard.is_some()),
+        plain("Timeout", upstream.timeout.is_some()),
+        limit,
+        plain("CostMeter", upstream.cost.is_some() || audited),
+        models.map(|models| ("ModelRewrite", rewrite(&models))),
+        normalize.map(|normalize| ("ResponseNormalize", list(normalize.settings()))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt::Result {
+    write!(f, "{indent}├─ {}", route.name)?;
+    if let (None, Some(first)) = (&route.models, route.targets().first()) {
+        write!(f, "  for what {first} serves")?;
+    }
+    write_about(
+        f,
+        route.label.as_deref(),
+        route.models.as_deref(),
+        route.endpoints.as_deref(),
+    )?;
+    let settings = route.fallback.iter().flat_map(FallbackBuilder::settings);
+    let targets = route.targets().join(" → ");
+    let all = list(std::iter::once(targets).chain(settings));
+    writeln!(f, "{indent}│  └─ Fallback  {all}")
+}
+
+/// The rest of the line of an upstream or route.
+fn write_about(
+    f: &mut Formatter<'_>,
+    label: Option<&str>,
+    models: Option<&[ModelPattern]>,
+    endpoints: Option<&[Endpoint]>,
+) -> fmt::Result {
+    if let Some(label) = label {
+        write!(f, " ({label})")?;
+    }
+    if let Some(models) = models {
+        let models = list(models.iter().map(ModelPattern::to_string));
+        write!(f, "  serves {models}")?;
+    }
+    if let Some(endpoints) = endpoints {
+        let endpoints = list(endpoints.iter().map(|endpoint| endpoint.as_str()));
+        write!(f, "  at {endpoints}")?;
+    }
+    writeln!(f)
 }
 
 fn client(upstream: &UpstreamConfig, config: &ClientConfig) -> String {

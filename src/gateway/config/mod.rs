@@ -5,6 +5,7 @@ mod credential;
 mod headers;
 mod invalid;
 mod place;
+mod route;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -24,14 +25,16 @@ pub use self::{
     credential::CredentialConfig,
     headers::Headers,
     invalid::InvalidConfig,
+    route::RouteConfig,
     server::{CorsConfig, ServerConfig},
     upstream::{StyleConfig, UpstreamConfig},
 };
 
 use self::place::Source;
+pub(super) use self::upstream::no_empty_lists;
 use crate::{
     ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
-    server::EdgeBuilder,
+    rate_limit::RateLimitBuilder, server::EdgeBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -63,11 +66,15 @@ pub struct Config {
     pub edge: EdgeBuilder,
     /// What is known of models.
     pub catalog: CatalogConfig,
+    /// What each caller may use per time, by API key. Off, unless there is a table.
+    pub rate_limit: Option<RateLimitBuilder>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
     pub audit: Option<JsonlAuditBuilder>,
+    /// Ways among the upstreams, preferred to these, in order of preference.
+    pub routes: Vec<RouteConfig>,
     /// Where requests go, in order of preference.
     pub upstreams: Vec<UpstreamConfig>,
     /// The text, to say in which line of it a mistake is.
@@ -82,8 +89,10 @@ impl Default for Config {
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
+            rate_limit: None,
             models: None,
             audit: None,
+            routes: Vec::new(),
             upstreams: Vec::new(),
             source: None,
         }

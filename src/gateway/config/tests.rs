@@ -1,6 +1,7 @@
 use std::{env, fs, process};
 
 use super::*;
+use crate::message::catalog::ModelTable;
 
 /// What is wrong with `text`, as an operator sees it.
 fn error(text: &str) -> String {
@@ -98,6 +99,57 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         ),
     ] {
         assert_eq!(error(text), expected, "{text}");
+    }
+    for (routes, expected) in [
+        (
+            "[[routes]]\nfallback = { targets = [\"a\", \"b\"] }",
+            "7: routes.0.name: must not be empty",
+        ),
+        (
+            "[[routes]]\nname = \"b\"",
+            "8: routes.0.name: \"b\" is there twice: routes and upstreams have names of their own",
+        ),
+        (
+            "[[routes]]\nname = \"x\"",
+            "7: routes.0.fallback: is missing: which targets does it have?",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nfallback = {}",
+            "9: routes.0.fallback.targets: must be at least two",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nfallback = { targets = [\"a\", \"c\"] }",
+            "9: routes.0.fallback.targets.1: there is no upstream or route \"c\", but a, b",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nfallback = { targets = [\"a\", \"a\"] }",
+            "9: routes.0.fallback.targets.1: \"a\" is there twice",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nfallback = { targets = [\"a\", \"b\"], wait = \"31s\" }",
+            "9: routes.0.fallback.wait: must be at most 30s",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nmodels = []\nfallback = { targets = [\"a\", \"b\"] }",
+            "9: routes.0.models: names none: without it all are served",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nfallback = { targets = [\"a\", \"x\"] }",
+            "9: routes.0.fallback.targets: goes in a circle: x → x",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nfallback = { targets = [\"a\", \"y\"] }\n\
+             [[routes]]\nname = \"y\"\nfallback = { targets = [\"b\", \"z\"] }\n\
+             [[routes]]\nname = \"z\"\nfallback = { targets = [\"y\", \"a\"] }",
+            "9: routes.0.fallback.targets: goes in a circle: x → y → z → y",
+        ),
+    ] {
+        let other = "[[upstreams]]\nname = \"b\"\nbase_url = \"http://b.test\"\n";
+        assert_eq!(
+            error(&format!("{UPSTREAM}{other}{routes}")),
+            format!("relay.toml:{expected}"),
+            "{routes}"
+        );
     }
     for (field, expected) in [
         (
@@ -249,6 +301,26 @@ fn a_configuration_made_in_code_has_fields_without_lines() {
     assert_eq!(error.to_string(), "upstreams: there must be at least one");
 }
 
+#[test]
+fn routes_may_lie_within_routes_but_not_without_end() {
+    let nested = |depth: usize| {
+        let upstreams = ["a", "b"].map(|name| {
+            format!("[[upstreams]]\nname = \"{name}\"\nbase_url = \"http://{name}.test\"\n")
+        });
+        // The outermost first: their order does not matter.
+        let routes = (0..depth).rev().map(|level| {
+            let within = level.checked_sub(1).map_or("a".to_owned(), |below| format!("r{below}"));
+            format!("[[routes]]\nname = \"r{level}\"\nfallback = {{ targets = [\"{within}\", \"b\"] }}\n")
+        });
+        upstreams.into_iter().chain(routes).collect::<String>()
+    };
+    assert_eq!(error(&nested(8)), "none");
+    assert_eq!(
+        error(&nested(9)),
+        "relay.toml:9: routes.0.fallback.targets: lies too deep: routes may lie within 8 others"
+    );
+}
+
 /// The example, with every line in it that is an option and no sentence.
 fn all_options(example: &str) -> String {
     let option = |line: &str| {
@@ -293,16 +365,20 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         "/examples/gateway.toml"
     ))
     .unwrap();
-    let bare = "[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
+    let bare = "[rate_limit]\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
-                retry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
-                [audit]\npath = \"audit.jsonl\"";
+                rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
+                [audit]\npath = \"audit.jsonl\"\n\
+                [[routes]]\nname = \"steady\"\nlabel = \"OpenAI, and Azure when that fails\"\nmodels = [\"gpt-4.1\"]\n\
+                endpoints = [\"chat_completions\"]\n\
+                fallback = { targets = [\"openai\", \"azure\"], budget_percent = 100 }";
     let mut named = Config::from_toml(&all_options(&text), "gateway.toml").unwrap();
     let mut default = Config::from_toml(bare, "gateway.toml").unwrap();
     named.upstreams.truncate(1);
     for config in [&mut named, &mut default] {
         config.source = None;
+        config.catalog.own = ModelTable::default();
         config.models = None;
         config.upstreams[0].aliases = None;
         config.upstreams[0].rules = Vec::new();

@@ -13,6 +13,7 @@ use crate::{
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
     normalize::ResponseNormalizeBuilder,
+    rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -68,6 +69,8 @@ pub struct UpstreamConfig {
     pub cost: Option<CostMeterBuilder>,
     /// How its answers become OpenAI's. They pass as they are, unless there is a table.
     pub normalize: Option<ResponseNormalizeBuilder>,
+    /// What is sent to it per time, by model, and whether its own word on that is heeded. Off, unless there is a table.
+    pub rate_limit: Option<RateLimitBuilder>,
     /// How it is connected to.
     pub client: ClientConfig,
 }
@@ -84,16 +87,7 @@ impl UpstreamConfig {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(UpstreamLayer, Option<Worker>), ConfigError> {
-        let lists = [
-            ("models", self.models.as_ref().map(Vec::is_empty)),
-            ("endpoints", self.endpoints.as_ref().map(Vec::is_empty)),
-        ];
-        for (field, is_empty) in lists {
-            if is_empty == Some(true) {
-                let reason = "names none: without it all are served";
-                return Err(ConfigError::new(field, reason));
-            }
-        }
+        no_empty_lists(self.models.as_deref(), self.endpoints.as_deref())?;
         let mut builder = UpstreamLayer::builder(Arc::<str>::from(self.name.trim()));
         builder = match (&self.base_url, &self.template) {
             (Some(url), None) => builder.base_url(url),
@@ -162,6 +156,24 @@ impl UpstreamConfig {
             .parse()
             .map_err(|error| ConfigError::new(field, format!("{error}")))
     }
+}
+
+/// What serves nothing was not meant.
+pub(crate) fn no_empty_lists(
+    models: Option<&[ModelPattern]>,
+    endpoints: Option<&[Endpoint]>,
+) -> Result<(), ConfigError> {
+    let lists = [
+        ("models", models.map(<[_]>::is_empty)),
+        ("endpoints", endpoints.map(<[_]>::is_empty)),
+    ];
+    for (field, is_empty) in lists {
+        if is_empty == Some(true) {
+            let reason = "names none: without it all are served";
+            return Err(ConfigError::new(field, reason));
+        }
+    }
+    Ok(())
 }
 
 impl<'de> Deserialize<'de> for StyleConfig {

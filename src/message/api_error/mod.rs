@@ -1,6 +1,7 @@
 //! Errors as the callers of an LLM API know them.
 
 mod in_answer;
+mod legible;
 mod members;
 mod read;
 mod shape;
@@ -8,6 +9,8 @@ mod shape;
 mod tests;
 mod text;
 mod write;
+
+pub(crate) use self::legible::{legible, may_be_illegible};
 
 use std::{borrow::Cow, time::Duration};
 

@@ -1,6 +1,6 @@
 //! Deciding on an answer as it passes.
 
-use std::{future::poll_fn, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use http::{HeaderMap, Response, StatusCode};
@@ -54,6 +54,33 @@ where
     }
 }
 
+/// The operator's own opinion of errors, where there is one, as layers keep it.
+#[derive(Clone, Default)]
+pub(crate) struct Ours(Option<Arc<dyn Classify>>);
+
+impl Ours {
+    pub(crate) fn new(classify: impl Classify + 'static) -> Self {
+        Self(Some(Arc::new(classify)))
+    }
+}
+
+impl Classify for Ours {
+    fn classify(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        error: &ApiError,
+    ) -> Option<Outcome> {
+        self.0.as_ref()?.classify(status, headers, error)
+    }
+}
+
+impl fmt::Debug for Ours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Ours" } else { "None" })
+    }
+}
+
 /// Decides what `response` means, and notes it in the response's extensions as an [`Outcome`].
 ///
 /// Decided by what is there already: an `Outcome`, a [`Rejection`](crate::message::Rejection), a
@@ -77,7 +104,7 @@ where
     let outcome = if let Some(outcome) = Outcome::of_head(&response) {
         outcome
     } else {
-        let body = read_ahead(response.body_mut()).await;
+        let (body, _) = read_ahead(response.body_mut()).await;
         let (status, headers) = (response.status(), response.headers());
         let error = ApiError::read(status, headers, &body);
         let outcome = ours.classify(status, headers, &error);
@@ -87,15 +114,25 @@ where
     response
 }
 
-async fn read_ahead(body: &mut ResponseBody) -> BytesMut {
+/// Reads ahead as much of an error's body as is ever looked at, with what was read ahead before; and whether that is all of it.
+pub(in crate::message) async fn read_ahead(body: &mut ResponseBody) -> (BytesMut, bool) {
     let until = Instant::now() + MAX_WAIT;
     let mut read = BytesMut::new();
     let mut counted = 0;
-    while counted < MAX_BODY {
-        let next = timeout_at(until, poll_fn(|cx| body.poll_ahead(cx))).await;
-        let Ok(Some(data)) = next else { break };
+    let mut add = |data: &[u8]| {
         counted += data.len().max(MIN_PIECE);
-        read.extend_from_slice(data.get(..MAX_BODY - read.len()).unwrap_or(&data));
+        let room = MAX_BODY.saturating_sub(read.len());
+        read.extend_from_slice(data.get(..room).unwrap_or(data));
+        counted < MAX_BODY
+    };
+    let mut has_room = body.read_so_far().fold(true, |_, data| add(data));
+    let mut ended = false;
+    while has_room && !ended {
+        match timeout_at(until, poll_fn(|cx| body.poll_ahead(cx))).await {
+            Ok(Some(data)) => has_room = add(&data),
+            Ok(None) => ended = true,
+            Err(_) => break,
+        }
     }
-    read
+    (read, ended && !body.is_broken_ahead())
 }

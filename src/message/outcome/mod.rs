@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use http::Response;
 
+pub(crate) use classify::Ours;
+pub(super) use classify::read_ahead;
 pub(super) use decide::implied_status;
 pub use {
     advice::{FallBack, Retry, Verdict},
@@ -163,7 +165,13 @@ impl From<&Rejection> for Outcome {
                 Self::InvalidRequest
             }
             Reason::ModelNotFound => Self::ModelNotFound,
-            Reason::Overloaded | Reason::Unauthenticated => Self::Refused(Refusal::Tenant),
+            Reason::Overloaded | Reason::Unauthenticated | Reason::RateLimited => {
+                Self::Refused(Refusal::Tenant)
+            }
+            Reason::ProviderLimit => Self::Refused(Refusal::ProviderLimit {
+                retry_after: rejection.retry_after,
+            }),
+            Reason::TooLargeForProvider => Self::ContextTooLong,
             Reason::CircuitOpen => Self::Refused(Refusal::CircuitOpen),
             Reason::Timeout(phase) => Self::Timeout { phase },
         }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use http::HeaderMap;
-use http_body_util::{BodyExt, channel::Channel};
+use http_body_util::{BodyExt, StreamBody, channel::Channel};
 use tokio::time::{advance, sleep};
 use tokio_test::{assert_pending, assert_ready, task};
 
@@ -144,6 +144,7 @@ async fn a_slow_reader_does_not_outlast_the_deadline() {
             .is_ok()
     );
     sleep(Duration::from_secs(6)).await;
+    assert_pending!(body.enter(|cx, body| body.poll_frame(cx)));
     assert!(
         assert_ready!(body.enter(|cx, body| body.poll_frame(cx)))
             .unwrap()
@@ -227,4 +228,38 @@ async fn an_error_that_a_stream_states_is_its_end_though_nothing_follows() {
         assert_eq!(completion.end, End::Failed(Failure::Stated));
         assert!(completion.error.is_some());
     }
+}
+
+/// A body that breaks when it has said this.
+fn broken_after(text: &'static str) -> ResponseBody {
+    let frames: [Result<_, BoxError>; 2] = [Ok(Frame::data(text.into())), Err("reset".into())];
+    ResponseBody::new(StreamBody::new(futures_util::stream::iter(frames)))
+}
+
+#[tokio::test]
+async fn an_error_comes_at_a_later_poll_than_what_came_before_it() {
+    let (body, seen) = watched(broken_after("the last"));
+    let mut body = task::spawn(body);
+    let last = assert_ready!(body.enter(|cx, body| body.poll_frame(cx)));
+    assert_eq!(last.unwrap().unwrap().into_data().unwrap(), "the last");
+    // A server that finds nothing more for now sends what it has.
+    assert_pending!(body.enter(|cx, body| body.poll_frame(cx)));
+    assert!(body.is_woken());
+    assert!(!body.is_end_stream());
+    assert!(
+        assert_ready!(body.enter(|cx, body| body.poll_frame(cx)))
+            .unwrap()
+            .is_err()
+    );
+    assert!(body.is_end_stream());
+    let end = seen.lock().unwrap().as_ref().unwrap().end;
+    assert_eq!(end, End::Failed(Failure::Body));
+}
+
+#[tokio::test]
+async fn what_breaks_after_its_terminal_event_has_ended_well() {
+    let body = broken_after("data: [DONE]\n\n").with_media(Media::EventStream);
+    let (body, seen) = watched(body);
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "data: [DONE]\n\n");
+    assert_eq!(seen.lock().unwrap().as_ref().unwrap().end, End::Complete);
 }

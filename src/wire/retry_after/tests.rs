@@ -258,7 +258,6 @@ fn garbage_is_as_if_absent_and_the_next_source_is_read() {
         "inf",
         "-inf",
         "1e999",
-        "1e300",
         "0x10",
         "RETRY-AFTER-XXX",
         "2025-02-30T00:00:00Z",
@@ -293,6 +292,7 @@ fn an_absurd_wait_becomes_the_longest() {
         ("retry-after", "99999999h"),
         ("retry-after-ms", "1e300"),
         ("retry-after", "9999-12-31T23:59:59Z"),
+        ("retry-after", "99999999999999999999999999"),
     ] {
         assert_eq!(
             millis_of(429, &[headers]),

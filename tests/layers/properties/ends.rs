@@ -51,9 +51,11 @@ fn verdict(source: &Source, polls: usize, seen: &Seen) -> End {
             Last::Trailers => polls > source.steps.len(),
             Last::Error => false,
         };
+    // Known at once, though it may be handed on a poll later.
+    let broken = source.last == Last::Error && polls > source.steps.len();
     if declared || (seen.ended && !seen.failed) || foreseen {
         End::Complete
-    } else if seen.failed {
+    } else if broken {
         End::Failed(Failure::Body)
     } else {
         End::Cancelled

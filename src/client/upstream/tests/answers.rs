@@ -1,8 +1,11 @@
+use bytes::Bytes;
 use http::StatusCode;
+use http_body::Frame;
+use http_body_util::StreamBody;
 
 use super::*;
 use crate::{
-    message::{Reason, Rejection, Served},
+    message::{BoxError, Outcome, Reason, Rejection, Served},
     testing::{read, refusal},
 };
 
@@ -70,7 +73,7 @@ async fn the_callers_own_key_rejected_is_the_callers_401() {
     )
     .await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(read(response).await.1, "of the upstream");
+    assert!(read(response).await.1.contains("of the upstream"));
 }
 
 #[tokio::test]
@@ -78,14 +81,95 @@ async fn all_other_answers_pass_as_they_are() {
     let layer = keyed().build().unwrap();
     for answer in [
         || status(200),
-        || status(304),
         || status(403),
         || status(429),
         || status(500),
     ] {
-        let response = answered(&layer, chat(), answer).await;
+        let response = answered(&layer, Request::post("/v1/files"), answer).await;
         assert_eq!(response.status(), answer().status());
         assert_eq!(read(response).await.1, "of the upstream");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_no_client_could_read_is_told_in_the_callers_dialect() {
+    let layer = keyed().build().unwrap();
+    let broken = |text: &'static str, rest: Result<Frame<Bytes>, BoxError>| {
+        let frames = [Ok(Frame::data(Bytes::from_static(text.as_bytes()))), rest];
+        ResponseBody::new(StreamBody::new(futures_util::stream::iter(frames)))
+    };
+    let cut = broken(r#"{"error":{"mess"#, Err("reset".into()));
+    let whole_but_broken = broken(r#"{"error":{"message":"no"}}"#, Err("reset".into()));
+    let open = futures_util::stream::pending::<Result<Frame<Bytes>, BoxError>>();
+    let open = ResponseBody::new(StreamBody::new(open));
+    for body in [
+        ResponseBody::from("<html><h1>502 Bad Gateway</h1></html>"),
+        ResponseBody::from("no"),
+        ResponseBody::from("502"),
+        ResponseBody::empty(),
+        cut,
+        whole_but_broken,
+        open,
+    ] {
+        let body = Arc::new(Mutex::new(Some(body)));
+        let client = answering(move |_| {
+            let response = Response::builder().status(502).header("x-kept", "1");
+            let body = body.lock().unwrap().take().unwrap();
+            response.header("content-length", "40").body(body).unwrap()
+        });
+        let request = chat().body(RequestBody::json("{}")).unwrap();
+        let Ok(response) = layer.layer(client).oneshot(request).await;
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.headers()["x-kept"], "1");
+        assert!(!response.headers().contains_key("content-length"));
+        let (_, text) = read(response).await;
+        let error: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(error["error"]["message"].is_string(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_json_passes_byte_for_byte() {
+    let layer = keyed().build().unwrap();
+    for text in [
+        r#" {"error": {"message": "no",  "type": "x"}} "#,
+        r#"[{"error": {"code": 429}}]"#,
+        r#"{"detail":"no"}"#,
+    ] {
+        let client = answering(move |_| {
+            let response = Response::builder().status(429);
+            response.body(ResponseBody::from(text)).unwrap()
+        });
+        let request = chat().body(RequestBody::json("{}")).unwrap();
+        let Ok(response) = layer.layer(client).oneshot(request).await;
+        // Whoever decides on it reads it once more.
+        let response = crate::message::classify(response).await;
+        assert!(matches!(
+            Outcome::of(&response),
+            Some(Outcome::RateLimited { .. })
+        ));
+        assert_eq!(read(response).await.1, text);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_an_answer_of_a_model_is_a_bad_answer() {
+    let layer = keyed().build().unwrap();
+    let page = || {
+        let mut response = status(200);
+        let html = "text/html; charset=utf-8".parse().unwrap();
+        response.headers_mut().insert("content-type", html);
+        response
+    };
+    for answer in [page, || status(204), || status(205), || status(304)] {
+        let response = answered(&layer, chat(), answer).await;
+        assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        let (_, text) = read(response).await;
+        assert!(text.contains("upstream_bad_answer"), "{text}");
+        let other = || Request::get("/v1/files");
+        let passed = answered(&layer, other(), answer).await;
+        assert_eq!(passed.status(), answer().status());
     }
 }
 

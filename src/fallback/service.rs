@@ -1,0 +1,129 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::{FallbackFuture, FallbackHandle, chain::Chain, layer::Shared};
+use crate::{
+    message::{Deadline, Effects, Endpoint, KeptDeadline, RequestBody, ResponseBody, copy},
+    reserve::AttemptLimit,
+};
+
+/// The service of [`FallbackLayer`](super::FallbackLayer): a primary, and where to go when it fails.
+#[derive(Debug, Clone)]
+pub struct Fallback<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Fallback<S> {
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// What switches it on and off, and shows what it does.
+    pub fn handle(&self) -> FallbackHandle {
+        FallbackHandle::new(Arc::clone(&self.shared))
+    }
+
+    /// The primary.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The primary.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The primary.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S> Service<Request<RequestBody>> for Fallback<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    type Response = Response<ResponseBody>;
+    type Error = S::Error;
+    type Future = FallbackFuture<S>;
+
+    /// The primary's readiness: that of the backups is waited for when they are needed.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let shared = &self.shared;
+        if let Some(budget) = &shared.budget {
+            budget.deposit();
+        }
+        let endpoint = Endpoint::of(&request);
+        let outer = Deadline::of(request.extensions());
+        let own = (outer.is_none() && endpoint != Endpoint::Other)
+            .then(|| Deadline::after(shared.deadline));
+        if let Some(own) = own {
+            request.extensions_mut().insert(own);
+        }
+        let kept = KeptDeadline {
+            layer: "fallback",
+            endpoint,
+            deadline: own,
+        };
+        let goes_on = endpoint != Endpoint::Other && shared.is_enabled();
+        let body = goes_on.then(|| request.body().try_clone()).flatten();
+        let Some(body) = body else {
+            return FallbackFuture::first(self.inner.call(request), None, kept);
+        };
+        let limit = request
+            .extensions_mut()
+            .get_or_insert_with(|| AttemptLimit::new(shared.attempts))
+            .clone();
+        // Else the retries of the first target could use up all there are.
+        let Some(aside) = limit.set_aside() else {
+            return FallbackFuture::first(self.inner.call(request), None, kept);
+        };
+        let start = shared.sticky.place(Instant::now);
+        let start = if start > 0 && !may_begin_at(shared, start, endpoint, &request) {
+            0
+        } else {
+            start
+        };
+        // Asked again only in these cases, and a clone may cost a box.
+        let again = (start > 0 || shared.queue.is_on()).then(|| self.inner.clone());
+        let chain = Chain {
+            primary: again,
+            shared: Arc::clone(shared),
+            request: copy(&request, body),
+            limit,
+            aside: Some(aside),
+            deadline: outer.or(own),
+        };
+        if start == 0 {
+            FallbackFuture::first(self.inner.call(request), Some(chain), kept)
+        } else {
+            FallbackFuture::rest(chain, start, kept)
+        }
+    }
+}
+
+/// Whether a target that took over may be asked first.
+fn may_begin_at(
+    shared: &Shared,
+    place: usize,
+    endpoint: Endpoint,
+    request: &Request<RequestBody>,
+) -> bool {
+    endpoint.effects(request.body()) == Effects::Generate
+        && shared
+            .about(place)
+            .is_some_and(|target| target.serves_endpoint(endpoint))
+}
