@@ -63,7 +63,7 @@ pub(super) struct Member {
     pub(super) cell: Option<Arc<AvailabilityCell>>,
     /// Requests that were sent to it.
     pub(super) count: AtomicU64,
-    /// When it was last sent a probe, in milliseconds since the layer was built, plus one.
+    /// When it was last sent a probe, in milliseconds since the layer was built: never 0 once it was.
     probed: AtomicU64,
 }
 
@@ -101,7 +101,7 @@ impl Member {
         is_due
             && self
                 .probed
-                .compare_exchange(last, millis + 1, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(last, millis.max(1), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 }
@@ -180,7 +180,7 @@ impl Shared {
             Admission::Whole => return None,
             Admission::Probe => {
                 let since = now().saturating_duration_since(self.started).as_millis();
-                if member.takes_probe(u64::try_from(since).unwrap_or(u64::MAX - 1)) {
+                if member.takes_probe(u64::try_from(since).unwrap_or(u64::MAX)) {
                     return None;
                 }
             }

@@ -20,9 +20,9 @@ const MARGIN: f64 = 2.0;
 /// What the buckets of a histogram may be off by, in percent.
 const BUCKET_PERCENT: u128 = 4;
 
-/// Observations of the baseline from which it is told how it does just now, and how old the last of them may be.
-const MIN_RECENT: u32 = 16;
-const MAX_AGE: Duration = Duration::from_secs(60);
+/// How sure it must be that the baseline exceeds a limit too, and for how long that is held to be so.
+const BASELINE_ALPHA: f64 = 0.01;
+const SUFFERS_FOR: Duration = Duration::from_secs(60);
 
 /// What the targets are held against: the limits, and how the baseline did of late. Fixed before the observations that it is used
 /// for.
@@ -141,6 +141,8 @@ pub(super) struct Judge {
     hits: u64,
     allowed: f64,
     recent: Recent,
+    /// When it was last sure that the baseline exceeds the limit, where this is the baseline's.
+    suffered: Option<Instant>,
 }
 
 /// The last 64 observations.
@@ -148,24 +150,18 @@ pub(super) struct Judge {
 struct Recent {
     hits: u64,
     observed: u32,
-    at: Option<Instant>,
 }
 
 impl Recent {
-    fn add(&mut self, hit: bool, now: Instant) {
+    fn add(&mut self, hit: bool) {
         self.hits = (self.hits << 1) | u64::from(hit);
         self.observed = (self.observed + 1).min(u64::BITS);
-        self.at = Some(now);
     }
 
-    /// Whether hits are nearly as frequent here as with `other`: at least four for its five.
-    fn is_nearly(&self, other: &Self, now: Instant) -> bool {
-        let is_old = |at| now.saturating_duration_since(at) > MAX_AGE;
-        if self.observed < MIN_RECENT || self.at.is_none_or(is_old) {
-            return false;
-        }
+    /// Whether hits are at least half as frequent here as with `other`.
+    fn is_like(&self, other: &Self) -> bool {
         let (own, others) = (self.hits.count_ones(), other.hits.count_ones());
-        own > 0 && own * other.observed * 5 >= others * self.observed * 4
+        own * other.observed * 2 >= others * self.observed
     }
 }
 
@@ -178,10 +174,11 @@ impl Judge {
             hits: 0,
             allowed: 0.0,
             recent: Recent::default(),
+            suffered: None,
         }
     }
 
-    pub(super) fn add(&mut self, sample: &Sample, reference: &Reference, now: Instant) {
+    pub(super) fn add(&mut self, sample: &Sample, reference: &Reference) {
         let Some((hit, allowed)) = reference.observe(self.metric, sample) else {
             return;
         };
@@ -189,7 +186,7 @@ impl Judge {
         self.observed += 1;
         self.hits += u64::from(hit);
         self.allowed += allowed;
-        self.recent.add(hit, now);
+        self.recent.add(hit);
     }
 
     /// Whether it is sure that the limit is exceeded, but for a share of `alpha` of those who keep to it.
@@ -197,9 +194,18 @@ impl Judge {
         self.evidence.refutes(alpha)
     }
 
-    /// Whether the baseline does no better just now, so that nothing is gained by going back to it.
+    /// Takes note of whether this one, the baseline's, exceeds the limit itself.
+    pub(super) fn note_suffering(&mut self, now: Instant) {
+        if self.is_breached(BASELINE_ALPHA) {
+            self.suffered = Some(now);
+            self.acquit();
+        }
+    }
+
+    /// Whether the baseline exceeds the limit too just now, and not much less often, so that nothing is gained by going back to it.
     pub(super) fn is_shared_by(&self, baseline: &Self, now: Instant) -> bool {
-        baseline.recent.is_nearly(&self.recent, now)
+        let is_now = |at| now.saturating_duration_since(at) < SUFFERS_FOR;
+        baseline.suffered.is_some_and(is_now) && baseline.recent.is_like(&self.recent)
     }
 
     /// Forgets what was evidence.

@@ -140,7 +140,10 @@ impl Machine {
             return;
         }
         for judge in &mut watched.judges {
-            judge.add(sample, &self.reference, now);
+            judge.add(sample, &self.reference);
+            if target == 0 {
+                judge.note_suffering(now);
+            }
         }
         if target > 0
             && let Some(metric) = self.breach(target, now)
