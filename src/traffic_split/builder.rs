@@ -133,10 +133,21 @@ impl TrafficSplitBuilder {
         self
     }
 
-    /// The settings that differ from the defaults, in words.
+    /// With this salt where none was given.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn salt_unless_said(self, salt: &str) -> Self {
+        if self.salt.is_empty() {
+            return self.salt(salt);
+        }
+        self
+    }
+
+    /// The targets with their weights, and the settings that differ from the defaults, in words.
     #[cfg(feature = "gateway")]
     pub(crate) fn settings(&self) -> Vec<String> {
-        let mut settings = Vec::new();
+        let weighed = self.targets.iter().enumerate();
+        let weighed = weighed.map(|(place, name)| format!("{name} {}", self.weight(place)));
+        let mut settings: Vec<_> = weighed.collect();
         if self.allow_override {
             settings.push("callers may choose".to_owned());
         }
@@ -146,9 +157,8 @@ impl TrafficSplitBuilder {
         settings
     }
 
-    /// The weight of the target at `place`.
     #[cfg(feature = "gateway")]
-    pub(crate) fn weight(&self, place: usize) -> u32 {
+    fn weight(&self, place: usize) -> u32 {
         let unsaid = u32::from(place == 0);
         self.weights.get(place).copied().unwrap_or(unsaid)
     }

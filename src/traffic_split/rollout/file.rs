@@ -194,7 +194,7 @@ mod tests {
             (good.as_str(), "{", "EOF"),
             ("\"schema\": 1", "\"schema\": 2", "schema 2"),
             ("\"stage\": 1", "\"stage\": 2", "stage 2"),
-            ("\"stage\": 1", "\"stage\": -1", "stage"),
+            ("\"stage\": 1", "\"stage\": -1", "-1"),
             ("paused", "dancing", "dancing"),
             ("\"new\"", "\"other\"", "other"),
             ("\"force\": null", "\"force\": \"gone\"", "gone"),

@@ -46,7 +46,7 @@ fn a_million_keys_that_differ_by_one_bit_or_few_are_shared_out_exactly() {
 fn ids_of_requests_and_users_are_shared_out_exactly_too() {
     let random = Random::seeded(1);
     let numbers = |by: &StickyBy, name: &'static str| {
-        let requests = (0..20_000).map(|number| {
+        let requests = (0..4_000).map(|number| {
             Request::post("/v1/chat/completions")
                 .header("x-relay-request-id", format!("req-{number}"))
                 .header("x-session", format!("session-{number}"))

@@ -28,7 +28,7 @@ fn of_ten_thousand_healthy_rollouts_no_more_than_stated_are_rolled_back() {
             Plan {
                 stages: vec![[50, 50].into(), [0, 100].into()],
                 minimum_requests: 100,
-                stage_time: MINUTE,
+                stage_time: MINUTE / 15,
                 window: MINUTE,
                 alpha: 0.01 / 3.0,
                 ..plan()
@@ -37,7 +37,7 @@ fn of_ten_thousand_healthy_rollouts_no_more_than_stated_are_rolled_back() {
         );
         // As if all latencies were one of these: a log-normal number is slow to make ten million times.
         for request in 0..240 {
-            now += Duration::from_millis(500);
+            now += Duration::from_millis(40);
             machine.tick(now);
             for target in 0..2 {
                 if target == 0 && request % 2 == 0 {
@@ -166,14 +166,15 @@ fn two_weeks_pass_in_no_time() {
         Plan {
             stage_time: 84 * 60 * MINUTE,
             window: 60 * MINUTE,
+            minimum_requests: 100,
             ..plan()
         },
         now,
     );
     let real = std::time::Instant::now();
-    // One request in two minutes.
+    // One request in five minutes.
     while machine.state() == RolloutState::Active {
-        run(&mut machine, &mut now, &random, 10, 2 * MINUTE, |_| HEALTHY);
+        run(&mut machine, &mut now, &random, 10, 5 * MINUTE, |_| HEALTHY);
         assert!(now - begin < 30 * 24 * 60 * MINUTE, "it does not end");
     }
     let stages: Vec<_> = machine.take_events();
