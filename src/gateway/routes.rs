@@ -2,7 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Config, RouteConfig, config::{Way, no_empty_lists}, switches::Switches};
+use super::{
+    Config, RouteConfig,
+    config::{Way, no_empty_lists},
+    switches::Switches,
+};
 use crate::{
     client::{Target, Upstreams, UpstreamsBuilder},
     message::{ConfigError, catalog::ModelCatalog},

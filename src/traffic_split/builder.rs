@@ -171,7 +171,10 @@ impl TrafficSplitBuilder {
     /// not there, or twice; when there are more than 64.
     pub fn build(self, others: &Upstreams) -> Result<TrafficSplitLayer, ConfigError> {
         let others = self.chosen(others)?;
-        let name = self.baseline.clone().unwrap_or_else(|| "baseline".to_owned());
+        let name = self
+            .baseline
+            .clone()
+            .unwrap_or_else(|| "baseline".to_owned());
         let shared = self.shared(Member::service(name.into()), others)?;
         Ok(TrafficSplitLayer::of(shared))
     }

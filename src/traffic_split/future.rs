@@ -109,12 +109,7 @@ where
 }
 
 /// Says in the answer who gave it. What a split further in has said is the more exact.
-fn mark(
-    response: &mut Response<ResponseBody>,
-    choice: SplitChoice,
-    shared: &Shared,
-    place: usize,
-) {
+fn mark(response: &mut Response<ResponseBody>, choice: SplitChoice, shared: &Shared, place: usize) {
     if response.extensions().get::<SplitChoice>().is_some() {
         return;
     }

@@ -1,10 +1,6 @@
 use std::sync::{Arc, Weak, atomic::Ordering};
 
-use super::{
-    layer::Shared,
-    rollout::RolloutShared,
-    state::Weights,
-};
+use super::{layer::Shared, rollout::RolloutShared, state::Weights};
 use crate::message::ConfigError;
 
 /// Shows and changes the weights of a running split. Each change is taken as a whole: no request sees half of it.

@@ -126,9 +126,7 @@ impl TrafficSplitLayer {
 
 impl Shared {
     pub(super) fn place_of(&self, name: &str) -> Option<usize> {
-        self.members
-            .iter()
-            .position(|member| &*member.name == name)
+        self.members.iter().position(|member| &*member.name == name)
     }
 
     /// Where `request` goes, and why.

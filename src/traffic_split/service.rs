@@ -11,9 +11,7 @@ use super::{
     SplitChoice, SplitReason, TrafficSplitFuture, TrafficSplitHandle, X_RELAY_UPSTREAM,
     layer::Shared, rollout::Track,
 };
-use crate::message::{
-    ApiError, Chosen, Endpoint, Reason, Rejection, RequestBody, ResponseBody,
-};
+use crate::message::{ApiError, Chosen, Endpoint, Reason, Rejection, RequestBody, ResponseBody};
 
 /// The service of [`TrafficSplitLayer`](super::TrafficSplitLayer): a baseline, and the targets that it shares its requests with.
 #[derive(Debug, Clone)]
@@ -116,7 +114,12 @@ where
 
 impl<S> TrafficSplit<S> {
     fn unknown(&self, request: &Request<RequestBody>) -> Response<ResponseBody> {
-        let names: Vec<_> = self.shared.members.iter().map(|member| &*member.name).collect();
+        let names: Vec<_> = self
+            .shared
+            .members
+            .iter()
+            .map(|member| &*member.name)
+            .collect();
         let message = format!("{X_RELAY_UPSTREAM} must be one of {}", names.join(", "));
         let error = ApiError::invalid_request(message).with_code("unknown_upstream");
         let dialect = Endpoint::of(request).dialect();

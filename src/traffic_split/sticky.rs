@@ -98,7 +98,9 @@ impl<'de> Deserialize<'de> for StickyBy {
             "api_key" => Ok(Self::api_key()),
             "random" => Ok(Self::random()),
             other => {
-                let name = other.strip_prefix("header:").and_then(|name| name.trim().parse().ok());
+                let name = other
+                    .strip_prefix("header:")
+                    .and_then(|name| name.trim().parse().ok());
                 name.map(Self::header).ok_or_else(|| {
                     de::Error::custom(format!(
                         "{other:?} is none of \"request_id\", \"user\", \"api_key\", \"random\" and \"header:NAME\""

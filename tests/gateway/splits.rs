@@ -41,7 +41,8 @@ async fn nobody() -> SocketAddr {
 #[tokio::test]
 async fn requests_are_split_by_weight_and_each_says_who_answered() {
     let ((old, _), (new, _)) = (demo().await, demo().await);
-    let split = "split = { targets = [\"old\", \"new\"], weights = [50, 50], allow_override = true }";
+    let split =
+        "split = { targets = [\"old\", \"new\"], weights = [50, 50], allow_override = true }";
     let relay = Relay::start(&config(old, new, split, "")).await;
     let mut shares = [0; 2];
     for number in 0..40 {
@@ -54,7 +55,10 @@ async fn requests_are_split_by_weight_and_each_says_who_answered() {
     }
     assert!(shares.iter().all(|share| *share >= 8), "{shares:?}");
     for name in ["old", "new"] {
-        assert_eq!(ask(&relay, "a", Some(name)).await.headers["x-relay-upstream"], name);
+        assert_eq!(
+            ask(&relay, "a", Some(name)).await.headers["x-relay-upstream"],
+            name
+        );
     }
     let unknown = ask(&relay, "a", Some("newer")).await;
     assert_eq!(unknown.failure(), (400, "unknown_upstream".to_owned()));
@@ -107,7 +111,11 @@ async fn switches_in_the_environment_force_every_split() {
         assert_eq!(running.len(), workers, "{switch}={value}");
     }
     for (switch, value, reason) in [
-        ("FORCE_MODEL", "newer", "neither a target of a split nor a model"),
+        (
+            "FORCE_MODEL",
+            "newer",
+            "neither a target of a split nor a model",
+        ),
         ("USE_ROUTING", "perhaps", "must be true or false"),
     ] {
         let error = built(switch, value).unwrap_err().to_string();

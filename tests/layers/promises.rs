@@ -114,9 +114,14 @@ contract_tests!(
     state: async |layer, services| follows_its_weights(&layer, services).await
 );
 contract_tests!(traffic_split_with_every_setting, || {
-    let builder = TrafficSplitLayer::builder().weights([1, 0]).allow_override(true);
+    let builder = TrafficSplitLayer::builder()
+        .weights([1, 0])
+        .allow_override(true);
     let stats = Stats::default();
-    let builder = builder.sticky(StickyBy::api_key()).stats(&stats).read_only();
+    let builder = builder
+        .sticky(StickyBy::api_key())
+        .stats(&stats)
+        .read_only();
     builder.build(&backup()).unwrap()
 });
 contract_tests!(rollout_observer, RolloutObserverLayer::new);

@@ -38,7 +38,8 @@ pub(crate) enum Way<'a> {
 impl RouteConfig {
     /// How its targets are chosen.
     pub(crate) fn way(&self) -> Result<Way<'_>, ConfigError> {
-        let wrong = |field: &'static str, reason: &'static str| Err(ConfigError::new(field, reason));
+        let wrong =
+            |field: &'static str, reason: &'static str| Err(ConfigError::new(field, reason));
         match (&self.fallback, &self.split) {
             (Some(_), Some(_)) => wrong(
                 "split",

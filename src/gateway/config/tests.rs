@@ -371,11 +371,10 @@ fn the_example_works_as_it_stands_and_with_every_option_in_it() {
     for upstream in &mut config.upstreams {
         upstream.client.ca_file = None;
     }
-    let key = |name: &str| {
-        Some(match name {
-            "GROQ_API_KEY" => "gsk_key".to_owned(),
-            _ => "sk-ant-key".to_owned(),
-        })
+    let key = |name: &str| match name {
+        "GROQ_API_KEY" => Some("gsk_key".to_owned()),
+        _ if name.ends_with("_KEY") => Some("sk-ant-key".to_owned()),
+        _ => None,
     };
     config.server.cors.enabled = false;
     config.audit = None;

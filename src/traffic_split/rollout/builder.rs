@@ -67,7 +67,9 @@ impl RolloutBuilder {
         stages: impl IntoIterator<Item = W>,
     ) -> Self {
         let stages = stages.into_iter();
-        self.stages = stages.map(|weights| weights.into_iter().collect()).collect();
+        self.stages = stages
+            .map(|weights| weights.into_iter().collect())
+            .collect();
         self
     }
 
@@ -140,7 +142,8 @@ impl RolloutBuilder {
     ///
     /// As [`build`](Self::build), but for the file.
     pub(crate) fn check(&self, targets: usize) -> Result<(), ConfigError> {
-        let wrong = |field: &'static str, reason: &'static str| Err(ConfigError::new(field, reason));
+        let wrong =
+            |field: &'static str, reason: &'static str| Err(ConfigError::new(field, reason));
         if self.stages.is_empty() {
             return wrong("stages", "must be at least one");
         }
@@ -174,9 +177,9 @@ impl RolloutBuilder {
         self.check(targets.len())?;
         let mut judged_by = vec![None; targets.len()];
         for (target, upstream) in &self.judged_by {
-            let place = split.place_of(target).map_err(|error| {
-                ConfigError::new("judged_by", error.reason().to_owned())
-            })?;
+            let place = split
+                .place_of(target)
+                .map_err(|error| ConfigError::new("judged_by", error.reason().to_owned()))?;
             if let Some(judged_by) = judged_by.get_mut(place) {
                 *judged_by = Some(upstream.as_str().into());
             }
@@ -196,7 +199,9 @@ impl RolloutBuilder {
             targets,
         });
         let file = self.file.map(|path| StateFile::open(path, &plan));
-        let file = file.transpose().map_err(|reason| ConfigError::new("file", reason))?;
+        let file = file
+            .transpose()
+            .map_err(|reason| ConfigError::new("file", reason))?;
         let (file, saved) = file.unzip();
         let machine = Machine::new(Arc::clone(&plan), saved.flatten().as_ref(), Instant::now());
         let (sender, events) = mpsc::channel(MAX_EVENTS);

@@ -89,7 +89,13 @@ mod tests {
     }
 
     /// After how many observations it is refuted that hits are at most `allowed`, when `rate` of them are.
-    fn refuted_after(random: &Random, allowed: f64, rate: f64, alpha: f64, most: u32) -> Option<u32> {
+    fn refuted_after(
+        random: &Random,
+        allowed: f64,
+        rate: f64,
+        alpha: f64,
+        most: u32,
+    ) -> Option<u32> {
         let mut evidence = Evidence::new();
         (1..=most).find(|_| {
             evidence.add(allowed, chance(random) < rate);

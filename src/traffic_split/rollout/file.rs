@@ -115,7 +115,9 @@ fn replace(
     fs::rename(&beside, path)?;
     step(Step::Renamed)?;
     // So that the new name survives too. Where a folder cannot be opened it need not be.
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     match File::open(folder.unwrap_or(Path::new("."))) {
         Ok(folder) => folder.sync_all(),
         Err(_) => Ok(()),

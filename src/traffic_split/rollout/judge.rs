@@ -106,7 +106,9 @@ fn over_baseline(baseline: &View, metric: Metric, percent: u32, now: Instant) ->
     let micros = histogram.quantile(upper)?.as_micros();
     let percent = 100 + u128::from(percent);
     let limit = micros * percent * (100 + BUCKET_PERCENT) / 10_000;
-    Some(Duration::from_micros(u64::try_from(limit).unwrap_or(u64::MAX)))
+    Some(Duration::from_micros(
+        u64::try_from(limit).unwrap_or(u64::MAX),
+    ))
 }
 
 fn share(limit: ErrorLimit, baseline: &View, metric: Metric, now: Instant) -> Bound {

@@ -18,6 +18,7 @@ mod tests;
 mod view;
 mod worker;
 
+pub(super) use self::shared::{RolloutShared, Track};
 pub use self::{
     builder::RolloutBuilder,
     handle::Rollout,
@@ -25,4 +26,3 @@ pub use self::{
     observer::{RolloutObserver, RolloutObserverFuture, RolloutObserverLayer},
     status::{RolloutEvent, RolloutState, RolloutStatus, TargetStatus},
 };
-pub(super) use self::shared::{RolloutShared, Track};

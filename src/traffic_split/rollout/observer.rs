@@ -126,7 +126,9 @@ impl Attempt {
         let sample = Sample {
             result,
             latency: whole.map(|completion| since(completion.ended_at)),
-            first_token: whole.and_then(|completion| completion.first_token_at).map(since),
+            first_token: whole
+                .and_then(|completion| completion.first_token_at)
+                .map(since),
             cost: whole.and(self.bill.as_ref()).and_then(|(before, bill)| {
                 // A meter further in has written its line by now; where there is none, nothing is known.
                 (bill.attempts() > 0).then(|| bill.cost().saturating_sub(*before))

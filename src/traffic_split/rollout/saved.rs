@@ -67,7 +67,10 @@ impl Saved {
         }
         let versioned: Versioned = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if versioned.schema != SCHEMA {
-            return Err(format!("schema {} is not known, but {SCHEMA}", versioned.schema));
+            return Err(format!(
+                "schema {} is not known, but {SCHEMA}",
+                versioned.schema
+            ));
         }
         let saved: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if saved.targets != plan.targets {

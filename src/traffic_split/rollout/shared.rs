@@ -113,9 +113,8 @@ impl Track {
 
     /// Whether anyone judges by what attempts cost.
     pub(super) fn wants_cost(&self) -> bool {
-        self.all().any(|track| {
-            track.rollout.plan.limits.has(super::Metric::Cost)
-        })
+        self.all()
+            .any(|track| track.rollout.plan.limits.has(super::Metric::Cost))
     }
 
     /// Tells of an attempt at `upstream`.

@@ -350,8 +350,14 @@ impl Machine {
         let mut saved = Saved::new(&self.plan, self.state, self.stage);
         saved.elapsed_seconds = self.elapsed.as_secs();
         saved.step = self.step;
-        saved.requests = self.targets.iter().map(|watched| watched.requests).collect();
-        saved.force = self.forced.and_then(|place| self.plan.targets.get(place).cloned());
+        saved.requests = self
+            .targets
+            .iter()
+            .map(|watched| watched.requests)
+            .collect();
+        saved.force = self
+            .forced
+            .and_then(|place| self.plan.targets.get(place).cloned());
         saved.weights = self.weights().into();
         saved
     }
@@ -406,7 +412,9 @@ impl Machine {
             stage: self.stage,
             stages: self.plan.stages.len(),
             elapsed: self.elapsed,
-            forced: self.forced.and_then(|place| self.plan.targets.get(place).cloned()),
+            forced: self
+                .forced
+                .and_then(|place| self.plan.targets.get(place).cloned()),
             targets: targets.collect(),
         }
     }

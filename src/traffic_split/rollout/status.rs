@@ -154,7 +154,10 @@ impl fmt::Display for RolloutEvent {
                 write!(f, "stage {} with the weights {weights:?}", stage + 1)
             }
             Self::Held { target, metric } => {
-                write!(f, "stays in its stage: {target} looks worse than it may by {metric}")
+                write!(
+                    f,
+                    "stays in its stage: {target} looks worse than it may by {metric}"
+                )
             }
             Self::Breached {
                 target,
@@ -171,7 +174,9 @@ impl fmt::Display for RolloutEvent {
             Self::RolledBack => f.write_str("rolled back: the baseline has all requests"),
             Self::Paused => f.write_str("paused"),
             Self::Resumed => f.write_str("resumed"),
-            Self::Forced { target: Some(target) } => write!(f, "all requests go to {target}"),
+            Self::Forced {
+                target: Some(target),
+            } => write!(f, "all requests go to {target}"),
             Self::Forced { target: None } => f.write_str("requests go by weight again"),
             Self::Complete => f.write_str("complete"),
             Self::Edited => f.write_str("its file was edited"),

@@ -87,9 +87,7 @@ impl View {
         let ring = match metric {
             Metric::FirstToken => &self.first_token,
             Metric::Cost => &self.cost,
-            Metric::ErrorRate | Metric::Rejected | Metric::P95 | Metric::P99 => {
-                &self.latency
-            },
+            Metric::ErrorRate | Metric::Rejected | Metric::P95 | Metric::P99 => &self.latency,
         };
         let mut sum = Histogram::default();
         ring.within(now).for_each(|slice| sum.merge(slice));

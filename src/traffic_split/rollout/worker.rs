@@ -2,11 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::mpsc::Receiver,
-    task::spawn_blocking,
-    time::Instant,
-};
+use tokio::{sync::mpsc::Receiver, task::spawn_blocking, time::Instant};
 
 use super::{
     builder::Alert,

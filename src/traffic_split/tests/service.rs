@@ -30,7 +30,10 @@ where
     let choice = response.extensions().get::<SplitChoice>().unwrap().clone();
     assert_eq!(response.headers()[X_RELAY_UPSTREAM], *choice.target);
     let (_, text) = read(response).await;
-    assert_eq!(text, format!("{} {}", choice.target, choice.reason.as_str()));
+    assert_eq!(
+        text,
+        format!("{} {}", choice.target, choice.reason.as_str())
+    );
     text
 }
 
@@ -38,7 +41,11 @@ where
 async fn share_of_new(split: &TrafficSplit<Target>) -> usize {
     let mut new = 0;
     for number in 0..1000 {
-        new += usize::from(ask(split, chat(&format!("req-{number}"))).await.starts_with("new"));
+        new += usize::from(
+            ask(split, chat(&format!("req-{number}")))
+                .await
+                .starts_with("new"),
+        );
     }
     new
 }
@@ -59,7 +66,10 @@ async fn requests_are_split_by_weights_that_change_as_they_flow() {
 
 #[tokio::test]
 async fn nothing_leaves_the_baseline_unless_it_is_told_so() {
-    assert_eq!(share_of_new(&split(TrafficSplitBuilder::default())).await, 0);
+    assert_eq!(
+        share_of_new(&split(TrafficSplitBuilder::default())).await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -70,8 +80,16 @@ async fn what_an_upstream_keeps_stays_with_the_baseline() {
         request.body(RequestBody::json(body)).unwrap()
     };
     for stays in [
-        request(Method::POST, "/v1/chat/completions", r#"{"model":"a","store":true}"#),
-        request(Method::POST, "/v1/responses", r#"{"model":"a","input":"x"}"#),
+        request(
+            Method::POST,
+            "/v1/chat/completions",
+            r#"{"model":"a","store":true}"#,
+        ),
+        request(
+            Method::POST,
+            "/v1/responses",
+            r#"{"model":"a","input":"x"}"#,
+        ),
         request(Method::POST, "/v1/chat/completions", "not JSON"),
         request(Method::GET, "/v1/files/file-1", ""),
         request(Method::GET, "/v1/models", ""),
@@ -92,7 +110,10 @@ async fn what_is_not_eligible_stays_with_the_baseline() {
     let all = || TrafficSplitBuilder::default().weights([0, 1]);
     let none = split(all().eligible(|_| false));
     assert_eq!(ask(&none, chat("a")).await, "old not_eligible");
-    assert_eq!(ask(&split(all().read_only()), chat("a")).await, "new weight");
+    assert_eq!(
+        ask(&split(all().read_only()), chat("a")).await,
+        "new weight"
+    );
 }
 
 #[tokio::test]
@@ -159,7 +180,11 @@ async fn a_target_that_takes_no_requests_gives_its_share_to_the_others_and_gets_
 #[tokio::test(start_paused = true)]
 async fn a_target_in_slow_start_gets_what_it_may_of_its_share() {
     let stats = Stats::default();
-    let split = split(TrafficSplitBuilder::default().weights([50, 50]).stats(&stats));
+    let split = split(
+        TrafficSplitBuilder::default()
+            .weights([50, 50])
+            .stats(&stats),
+    );
     stats.availability("new").publish(Availability::SlowStart {
         since: Instant::now(),
         over: Duration::from_secs(10),
@@ -205,7 +230,10 @@ async fn the_header_names_what_served() {
     let split = TrafficSplitBuilder::default().split(&all.build().unwrap());
     let response = split.unwrap().oneshot(chat("a")).await.unwrap();
     assert_eq!(response.headers()[X_RELAY_UPSTREAM], "azure");
-    assert_eq!(&*response.extensions().get::<SplitChoice>().unwrap().target, "chain");
+    assert_eq!(
+        &*response.extensions().get::<SplitChoice>().unwrap().target,
+        "chain"
+    );
 }
 
 #[tokio::test]
@@ -218,12 +246,18 @@ async fn a_baseline_may_be_any_service_and_has_a_name() {
     let names: Vec<_> = layer.handle().targets().map(ToString::to_string).collect();
     assert_eq!(names, ["mine", "new"]);
     let mine = layer.layer(service_fn(|request: Request<RequestBody>| async move {
-        let chosen = request.extensions().get::<crate::message::Chosen>().unwrap();
+        let chosen = request
+            .extensions()
+            .get::<crate::message::Chosen>()
+            .unwrap();
         assert_eq!(chosen.as_str(), "mine");
         Err::<Response<ResponseBody>, _>(StatusCode::IM_A_TEAPOT)
     }));
     let mut request = chat("a");
     let headers = request.headers_mut();
     headers.insert(X_RELAY_UPSTREAM, "mine".parse().unwrap());
-    assert_eq!(mine.oneshot(request).await.unwrap_err(), StatusCode::IM_A_TEAPOT);
+    assert_eq!(
+        mine.oneshot(request).await.unwrap_err(),
+        StatusCode::IM_A_TEAPOT
+    );
 }

@@ -66,7 +66,11 @@ fn ids_of_requests_and_users_are_shared_out_exactly_too() {
         ("header", StickyBy::header("x-session".parse().unwrap())),
     ];
     for (name, by) in by {
-        assert_eq!(numbers(&by, name), numbers(&by, name), "the same every time");
+        assert_eq!(
+            numbers(&by, name),
+            numbers(&by, name),
+            "the same every time"
+        );
     }
     assert_ne!(
         numbers(&StickyBy::random(), "random"),
@@ -98,7 +102,10 @@ fn as_many_keys_move_as_must() {
 #[test]
 fn splits_of_other_salts_are_independent() {
     let mut both = 0;
-    let other: Vec<_> = seeds(2).iter().map(|seed| digest(&seed.to_be_bytes())).collect();
+    let other: Vec<_> = seeds(2)
+        .iter()
+        .map(|seed| digest(&seed.to_be_bytes()))
+        .collect();
     for key in 0..40_000 {
         let one = place(&[50, 50], &seeds(2), key);
         both += usize::from(one == 1 && place(&[50, 50], &other, key) == 1);

@@ -102,7 +102,10 @@ async fn a_target_that_fails_is_rolled_back_at_once_and_a_restart_stays_there() 
     assert_eq!(*site.split.handle().weights(), [90, 10]);
     site.ask(1000).await;
     let status = rollout.status();
-    assert_eq!(status.targets[0].requests + status.targets[1].requests, 1000);
+    assert_eq!(
+        status.targets[0].requests + status.targets[1].requests,
+        1000
+    );
     site.new.store(500, SeqCst);
     // No turn of the worker lies between the failures and the weights.
     site.ask(200).await;
@@ -112,7 +115,10 @@ async fn a_target_that_fails_is_rolled_back_at_once_and_a_restart_stays_there() 
     assert_eq!(site.split.handle().counts()[1], asked);
     moment().await;
     let events = site.events();
-    assert!(events[0].starts_with("new is worse than it may by error_rate"), "{events:?}");
+    assert!(
+        events[0].starts_with("new is worse than it may by error_rate"),
+        "{events:?}"
+    );
     assert_eq!(events[1], "rolled back: the baseline has all requests");
     assert_eq!(site.saved()["state"], "rolled_back");
     worker.abort();
@@ -169,7 +175,10 @@ async fn what_an_operator_writes_into_the_file_holds_within_a_second_and_nonsens
     // What holds is written over it when it next changes.
     rollout.pause();
     moment().await;
-    assert_eq!((&site.saved()["state"], &site.saved()["stage"]), (&"paused".into(), &2.into()));
+    assert_eq!(
+        (&site.saved()["state"], &site.saved()["stage"]),
+        (&"paused".into(), &2.into())
+    );
     fs::remove_file(site.file()).unwrap();
     moment().await;
     assert_eq!(site.saved()["state"], "paused");
@@ -181,7 +190,10 @@ async fn a_file_that_is_broken_is_no_beginning() {
     fs::write(site.file(), "").unwrap();
     let builder = RolloutBuilder::guide_a().file(site.file());
     let error = builder.build(&site.split.handle()).unwrap_err().to_string();
-    assert!(error.starts_with("file: ") && error.contains("rollout.json"), "{error}");
+    assert!(
+        error.starts_with("file: ") && error.contains("rollout.json"),
+        "{error}"
+    );
     assert_eq!(*site.split.handle().weights(), [1, 0]);
 }
 
@@ -224,7 +236,9 @@ async fn a_chain_is_judged_by_the_upstream_that_it_stands_for() {
     let all = Upstreams::builder()
         .add(upstream("old", &old))
         .add(Target::new("chain", chain));
-    let split = TrafficSplitBuilder::default().split(&all.build().unwrap()).unwrap();
+    let split = TrafficSplitBuilder::default()
+        .split(&all.build().unwrap())
+        .unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&seen);
     let (rollout, worker) = RolloutBuilder::guide_a()
@@ -247,5 +261,8 @@ async fn a_chain_is_judged_by_the_upstream_that_it_stands_for() {
     let Some(RolloutEvent::Breached { observed, .. }) = seen.first() else {
         panic!("{seen:?}");
     };
-    assert!(*observed > 0.99, "the backup's answers are not counted: {observed}");
+    assert!(
+        *observed > 0.99,
+        "the backup's answers are not counted: {observed}"
+    );
 }

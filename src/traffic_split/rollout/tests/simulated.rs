@@ -7,10 +7,13 @@ use super::super::{
 use super::*;
 
 fn breach(machine: &mut Machine) -> Option<Metric> {
-    machine.take_events().into_iter().find_map(|event| match event {
-        RolloutEvent::Breached { metric, .. } => Some(metric),
-        _ => None,
-    })
+    machine
+        .take_events()
+        .into_iter()
+        .find_map(|event| match event {
+            RolloutEvent::Breached { metric, .. } => Some(metric),
+            _ => None,
+        })
 }
 
 #[test]
@@ -83,7 +86,10 @@ fn five_percent_of_errors_are_found_within_a_median_of_three_hundred_requests() 
     }
     found.sort_unstable();
     let median = found[found.len() / 2];
-    println!("5 % of errors: found after a median of {median} requests, at most {}", found[100]);
+    println!(
+        "5 % of errors: found after a median of {median} requests, at most {}",
+        found[100]
+    );
     assert!(median <= 300, "{median}");
 }
 
@@ -92,7 +98,9 @@ fn when_everything_fails_a_handful_of_requests_is_enough_and_two_never_are() {
     let mut now = Instant::now();
     let mut machine = machine(plan(), now);
     let random = Random::seeded(3);
-    run(&mut machine, &mut now, &random, 200, MINUTE / 600, |_| HEALTHY);
+    run(&mut machine, &mut now, &random, 200, MINUTE / 600, |_| {
+        HEALTHY
+    });
     for failures in 1.. {
         machine.record(1, &bad(Answer::Failed), now);
         if machine.state() == RolloutState::RolledBack {
@@ -151,7 +159,9 @@ fn an_outage_that_all_share_is_held_against_nobody() {
     let pace = MINUTE / 600;
     run(&mut machine, &mut now, &random, 2_000, pace, |_| HEALTHY);
     // It begins with the baseline, which has most of the requests.
-    run(&mut machine, &mut now, &random, 10, pace, |target| if target == 0 { out } else { HEALTHY });
+    run(&mut machine, &mut now, &random, 10, pace, |target| {
+        if target == 0 { out } else { HEALTHY }
+    });
     run(&mut machine, &mut now, &random, 3_000, pace, |_| out);
     run(&mut machine, &mut now, &random, 3_000, pace, |_| HEALTHY);
     assert_eq!(machine.state(), RolloutState::Active);
@@ -189,7 +199,9 @@ fn two_weeks_pass_in_no_time() {
 fn of_four_models_each_is_judged_alone() {
     let random = Random::seeded(8);
     let four = || Plan {
-        targets: ["gpt", "deepseek", "gemini", "claude"].map(Into::into).into(),
+        targets: ["gpt", "deepseek", "gemini", "claude"]
+            .map(Into::into)
+            .into(),
         stages: vec![[45, 10, 20, 25].into(), [20, 20, 30, 30].into()],
         limits: Limits::none()
             .error_rate(ErrorLimit::AtMost(0.05))
@@ -205,13 +217,18 @@ fn of_four_models_each_is_judged_alone() {
     let behave = |target| if target == 2 { sick } else { HEALTHY };
     run(&mut machine, &mut now, &random, 2_000, MINUTE / 600, behave);
     assert_eq!(machine.state(), RolloutState::RolledBack);
-    let breached = machine.take_events().into_iter().find_map(|event| match event {
-        RolloutEvent::Breached { target, .. } => Some(target),
-        _ => None,
-    });
+    let breached = machine
+        .take_events()
+        .into_iter()
+        .find_map(|event| match event {
+            RolloutEvent::Breached { target, .. } => Some(target),
+            _ => None,
+        });
     assert_eq!(breached.as_deref(), Some("gemini"));
     // Which is as many errors as the whole may have, if they were all counted together.
     let mut healthy = super::machine(four(), now);
-    run(&mut healthy, &mut now, &random, 2_000, MINUTE / 600, |_| HEALTHY);
+    run(&mut healthy, &mut now, &random, 2_000, MINUTE / 600, |_| {
+        HEALTHY
+    });
     assert_eq!(healthy.state(), RolloutState::Active);
 }

@@ -70,7 +70,10 @@ fn a_stage_that_looks_bad_is_not_passed_until_it_looks_good() {
     assert_eq!(*at(&mut machine, begin + 30 * MINUTE), [90, 10]);
     machine.tick(begin + 31 * MINUTE);
     let events = machine.take_events();
-    assert!(matches!(events[..], [RolloutEvent::Held { .. }]), "{events:?}");
+    assert!(
+        matches!(events[..], [RolloutEvent::Held { .. }]),
+        "{events:?}"
+    );
     feed(&mut machine, 400, begin + 32 * MINUTE);
     assert_eq!(*at(&mut machine, begin + 32 * MINUTE), [70, 30]);
 }
@@ -168,7 +171,10 @@ fn what_is_written_down_goes_on_where_it_was() {
     let text = before.saved().to_text();
     let saved = Saved::parse(&text, &plan()).unwrap();
     let mut after = Machine::new(Arc::new(plan()), Some(&saved), begin);
-    assert_eq!(after.saved().to_text().split("updated").next(), text.split("updated").next());
+    assert_eq!(
+        after.saved().to_text().split("updated").next(),
+        text.split("updated").next()
+    );
     feed(&mut after, 300, begin);
     assert_eq!(*at(&mut after, begin + 9 * MINUTE), [70, 30]);
     assert_eq!(*at(&mut after, begin + 10 * MINUTE), [30, 70]);
