@@ -35,7 +35,7 @@ impl TrafficSplitHandle {
 
     /// The weights, in the order of the targets.
     pub fn weights(&self) -> Box<[u32]> {
-        self.shared.weights.load().weights.clone()
+        self.shared.weights.load().each.clone()
     }
 
     /// Replaces the weights, in the order of the targets. A [rollout](super::rollout) of this split replaces them in turn when it next moves.

@@ -8,7 +8,7 @@ pub(super) const MAX_WEIGHT: u32 = 1_000_000;
 /// The weights that hold, one for each target: replaced as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Weights {
-    pub(super) weights: Box<[u32]>,
+    pub(super) each: Box<[u32]>,
     /// Where all requests go, whatever the weights.
     pub(super) forced: Option<usize>,
     /// The only target that has a weight.
@@ -32,7 +32,7 @@ impl Weights {
             return wrong("must not all be zero".to_owned());
         };
         Ok(Self {
-            weights: weights.into(),
+            each: weights.into(),
             forced: None,
             only: weighted.next().is_none().then_some(first),
         })
@@ -57,7 +57,7 @@ impl Weights {
         if let Some(only) = self.only {
             return serves(only).then_some(only);
         }
-        rendezvous(number(), seeds, |place| match self.weights.get(place) {
+        rendezvous(number(), seeds, |place| match self.each.get(place) {
             Some(weight) if serves(place) => u64::from(*weight),
             _ => 0,
         })
@@ -71,7 +71,7 @@ impl Weights {
         share: impl Fn(usize) -> u16,
         number: u64,
     ) -> Option<usize> {
-        rendezvous(number, seeds, |place| match self.weights.get(place) {
+        rendezvous(number, seeds, |place| match self.each.get(place) {
             Some(weight) if serves(place) => u64::from(*weight) * u64::from(share(place)),
             _ => 0,
         })

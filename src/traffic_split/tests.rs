@@ -6,7 +6,7 @@ use http::{Request, Response, StatusCode};
 
 use super::*;
 use crate::{
-    client::{Target, Upstreams},
+    client::{Target, Upstreams, UpstreamsBuilder},
     message::{RequestBody, ResponseBody},
     testing::answering,
 };
@@ -23,7 +23,7 @@ fn target(name: &'static str) -> Target {
 
 fn upstreams(names: &[&'static str]) -> Upstreams {
     let all = names.iter().copied().map(target);
-    all.fold(Upstreams::builder(), |all, target| all.add(target))
+    all.fold(Upstreams::builder(), UpstreamsBuilder::add)
         .build()
         .unwrap()
 }

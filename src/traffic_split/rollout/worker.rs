@@ -8,6 +8,7 @@ use super::{
     builder::Alert,
     file::{Found, StateFile},
     shared::RolloutShared,
+    state::Machine,
     status::{RolloutEvent, RolloutState},
 };
 use crate::worker::Worker;
@@ -32,7 +33,7 @@ pub(super) fn run(
         });
         loop {
             let ends = shutdown.fired_within(EVERY).await;
-            shared.with(|machine, now| machine.tick(now));
+            shared.with(Machine::tick);
             if let Some(keeper) = &mut keeper {
                 keeper.keep(&shared, ends).await;
             }
