@@ -75,6 +75,10 @@
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
 )]
 #![cfg_attr(
+    feature = "traffic-split",
+    doc = "| [`TrafficSplitLayer`](traffic_split::TrafficSplitLayer) | requests split by weight, and shifted in stages that roll back by themselves |"
+)]
+#![cfg_attr(
     feature = "retry",
     doc = "| [`RetryLayer`](retry::RetryLayer) | another attempt, where time heals |"
 )]
@@ -120,7 +124,8 @@
         feature = "cost-meter",
         feature = "fallback",
         feature = "commit-guard",
-        feature = "rate-limit"
+        feature = "rate-limit",
+        feature = "traffic-split"
     )),
     allow(
         dead_code,
@@ -162,6 +167,8 @@ mod testing;
 #[cfg(feature = "timeout")]
 pub mod timeout;
 mod timer;
+#[cfg(feature = "traffic-split")]
+pub mod traffic_split;
 pub mod wire;
 pub mod worker;
 
