@@ -87,11 +87,16 @@ fn known(word: &str) -> Option<&'static str> {
 
 /// The words for a model that failed. Other software takes them for `stop`, which hides it.
 fn failure(word: &str) -> Option<&'static str> {
-    const FAILURES: [&str; 7] = [
+    const FAILURES: [&str; 11] = [
         "error",
         "ERROR",
         "network_error",
+        // Gemini, as the three that follow: tools were called as the request or the model's own form does not allow.
         "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
         "insufficient_system_resource",
         "abort",
         "repetition",
@@ -133,6 +138,12 @@ mod tests {
                 false,
                 false,
                 Finish::Failed("network_error"),
+            ),
+            (
+                Some("UNEXPECTED_TOOL_CALL"),
+                true,
+                false,
+                Finish::Failed("UNEXPECTED_TOOL_CALL"),
             ),
         ] {
             let got = reason(word, tools, openai, &mut Repairs::default());
