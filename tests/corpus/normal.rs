@@ -88,11 +88,31 @@ fn request(record: &Record) -> Request<RequestBody> {
         .unwrap()
 }
 
+/// `body` with what stands for the id and the time that `sent` lacks, which differ from run to run, put the same for all runs.
+fn without_made_names(body: &[u8], sent: &[u8]) -> String {
+    let (body, sent) = (String::from_utf8_lossy(body), String::from_utf8_lossy(sent));
+    let made = |before: &str, ends: fn(char) -> bool| {
+        let at = body.find(before)? + before.len();
+        let value = body[at..].split(ends).next()?;
+        (!value.is_empty() && !sent.contains(value)).then(|| value.to_owned())
+    };
+    let mut stable = body.clone().into_owned();
+    for kind in ["chatcmpl-", "cmpl-"] {
+        if let Some(id) = made(&format!("\"id\":\"{kind}"), |end| end == '"') {
+            stable = stable.replace(&format!("{kind}{id}"), &format!("{kind}made"));
+        }
+    }
+    if let Some(time) = made("\"created\":", |end| !end.is_ascii_digit()) {
+        stable = stable.replace(&format!("\"created\":{time}"), "\"created\":1");
+    }
+    stable
+}
+
 /// What a row says of an answer as a caller gets it.
 pub(super) fn members(record: &Record, row: &mut Map<String, Value>) {
     let sent = Sent::of(record);
     let normal = Normal::of(record, &sent, Reasoning::Keep, Cut::Whole);
-    let body = String::from_utf8_lossy(&normal.body).into_owned();
+    let body = without_made_names(&normal.body, &sent.body);
     row.insert("status".into(), normal.status.into());
     row.insert("body".into(), body.into());
     row.insert("unchanged".into(), normal.is_unchanged(&sent).into());
