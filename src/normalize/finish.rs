@@ -25,7 +25,13 @@ pub(super) fn reason(
     openai: bool,
     repairs: &mut Repairs,
 ) -> Finish {
-    let known = word.map_or(Some("stop"), known);
+    // A call that the model made all the same is for the caller to judge.
+    let is_excused = matches!(word, Some("UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS"));
+    let known = if tools && is_excused {
+        Some("stop")
+    } else {
+        word.map_or(Some("stop"), known)
+    };
     if let (None, Some(failure)) = (known, word.and_then(failure)) {
         return Finish::Failed(failure);
     }
@@ -141,9 +147,15 @@ mod tests {
             ),
             (
                 Some("UNEXPECTED_TOOL_CALL"),
-                true,
+                false,
                 false,
                 Finish::Failed("UNEXPECTED_TOOL_CALL"),
+            ),
+            (
+                Some("UNEXPECTED_TOOL_CALL"),
+                true,
+                false,
+                Finish::Reason("tool_calls"),
             ),
         ] {
             let got = reason(word, tools, openai, &mut Repairs::default());

@@ -227,8 +227,6 @@ pub(super) const FINISH_REASONS: &[(&str, Meaning)] = &[
     ("image_recitation", Filter),
     ("malformed_function_call", Server),
     ("malformed_response", Server),
-    ("unexpected_tool_call", Server),
-    ("too_many_tool_calls", Server),
     ("missing_thought_signature", Invalid),
     ("error", Server),                          // Mistral, OpenRouter, Cohere
     ("network_error", Server),                  // Zhipu

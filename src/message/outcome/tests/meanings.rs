@@ -79,8 +79,6 @@ fn answers_that_end_for_their_content_are_filtered() {
         "network_error",
         "MALFORMED_FUNCTION_CALL",
         "MALFORMED_RESPONSE",
-        "UNEXPECTED_TOOL_CALL",
-        "TOO_MANY_TOOL_CALLS",
         "abort",
     ] {
         assert_eq!(
