@@ -262,6 +262,20 @@ fn json_of_another_content_type_gets_its_own() {
     );
 }
 
+#[test]
+fn nothing_is_added_to_openais_own_stream() {
+    let body = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":\
+        [{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let media = ("content-type", "text/event-stream");
+    for (headers, added) in [
+        (vec![media], "data: [DONE]\n\n"),
+        (vec![media, ("openai-version", "2020-10-01")], ""),
+    ] {
+        let response = answered(NormalizePolicy::Lenient, CHAT, 200, &headers, body);
+        assert_eq!(response.body(), &format!("{body}{added}"));
+    }
+}
+
 /// What a caller who asked for a stream and its usage gets for a whole body.
 fn unrolled(policy: NormalizePolicy, path: &str, body: &'static str) -> Response<String> {
     let layer = ResponseNormalizeLayer::builder()
