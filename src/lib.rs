@@ -72,7 +72,7 @@
 )]
 #![cfg_attr(
     feature = "normalize",
-    doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
+    doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | answers and errors of other providers become OpenAI's |"
 )]
 #![cfg_attr(
     feature = "traffic-split",

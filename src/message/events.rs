@@ -133,7 +133,7 @@ impl<'a> Kept<'a> {
         frame: &Frame<'_>,
         output: &mut Output<'_>,
     ) -> Result<(), BoxError> {
-        let raw = frame.to_bytes();
+        let raw = frame.raw();
         let start = (raw.as_ptr() as usize).checked_sub(self.chunk.as_ptr() as usize);
         match start.filter(|start| start + raw.len() <= self.chunk.len()) {
             Some(start) if start == self.range.end && !self.range.is_empty() => {
@@ -145,7 +145,7 @@ impl<'a> Kept<'a> {
             }
             None => {
                 self.flush(output)?;
-                output.push(raw)?;
+                output.push(frame.to_bytes())?;
             }
         }
         Ok(())

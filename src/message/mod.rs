@@ -75,7 +75,7 @@ pub(crate) use self::{
     model_pattern::ByModel,
     outcome::Ours,
     repeat::{copy, drain},
-    require_usage::UsageAsked,
+    require_usage::{UsageAsked, UsageWanted},
     rescue::{KeptDeadline, Rescue, Rescued, Rest},
     scan::has_output,
     transform::Fault,

@@ -68,6 +68,19 @@ pub fn require_usage(request: &mut Request<RequestBody>) -> Result<Option<HideUs
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UsageAsked;
 
+/// Stands in the extensions of a request from which a layer took the asking for usage, as its upstream refuses that: whoever sent
+/// it wants the usage all the same, should the answer state it unasked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UsageWanted;
+
+impl UsageWanted {
+    /// Whether whoever sent `request` wants a stream to end with its usage.
+    #[cfg(feature = "normalize")]
+    pub(crate) fn by(request: &Request<RequestBody>) -> bool {
+        request.extensions().get::<Self>().is_some() || request.body().wants_usage()
+    }
+}
+
 /// Takes out of an answer what [`require_usage`] caused.
 #[derive(Debug)]
 #[must_use = "the caller did not ask for what the answer now holds"]

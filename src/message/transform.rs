@@ -145,7 +145,7 @@ pub fn transform(
     mut response: Response<ResponseBody>,
     transform: impl Transform + 'static,
 ) -> Response<ResponseBody> {
-    const STALE: [HeaderName; 7] = [
+    const STALE: [HeaderName; 8] = [
         header::CONTENT_LENGTH,
         header::TRANSFER_ENCODING,
         header::ETAG,
@@ -153,6 +153,7 @@ pub fn transform(
         HeaderName::from_static("content-md5"),
         HeaderName::from_static("digest"),
         HeaderName::from_static("content-digest"),
+        HeaderName::from_static("repr-digest"),
     ];
     if !transform.keeps_length() {
         for name in STALE {

@@ -6,7 +6,7 @@ use http::Request;
 
 use super::{Checks, params::Rules, report::Report};
 use crate::message::{
-    self, ApiError, Endpoint, RequestBody, UsageAsked,
+    self, ApiError, Endpoint, RequestBody, UsageAsked, UsageWanted,
     catalog::{ModelCatalog, ModelInfo},
 };
 
@@ -43,6 +43,8 @@ impl Fit {
         let unasked = unasked.map(|_| "stream_options");
         let plan = self.rules.plan(model, endpoint, cap, members, unasked)?;
 
+        let wanted_usage = !plan.is_empty() && request.body().wants_usage();
+
         let mut report = None;
         if target.is_some() || !plan.is_empty() {
             message::edit(request, |edit| {
@@ -51,6 +53,9 @@ impl Fit {
                 }
                 report = plan.apply(edit);
             })?;
+        }
+        if wanted_usage && !request.body().wants_usage() {
+            request.extensions_mut().insert(UsageWanted);
         }
         // Held against what is sent, so that a rule can take out what the model does not have.
         if let Some(known) = known {

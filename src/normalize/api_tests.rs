@@ -44,7 +44,10 @@ fn seen(
                 headers.insert("content-type", media.parse().unwrap());
                 std::future::ready(Ok::<_, Infallible>(ResponseBody::wrap(response)))
             }));
-    let asked = r#"{"model":"asked","stream":true,"stream_options":{"include_usage":true}}"#;
+    let asks_stream = media == "text/event-stream";
+    let asked = format!(
+        r#"{{"model":"asked","stream":{asks_stream},"stream_options":{{"include_usage":true}}}}"#
+    );
     let request = Request::builder().method(method).uri(path);
     let request = request.body(RequestBody::json(asked)).unwrap();
     let response = service.oneshot(request).now_or_never().unwrap().unwrap();

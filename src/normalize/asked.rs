@@ -6,7 +6,7 @@ use http::{HeaderMap, Request};
 
 use super::{api::Api, head::Answer, layer::Shared};
 use crate::{
-    message::{Dialect, Endpoint, RequestBody},
+    message::{Dialect, Endpoint, RequestBody, UsageWanted},
     wire::clock,
 };
 
@@ -30,7 +30,7 @@ impl Asked {
         Some(Self {
             endpoint,
             model: body.model().unwrap_or_default().into_owned(),
-            usage: body.wants_usage(),
+            usage: UsageWanted::by(request),
             stream: body.is_streaming(),
         })
     }
@@ -60,4 +60,23 @@ impl Asked {
 /// Whether OpenAI itself answers: nobody else sends this header.
 pub(super) fn is_openai(headers: &HeaderMap) -> bool {
     headers.contains_key("openai-version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_asked_for_by_the_body_or_by_who_took_the_asking_out_of_it() {
+        let post = |body: &'static str| {
+            let request = Request::post("/v1/chat/completions");
+            request.body(RequestBody::json(body)).unwrap()
+        };
+        let usage = |request: &Request<RequestBody>| Asked::of(request).unwrap().usage;
+        assert!(usage(&post(r#"{"stream_options":{"include_usage":true}}"#)));
+        let mut request = post(r#"{"stream":true}"#);
+        assert!(!usage(&request));
+        request.extensions_mut().insert(UsageWanted);
+        assert!(usage(&request));
+    }
 }

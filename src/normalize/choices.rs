@@ -53,6 +53,11 @@ impl Choices {
         self.list.get_mut(at).map(|(_, choice)| choice)
     }
 
+    /// How many have been said anything of.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Choice)> {
         self.list.iter().copied()
     }

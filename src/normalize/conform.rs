@@ -18,6 +18,8 @@ pub(super) struct Chunk<'a> {
     pub(super) created: u64,
     /// It states usage, and has no choices.
     pub(super) states_usage: bool,
+    /// Groq's `x_groq`, in which usage may stand, too.
+    pub(super) wrapper: Option<Value<'a>>,
 }
 
 /// What conforms depends on.
@@ -105,7 +107,7 @@ fn answer<'a>(
     };
     let mut seen = Seen::default();
     let (mut id, mut model, mut created) = (None, None, None);
-    let (mut count, mut states_usage) = (0_usize, false);
+    let (mut count, mut states_usage, mut wrapper) = (0_usize, false, None);
     let mut cursor = Cursor::new(text)?;
     cursor.members(|cursor, name| match name {
         b"id" => {
@@ -120,7 +122,7 @@ fn answer<'a>(
         }
         b"object" => {
             seen.once(OBJECT)?;
-            when(cursor.text()? == object)
+            when(cursor.value()?.is_text(object))
         }
         b"created" => {
             seen.once(CREATED)?;
@@ -146,7 +148,7 @@ fn answer<'a>(
         b"service_tier" => {
             seen.once(TIER)?;
             let tier = cursor.value()?;
-            when(tier.is_null() || tier.as_str().is_some_and(|tier| TIERS.contains(&&*tier)))
+            when(tier.is_null() || TIERS.iter().any(|known| tier.is_text(known)))
         }
         b"error" => {
             seen.once(ERROR)?;
@@ -160,6 +162,11 @@ fn answer<'a>(
             seen.once(TYPE)?;
             let kind = cursor.value()?;
             when(!matches!(kind.raw(), b"\"error\"" | b"\"response.failed\""))
+        }
+        b"x_groq" => {
+            let stated = cursor.value()?;
+            wrapper = Some(stated).filter(|stated| stated.kind() == Kind::Object);
+            Some(())
         }
         _ => cursor.value().map(drop),
     })?;
@@ -176,45 +183,50 @@ fn answer<'a>(
         model: model?,
         created: created?,
         states_usage,
+        wrapper,
     })
 }
 
 /// A string that is not empty.
 fn named<'a>(cursor: &mut Cursor<'a>) -> Option<Value<'a>> {
     let name = cursor.value()?;
-    when(name.as_str().is_some_and(|name| !name.is_empty()))?;
+    when(name.says_something())?;
     Some(name)
 }
 
-fn choice(cursor: &mut Cursor<'_>, rules: Rules, choices: Option<&mut Choices>) -> Option<()> {
+fn choice(cursor: &mut Cursor<'_>, rules: Rules, mut choices: Option<&mut Choices>) -> Option<()> {
     const INDEX: u16 = 1;
     const SAID: u16 = 2;
     const FINISH: u16 = 4;
     const LOGPROBS: u16 = 8;
     const ERROR: u16 = 16;
 
-    // Who the tool calls of a chunk belong to must be known before they are read.
-    let mut start = *cursor;
+    let start = *cursor;
     let in_stream = choices.is_some();
     let mut own = Choice::default();
-    let known = match choices {
-        Some(choices) => choices.get_mut(index(&mut start)?)?,
-        None => &mut own,
-    };
+    let mut known = (!in_stream).then_some(&mut own);
     let mut seen = Seen::default();
     let mut finish = None;
     cursor.members(|cursor, name| match name {
         b"index" => {
             seen.once(INDEX)?;
-            cursor.value()?.as_u64().map(drop)
+            let index = cursor.value()?.as_u64()?;
+            if let Some(choices) = choices.take() {
+                known = Some(choices.get_mut(index)?);
+            }
+            Some(())
         }
         b"delta" if in_stream => {
             seen.once(SAID)?;
-            message(cursor, rules, true, known)
+            // Who the tool calls of a chunk belong to must be known before they are read.
+            if let Some(choices) = choices.take() {
+                known = Some(choices.get_mut(index(start)?)?);
+            }
+            message(cursor, rules, true, known.as_deref_mut()?)
         }
         b"message" if !in_stream => {
             seen.once(SAID)?;
-            message(cursor, rules, false, known)
+            message(cursor, rules, false, known.as_deref_mut()?)
         }
         b"delta" | b"message" => None,
         b"finish_reason" => {
@@ -242,14 +254,15 @@ fn choice(cursor: &mut Cursor<'_>, rules: Rules, choices: Option<&mut Choices>) 
         seen.has(LOGPROBS)?;
     }
     if let Some(word) = finish {
+        let known = known?;
         known.finished = true;
         when(finish::conforms(&word, known.tools > 0, rules.openai))?;
     }
     Some(())
 }
 
-/// The index of the choice that comes next, which nearly always stands first.
-fn index(cursor: &mut Cursor<'_>) -> Option<u64> {
+/// The index of the choice that comes next, where it does not stand before what is said.
+fn index(mut cursor: Cursor<'_>) -> Option<u64> {
     let mut index = None;
     // Stops where it is found.
     let _ = cursor.members(|cursor, name| {
@@ -300,7 +313,7 @@ fn message(
     cursor.members(|cursor, name| match name {
         b"role" => {
             seen.once(ROLE)?;
-            when(cursor.text()? == "assistant")
+            when(cursor.value()?.is_text("assistant"))
         }
         b"content" => {
             seen.once(CONTENT)?;
@@ -385,7 +398,8 @@ fn tool_call(cursor: &mut Cursor<'_>, in_stream: bool, choice: &mut Choice) -> O
         }
         b"type" => {
             seen.once(TYPE)?;
-            when(matches!(&*cursor.text()?, "function" | "custom"))
+            let kind = cursor.value()?;
+            when(kind.is_text("function") || kind.is_text("custom"))
         }
         b"function" => {
             seen.once(FUNCTION)?;

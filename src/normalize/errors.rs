@@ -44,17 +44,26 @@ impl OriginalAnswer {
     }
 }
 
-/// The error whose body is `text`, and which means `outcome`; `None` where it is OpenAI's already.
+/// The error whose body is `text`, and which means `outcome`; `None` where it is OpenAI's already. `openai` if OpenAI itself
+/// answers, whose codes are its own.
 pub(super) fn repaired(
     text: &[u8],
     error: &ApiError,
     outcome: Outcome,
+    openai: bool,
     repairs: &mut Repairs,
 ) -> Option<Bytes> {
-    if is_exact(text) {
+    let is_shaped = is_exact(text);
+    let has_no_word = known_codes(error, outcome).is_empty();
+    let says_enough = openai || has_no_word || code(error, outcome) == error.code();
+    if is_shaped && says_enough {
         return None;
     }
-    repairs.add(Repair::Error);
+    repairs.add(if is_shaped {
+        Repair::ErrorStatus
+    } else {
+        Repair::Error
+    });
     Some(in_place(text, error, outcome).unwrap_or_else(|| written(error, outcome)))
 }
 
@@ -71,19 +80,30 @@ fn written(error: &ApiError, outcome: Outcome) -> Bytes {
 }
 
 /// The event that ends a stream with an error; `None` where `data` is one that OpenAI would have sent.
-pub(super) fn event(data: &[u8], error: &ApiError, repairs: &mut Repairs) -> Option<Bytes> {
+pub(super) fn event(
+    data: &[u8],
+    error: &ApiError,
+    openai: bool,
+    repairs: &mut Repairs,
+) -> Option<Bytes> {
     let outcome = classify_error(error.status(), &HeaderMap::new(), error);
-    repaired(data, error, outcome, repairs).map(|text| sse::event(None, &text))
+    repaired(data, error, outcome, openai, repairs).map(|text| sse::event(None, &text))
 }
 
 /// The error of an answer whose model stopped for `word`, a failure by its provider's name.
 pub(super) fn of_failure(word: &str) -> ApiError {
-    let status = match Outcome::of_finish_reason(word) {
-        Some(Outcome::Overloaded { .. }) => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::BAD_GATEWAY,
-    };
     let message = format!("the upstream's model stopped with {word:?}");
-    ApiError::new(status, "server_error", message)
+    failed(word, message)
+}
+
+/// The error of a model that stopped for `word`, with the status of what that means.
+pub(super) fn failed(word: &str, message: String) -> ApiError {
+    let (status, kind) = match Outcome::of_finish_reason(word) {
+        Some(Outcome::Overloaded { .. }) => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
+        Some(Outcome::InvalidRequest) => (StatusCode::BAD_REQUEST, "invalid_request_error"),
+        _ => (StatusCode::BAD_GATEWAY, "server_error"),
+    };
+    ApiError::new(status, kind, message)
 }
 
 /// The refusal of an answer that is not OpenAI's.
@@ -166,8 +186,22 @@ pub(super) fn deserved(status: StatusCode, outcome: Outcome) -> StatusCode {
 
 /// The `code` that OpenAI's callers match on: the provider's own where OpenAI has it too, or has none for this meaning.
 fn code(error: &ApiError, outcome: Outcome) -> Option<&str> {
-    let stated = error.code();
-    let known: &[&'static str] = match outcome {
+    let (stated, known) = (error.code(), known_codes(error, outcome));
+    let is_word = |code: &&str| !code.bytes().all(|byte| byte.is_ascii_digit());
+    match (known.first(), stated) {
+        (Some(_), Some(stated)) if known.contains(&stated) => Some(stated),
+        // A key is refused for many reasons, and OpenAI has words for more than one.
+        (Some(_), Some(stated)) if outcome == Outcome::UpstreamAuth && is_word(&stated) => {
+            Some(stated)
+        }
+        (Some(code), _) => Some(code),
+        (None, stated) => stated.filter(is_word),
+    }
+}
+
+/// The codes that OpenAI has for an error of this meaning, the most general first.
+fn known_codes(error: &ApiError, outcome: Outcome) -> &'static [&'static str] {
+    match outcome {
         Outcome::ContextTooLong => &["context_length_exceeded", "rate_limit_exceeded"],
         Outcome::ContentFiltered => &["content_filter", "content_policy_violation", "cyber_policy"],
         Outcome::ModelNotFound => &["model_not_found"],
@@ -182,15 +216,5 @@ fn code(error: &ApiError, outcome: Outcome) -> Option<&str> {
         ],
         Outcome::UpstreamAuth if error.status() == StatusCode::UNAUTHORIZED => &["invalid_api_key"],
         _ => &[],
-    };
-    let is_word = |code: &&str| !code.bytes().all(|byte| byte.is_ascii_digit());
-    match (known.first(), stated) {
-        (Some(_), Some(stated)) if known.contains(&stated) => Some(stated),
-        // A key is refused for many reasons, and OpenAI has words for more than one.
-        (Some(_), Some(stated)) if outcome == Outcome::UpstreamAuth && is_word(&stated) => {
-            Some(stated)
-        }
-        (Some(code), _) => Some(code),
-        (None, stated) => stated.filter(is_word),
     }
 }

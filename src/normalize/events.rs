@@ -13,6 +13,7 @@ use super::{
     errors, finish,
     head::{self, Answer},
     repairs::{Repair, Repairs},
+    usage,
 };
 use crate::{
     message::{ApiError, Dialect, Edited},
@@ -72,6 +73,9 @@ impl Events {
         };
         std::mem::swap(&mut self.choices, &mut self.next);
         self.usage_sent |= chunk.states_usage;
+        if let Some(wrapper) = chunk.wrapper {
+            self.wrapped_usage(wrapper);
+        }
         if !self.named {
             self.name(Some(chunk.id), Some(chunk.model), chunk.created);
         }
@@ -84,7 +88,7 @@ impl Events {
         let error = ApiError::in_answer(data)
             .or_else(|| is_error.then(|| ApiError::read(StatusCode::OK, &HeaderMap::new(), data)));
         if let Some(error) = error {
-            let event = errors::event(data, &error, &mut repairs);
+            let event = errors::event(data, &error, self.answer.openai, &mut repairs);
             let own = if event.is_some() {
                 Edited::Drop
             } else {
@@ -93,12 +97,20 @@ impl Events {
             let failure = Some(event.unwrap_or_default());
             return (Step { own, failure }, repairs);
         }
+        let before = self.choices.are_finished().then(|| self.choices.count());
         let mut place = Place::Chunk(&mut self.choices);
         let repaired = head::repaired(data, &self.answer, &mut place, &mut repairs);
         if let Some(usage) = self.choices.usage.take().filter(|_| self.wants_usage) {
             self.usage = Some(usage);
         }
-        let placed = self.place_usage(repaired.as_deref().unwrap_or(data), &mut repairs);
+        let mut placed = self.place_usage(repaired.as_deref().unwrap_or(data), &mut repairs);
+        // OpenRouter says again why the choice ended, beside the usage.
+        if let Edited::Replace(rest) = &placed
+            && before == Some(self.choices.count())
+            && says_nothing(rest)
+        {
+            placed = Edited::Drop;
+        }
         let own = match (placed, repaired) {
             (Edited::Keep, Some(repaired)) => Edited::Replace(repaired),
             (placed, _) => placed,
@@ -145,12 +157,29 @@ impl Events {
         }
     }
 
+    /// Remembers the usage in `x_groq`, of which Groq states copies elsewhere only to those who ask.
+    fn wrapped_usage(&mut self, wrapper: Value<'_>) {
+        if !self.wants_usage || self.usage_sent || self.usage.is_some() {
+            return;
+        }
+        let Ok(index) = Index::parse(wrapper.raw()) else {
+            return;
+        };
+        let stated = index.members(wrapper.raw()).get("usage");
+        self.usage = stated
+            .filter(|usage| usage.kind() == Kind::Object)
+            .and_then(|usage| usage::repaired(usage).or_else(|| usage.deserialize().ok()));
+    }
+
     /// Leaves usage only where OpenAI states it: in one chunk without choices, for a caller who asked.
     fn place_usage(&mut self, data: &[u8], repairs: &mut Repairs) -> Edited {
         let Ok(index) = Index::parse(data) else {
             return Edited::Keep;
         };
         let members = index.members(data);
+        if let Some(wrapper) = members.get("x_groq") {
+            self.wrapped_usage(wrapper);
+        }
         let Some(usage) = members
             .get("usage")
             .filter(|usage| usage.kind() == Kind::Object)
@@ -188,6 +217,11 @@ impl Events {
         Edited::Replace(edit.finish().0)
     }
 
+    /// Whether OpenAI itself answers.
+    pub(super) fn are_openais(&self) -> bool {
+        self.answer.openai
+    }
+
     /// Whether the stream has said all that it has to, but for `[DONE]`.
     pub(super) fn is_finished(&self) -> bool {
         self.choices.are_finished()
@@ -217,6 +251,7 @@ impl Events {
         }
         if let Some(usage) = self.usage.take().filter(|_| !self.usage_sent) {
             self.usage_sent = true;
+            repairs.add(Repair::UsagePlace);
             closing.extend_from_slice(&self.chunk(&format!("\"choices\":[],\"usage\":{usage}")));
         }
         closing.freeze()
@@ -252,17 +287,43 @@ impl Events {
     }
 }
 
+/// Whether the choices of a chunk say nothing but why they ended.
+fn says_nothing(chunk: &[u8]) -> bool {
+    let Ok(index) = Index::parse(chunk) else {
+        return false;
+    };
+    let choices = index.members(chunk).get("choices");
+    let choices = choices.and_then(|choices| choices.deserialize::<Vec<&RawValue>>().ok());
+    choices.is_some_and(|choices| {
+        choices.iter().all(|choice| {
+            let choice = choice.get().as_bytes();
+            all_members(choice, |name, value| match name {
+                "index" | "finish_reason" | "native_finish_reason" => true,
+                "delta" => all_members(value.raw(), |name, value| name == "role" || is_void(value)),
+                _ => is_void(value),
+            })
+        })
+    })
+}
+
+fn all_members(object: &[u8], mut is: impl FnMut(&str, Value<'_>) -> bool) -> bool {
+    Index::parse(object).is_ok_and(|index| {
+        let mut members = index.members(object).iter();
+        members.all(|(name, value)| is(&name, value))
+    })
+}
+
+fn is_void(value: Value<'_>) -> bool {
+    matches!(value.raw(), b"null" | b"\"\"" | b"[]" | b"{}")
+}
+
 /// Whether the first event says nothing, not even what answers.
 pub(super) fn is_empty_and_unnamed(data: &[u8]) -> bool {
     let Ok(index) = Index::parse(data) else {
         return false;
     };
     let members = index.members(data);
-    let is_empty = |name| {
-        members
-            .get(name)
-            .is_none_or(|value: Value<'_>| matches!(value.raw(), b"null" | b"\"\"" | b"[]"))
-    };
+    let is_empty = |name| members.get(name).is_none_or(is_void);
     members.contains("choices")
         && is_empty("id")
         && is_empty("choices")

@@ -25,7 +25,13 @@ pub(super) fn reason(
     openai: bool,
     repairs: &mut Repairs,
 ) -> Finish {
-    let known = word.map_or(Some("stop"), known);
+    // A call that the model made all the same is for the caller to judge.
+    let is_excused = matches!(word, Some("UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS"));
+    let known = if tools && is_excused {
+        Some("stop")
+    } else {
+        word.map_or(Some("stop"), known)
+    };
     if let (None, Some(failure)) = (known, word.and_then(failure)) {
         return Finish::Failed(failure);
     }
@@ -87,11 +93,16 @@ fn known(word: &str) -> Option<&'static str> {
 
 /// The words for a model that failed. Other software takes them for `stop`, which hides it.
 fn failure(word: &str) -> Option<&'static str> {
-    const FAILURES: [&str; 7] = [
+    const FAILURES: [&str; 11] = [
         "error",
         "ERROR",
         "network_error",
+        // Gemini, as the three that follow: tools were called as the request or the model's own form does not allow.
         "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
         "insufficient_system_resource",
         "abort",
         "repetition",
@@ -133,6 +144,18 @@ mod tests {
                 false,
                 false,
                 Finish::Failed("network_error"),
+            ),
+            (
+                Some("UNEXPECTED_TOOL_CALL"),
+                false,
+                false,
+                Finish::Failed("UNEXPECTED_TOOL_CALL"),
+            ),
+            (
+                Some("UNEXPECTED_TOOL_CALL"),
+                true,
+                false,
+                Finish::Reason("tool_calls"),
             ),
         ] {
             let got = reason(word, tools, openai, &mut Repairs::default());

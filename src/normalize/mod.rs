@@ -29,6 +29,7 @@ mod tally;
 mod tests;
 mod think;
 mod tool_calls;
+mod unrolled;
 mod usage;
 mod whole;
 

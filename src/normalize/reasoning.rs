@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{
+    Value as Json,
+    value::{RawValue, to_raw_value},
+};
 
 use super::{
     repairs::{Repair, Repairs},
@@ -14,7 +17,7 @@ use crate::wire::json::{Edit, Kind, Members, Value};
 /// What becomes of the thoughts that stand in an answer, for which OpenAI's chat has no member.
 ///
 /// In every mode but [`Drop`](Self::Drop), thoughts that stand in a list of parts, as Mistral's do, become `reasoning_content` beside a
-/// `content` that is text.
+/// `content` that is text. Parts that are neither, such as images, stand beside it as they were, in `content_parts`.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +41,9 @@ const UNIFIED: &str = "reasoning_content";
 /// Other members that hold thoughts as text.
 const SPELLINGS: [&str; 3] = ["reasoning", "reasoning_text", "thinking"];
 
+/// The member for parts of a content that are neither text nor thought, such as images: OpenAI has none.
+const PARTS: &str = "content_parts";
+
 /// Members that hold them in pieces, with signatures.
 const LISTS: [&str; 2] = ["reasoning_details", "thinking_blocks"];
 
@@ -55,8 +61,11 @@ pub(super) fn place<'a>(
     let list = content.filter(|content| content.kind() == Kind::Array);
     let mut said = match list {
         Some(list) => {
-            let Some(parts) = parts(list) else { return };
+            let (parts, others) = parts(list);
             edit.set("content", &*parts.text);
+            if !others.is_empty() {
+                edit.set(PARTS, to_raw_value(&others).unwrap_or_default());
+            }
             repairs.add(Repair::Content);
             parts
         }
@@ -123,18 +132,22 @@ fn listed(list: Value<'_>) -> Option<Cow<'_, str>> {
     (!thought.is_empty()).then_some(Cow::Owned(thought))
 }
 
-/// The text of a list of parts, and what was thought between. `None` where it is too deep to be read.
-fn parts(list: Value<'_>) -> Option<Parts> {
-    let mut parts = Parts::default();
-    for part in list.deserialize::<Vec<Json>>().ok()? {
+/// The text of a list of parts, what was thought between, and the parts that are neither.
+fn parts(list: Value<'_>) -> (Parts, Vec<&RawValue>) {
+    let (mut parts, mut others) = (Parts::default(), Vec::new());
+    for raw in list.deserialize::<Vec<&RawValue>>().unwrap_or_default() {
+        // What is too deep to be read is none of the two.
+        let part = serde_json::from_str(raw.get()).unwrap_or(Json::Null);
         let kind = part.get("type").and_then(Json::as_str).unwrap_or_default();
         if kind.starts_with("thinking") || kind.starts_with("reasoning") {
             parts.reasoning += &thought(&part);
         } else if let Some(text) = part.as_str().or_else(|| part.get("text")?.as_str()) {
             parts.text += text;
+        } else {
+            others.push(raw);
         }
     }
-    Some(parts)
+    (parts, others)
 }
 
 /// All text in a thought: one, a list of them, or the member of an object that holds it.
@@ -183,6 +196,19 @@ mod tests {
                 assert_eq!(placed(&message, mode), expected, "{list}");
             }
             assert_eq!(placed(&message, Reasoning::Drop), r#"{"content":"cd"}"#);
+        }
+    }
+
+    #[test]
+    fn parts_that_are_neither_text_nor_thought_stay_beside_the_text_as_they_were() {
+        let image = r#"{"type":"image_url", "image_url":{"url":"data:,"}}"#;
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        let message = format!(
+            r#"{{"content":[{{"text":"a"}},{image},{{"type":"text","text":"b"}},{deep}]}}"#
+        );
+        let expected = format!(r#"{{"content":"ab","content_parts":[{image},{deep}]}}"#);
+        for mode in [Reasoning::Keep, Reasoning::Drop, Reasoning::Split] {
+            assert_eq!(placed(&message, mode), expected);
         }
     }
 

@@ -77,6 +77,8 @@ repairs! {
     ErrorStatus = "error_status",
     /// JSON came under another content type.
     ContentType = "content_type",
+    /// The answer came as one body to a caller who had asked for a stream.
+    Stream = "stream",
     /// The answer was in another API's form: Anthropic's, Gemini's, Cohere's, Ollama's or Bedrock's own.
     Native = "native",
 }

@@ -255,7 +255,7 @@ impl Transform for Stream {
             }
             output.push(thought)?;
         }
-        if self.state != State::Open || !self.events.is_finished() {
+        if self.state != State::Open || !self.events.is_finished() || self.events.are_openais() {
             return Ok(());
         }
         let mut repairs = Repairs::default();

@@ -58,8 +58,9 @@ fn answered(
                     .insert("content-type", media.parse().unwrap());
                 std::future::ready(Ok::<_, Infallible>(ResponseBody::wrap(response)))
             }));
+    let asks_stream = media == EVENTS;
     let asked = format!(
-        r#"{{"model":"m","stream":true,"stream_options":{{"include_usage":{wants_usage}}}}}"#
+        r#"{{"model":"m","stream":{asks_stream},"stream_options":{{"include_usage":{wants_usage}}}}}"#
     );
     let request = Request::post("/v1/chat/completions")
         .body(RequestBody::json(asked))

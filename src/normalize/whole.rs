@@ -16,6 +16,7 @@ use super::{
     reading::Read,
     repairs::{Repair, Repairs},
     tally::Tally,
+    unrolled,
 };
 use crate::{
     message::{
@@ -40,7 +41,9 @@ pub(super) fn normalized(
     let api = asked.api();
     let openai = is_openai(read.response.headers());
     let is_json = read.response.body().media() == Media::Json;
-    let is_plain = api == Some(Api::Chat) && shared.settings.reasoning == Reasoning::Keep;
+    let is_plain = api == Some(Api::Chat)
+        && shared.settings.reasoning == Reasoning::Keep
+        && (openai || !asked.stream);
     if !read.is_whole || (is_json && is_plain && conform::body(&read.text, openai)) {
         return read.response;
     }
@@ -78,7 +81,10 @@ fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response
     if let Some(word) = repairs.failed() {
         return inner_error(read, &errors::of_failure(word), shared);
     }
-    if read.response.body().media() != Media::Json {
+    let unrolls = asked.stream && api.has_streams() && !answer.openai;
+    if unrolls {
+        repairs.add(Repair::Stream);
+    } else if read.response.body().media() != Media::Json {
         repairs.add(Repair::ContentType);
     }
     Tally::new(Arc::clone(shared)).count(repairs);
@@ -86,7 +92,12 @@ fn answer(read: Read, asked: &Asked, api: Api, shared: &Arc<Shared>) -> Response
         NormalizePolicy::Observe => read.response,
         NormalizePolicy::Strict if repairs.first().is_some() => refused(read, repairs),
         _ if repairs.is_empty() => read.response,
-        _ => replaced(read, repaired.unwrap_or(text)),
+        _ if unrolls => {
+            let text = repaired.unwrap_or(text);
+            let events = unrolled::unrolled(&text, &answer, asked.usage);
+            replaced(read, events, Media::EventStream)
+        }
+        _ => replaced(read, repaired.unwrap_or(text), Media::Json),
     }
 }
 
@@ -141,8 +152,9 @@ fn error_response(
     shared: &Arc<Shared>,
 ) -> Response<ResponseBody> {
     let stated = read.response.status();
+    let openai = is_openai(read.response.headers());
     let mut repairs = Repairs::default();
-    let text = errors::repaired(&read.text, error, outcome, &mut repairs);
+    let text = errors::repaired(&read.text, error, outcome, openai, &mut repairs);
     if status != stated {
         repairs.add(Repair::ErrorStatus);
     }
@@ -161,7 +173,7 @@ fn error_response(
     extensions.insert(original);
     extensions.insert(outcome);
     let text = text.unwrap_or_else(|| read.text.clone());
-    let mut response = replaced(read, text);
+    let mut response = replaced(read, text, Media::Json);
     let headers = response.headers_mut();
     if let Some(wait) = wait
         && !headers.contains_key(header::RETRY_AFTER)
@@ -180,24 +192,26 @@ fn refused(mut read: Read, repairs: Repairs) -> Response<ResponseBody> {
     let extensions = read.response.extensions_mut();
     extensions.insert(original);
     extensions.insert(Outcome::ServerError);
-    replaced(read, error.to_json(Dialect::OpenAi).into())
+    replaced(read, error.to_json(Dialect::OpenAi).into(), Media::Json)
 }
 
 /// The answer with another text. The body stays the upstream's, so that whoever watches it learns what it said and how it ended;
 /// one that was not read to its end is let go.
-fn replaced(read: Read, text: Bytes) -> Response<ResponseBody> {
+fn replaced(read: Read, text: Bytes, media: Media) -> Response<ResponseBody> {
     let length = text.len();
     let whole = read.is_whole;
     let response = read.response.map(|body| {
         let body = if whole { body } else { ResponseBody::empty() };
-        body.turned_into(Media::Json)
+        body.turned_into(media)
     });
     let mut response = transform(response, Replace(text));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    let content_type = if media == Media::EventStream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response
 }

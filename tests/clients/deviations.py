@@ -16,9 +16,8 @@ WEATHER = {
     },
 }
 
-# Its streams end in an error on purpose, and Mistral refuses to be asked for usage.
+# Its streams end in an error on purpose.
 BREAKS_OFF = "deviant-groq-tool-error"
-TELLS_NO_USAGE = "deviant-mistral"
 THINKS = {"deviant-mistral", "deviant-xai"}
 
 relay = openai.OpenAI(
@@ -56,7 +55,7 @@ def streamed(model: str, **request) -> tuple[str, list, list, list]:
                 if call.index == len(calls):
                     calls.append({"id": call.id, "name": call.function.name, "arguments": ""})
                 calls[call.index]["arguments"] += call.function.arguments or ""
-    assert len(usages) == (model != TELLS_NO_USAGE), usages
+    assert len(usages) == 1, usages
     return text, calls, reasons, usages
 
 

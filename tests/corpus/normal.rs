@@ -1,6 +1,6 @@
 //! A recorded answer as it comes out of the normaliser, to a caller of the API that OpenAI has for it.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -88,11 +88,33 @@ fn request(record: &Record) -> Request<RequestBody> {
         .unwrap()
 }
 
+/// `body` with the ids and times that the normaliser made up since `began`, which differ from run to run, as they are in every row.
+fn without_made_names(body: &[u8], sent: &[u8], began: u64) -> String {
+    let (body, sent) = (String::from_utf8_lossy(body), String::from_utf8_lossy(sent));
+    let mut stable = body.clone().into_owned();
+    for kind in ["chatcmpl-", "cmpl-"] {
+        let is_ours = |char: char| char.is_ascii_hexdigit() || char == '-';
+        let ids = body.split(kind).skip(1);
+        let mut ids = ids.filter_map(|rest| rest.split(|char| !is_ours(char)).next());
+        if let Some(id) = ids.find(|id| !id.is_empty() && !sent.contains(id)) {
+            stable = stable.replace(&format!("{kind}{id}"), &format!("{kind}made"));
+        }
+    }
+    for time in began..=seconds() {
+        stable = stable.replace(&time.to_string(), "1");
+    }
+    stable
+}
+
+fn seconds() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
+
 /// What a row says of an answer as a caller gets it.
 pub(super) fn members(record: &Record, row: &mut Map<String, Value>) {
-    let sent = Sent::of(record);
+    let (sent, began) = (Sent::of(record), seconds());
     let normal = Normal::of(record, &sent, Reasoning::Keep, Cut::Whole);
-    let body = String::from_utf8_lossy(&normal.body).into_owned();
+    let body = without_made_names(&normal.body, &sent.body, began);
     row.insert("status".into(), normal.status.into());
     row.insert("body".into(), body.into());
     row.insert("unchanged".into(), normal.is_unchanged(&sent).into());

@@ -20,6 +20,8 @@ struct Case {
     reasoning: Reasoning,
     openai: bool,
     usage: bool,
+    /// The caller asked for a stream, whatever comes.
+    stream: bool,
     piece: usize,
 }
 
@@ -45,6 +47,7 @@ impl Case {
             ][usize::from(what / 4 % 4)],
             openai: what / 16 % 2 == 1,
             usage: what / 32 % 2 == 1,
+            stream: false,
             piece: usize::from(*piece).max(1),
         };
         Some((case, answer))
@@ -72,8 +75,8 @@ impl Case {
             .build()
             .unwrap();
         let asked = format!(
-            r#"{{"model":"m","stream_options":{{"include_usage":{}}}}}"#,
-            self.usage
+            r#"{{"model":"m","stream":{},"stream_options":{{"include_usage":{}}}}}"#,
+            self.stream, self.usage
         );
         let method = if self.path == "/v1/models" {
             "GET"
@@ -107,13 +110,24 @@ impl Case {
     }
 }
 
-/// A body: JSON stays JSON, and what is none stays as it is, unless it becomes an error.
+/// A body: JSON stays JSON, and what is none stays as it is, unless it becomes an error. To who asked for a stream it is one that
+/// is OpenAI's already.
 pub(crate) fn body(data: &[u8]) {
     let Some((case, answer)) = Case::of(data) else {
         return;
     };
     let seen = case.hold("application/json", answer);
     assert!(is_json(&seen) || seen == answer, "{}", show(&seen));
+    let asked = Case {
+        stream: true,
+        ..case
+    };
+    let stream = asked.seen("application/json", answer, usize::MAX);
+    assert!(stream.len() <= (1 << 12) + 256 * answer.len());
+    if stream.starts_with(b"data: ") && stream != answer && asked.reasoning == Reasoning::Keep {
+        let again = asked.seen("text/event-stream", &stream, usize::MAX);
+        assert_eq!(show(&again), show(&stream), "a second time");
+    }
 }
 
 /// A stream: it ends once, and as complete only where it was.

@@ -226,6 +226,8 @@ pub(super) const FINISH_REASONS: &[(&str, Meaning)] = &[
     ("image_prohibited_content", Filter),
     ("image_recitation", Filter),
     ("malformed_function_call", Server),
+    ("malformed_response", Server),
+    ("missing_thought_signature", Invalid),
     ("error", Server),                          // Mistral, OpenRouter, Cohere
     ("network_error", Server),                  // Zhipu
     ("abort", Server),                          // SGLang

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    message::{Endpoint, Media, Reason, Rejection, require_usage},
+    message::{Endpoint, Media, Reason, Rejection, UsageWanted, require_usage},
     testing::read,
 };
 
@@ -174,6 +174,20 @@ async fn stream_options_can_be_dropped_below_a_layer_that_asks_for_usage() {
     // The caller sent none, and is not told that they were dropped.
     assert!(!response.headers().contains_key(X_RELAY_DROPPED_PARAMS));
     assert_eq!(read(hide.hide(response)).await.1, STREAM);
+}
+
+#[tokio::test]
+async fn whoever_answers_knows_that_usage_is_wanted_though_a_rule_drops_the_asking() {
+    for wants in [true, false] {
+        let layer = rules([real().drop(["stream_options"])]);
+        let text = format!(
+            r#"{{"model":"real","stream":true,"stream_options":{{"include_usage":{wants}}}}}"#
+        );
+        let request = passed(&layer, post(CHAT, &text)).await.unwrap();
+        assert!(!request.body().wants_usage());
+        let noted = request.extensions().get::<UsageWanted>();
+        assert_eq!(noted.is_some(), wants);
+    }
 }
 
 #[test]

@@ -192,28 +192,12 @@ impl Gemini {
             self.close(sink);
         }
         for (choice, (word, message)) in &stops {
-            let stop = if is_failure(word, self.calls > 0) {
-                Stop {
-                    word: Some("ERROR"),
-                    message: message.as_deref().or(Some(word)),
-                }
-            } else {
-                Stop {
-                    word: Some(word),
-                    message: message.as_deref(),
-                }
+            let stop = Stop {
+                word: Some(word),
+                message: message.as_deref(),
             };
             sink.stop(*choice, stop);
         }
-    }
-}
-
-/// Whether the model failed by a word that is Gemini's alone. A call that it made all the same is for the caller to judge.
-fn is_failure(word: &str, calls: bool) -> bool {
-    match word {
-        "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS" => !calls,
-        "MISSING_THOUGHT_SIGNATURE" | "MALFORMED_RESPONSE" => true,
-        _ => false,
     }
 }
 

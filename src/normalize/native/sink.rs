@@ -1,6 +1,6 @@
 //! What an answer says, whoever says it.
 
-use crate::message::ApiError;
+use crate::{message::ApiError, normalize::errors};
 
 /// Takes what an answer says, in the order in which it says it.
 pub(in crate::normalize) trait Sink {
@@ -62,8 +62,7 @@ impl Stop<'_> {
             Some(message) => format!("the model failed: {message} ({word})"),
             None => format!("the model failed: {word}"),
         };
-        ApiError::new(http::StatusCode::BAD_GATEWAY, "server_error", message)
-            .with_code("model_failed")
+        errors::failed(word, message).with_code("model_failed")
     }
 }
 

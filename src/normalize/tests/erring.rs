@@ -70,6 +70,20 @@ fn every_shape_becomes_openais_with_the_status_that_it_deserves() {
             "Insufficient",
         ),
         (
+            400,
+            r#"{"error":{"message":"prompt too long; exceeded max context length by 4 tokens","type":"api_error","param":null,"code":null}}"#,
+            400,
+            Some("context_length_exceeded"),
+            "prompt too long",
+        ),
+        (
+            429,
+            r#"{"error":{"message":"Slow down","type":"x","param":null,"code":"1302"}}"#,
+            429,
+            Some("rate_limit_exceeded"),
+            "Slow",
+        ),
+        (
             402,
             r#"{"detail":"no money"}"#,
             429,
@@ -158,6 +172,10 @@ fn openais_own_error_passes_with_all_that_it_says() {
         (400, body)
     );
     assert!(response.extensions().get::<OriginalAnswer>().is_none());
+    let body = r#"{"error":{"message":"This is not a chat model","type":"invalid_request_error","param":"model","code":null}}"#;
+    let headers = [JSON, ("openai-version", "2020-10-01")];
+    let response = answered(NormalizePolicy::Lenient, CHAT, 404, &headers, body);
+    assert_eq!(response.body(), body);
 }
 
 #[test]
@@ -242,6 +260,95 @@ fn json_of_another_content_type_gets_its_own() {
         response.headers()["content-type"],
         "application/octet-stream"
     );
+}
+
+#[test]
+fn nothing_is_added_to_openais_own_stream() {
+    let body = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":\
+        [{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let media = ("content-type", "text/event-stream");
+    for (headers, added) in [
+        (vec![media], "data: [DONE]\n\n"),
+        (vec![media, ("openai-version", "2020-10-01")], ""),
+    ] {
+        let response = answered(NormalizePolicy::Lenient, CHAT, 200, &headers, body);
+        assert_eq!(response.body(), &format!("{body}{added}"));
+    }
+}
+
+/// What a caller who asked for a stream and its usage gets for a whole body.
+fn unrolled(policy: NormalizePolicy, path: &str, body: &'static str) -> Response<String> {
+    let layer = ResponseNormalizeLayer::builder()
+        .policy(policy)
+        .build()
+        .unwrap();
+    let service =
+        ServiceBuilder::new()
+            .layer(layer)
+            .service(service_fn(|_: Request<RequestBody>| {
+                let mut response = Response::new(http_body_util::Full::from(body));
+                let headers = response.headers_mut();
+                headers.insert("content-type", "application/json".parse().unwrap());
+                headers.insert("etag", "x".parse().unwrap());
+                std::future::ready(Ok::<_, Infallible>(ResponseBody::wrap(response)))
+            }));
+    let asked = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#;
+    let request = Request::post(path).body(RequestBody::json(asked)).unwrap();
+    let response = service.oneshot(request).now_or_never().unwrap().unwrap();
+    response.map(|body| {
+        let body = body.collect().now_or_never().unwrap().unwrap();
+        String::from_utf8(body.to_bytes().to_vec()).unwrap()
+    })
+}
+
+#[test]
+fn a_whole_answer_to_who_asked_for_a_stream_becomes_one() {
+    const HEAD: &str = r#""id":"1","object":"chat.completion.chunk","created":1,"model":"m""#;
+    let body = r#"{"id":"1","object":"chat.completion",
+        "created":1,"model":"m","choices":[{"index":0,"delta":null,"message":{"role":"assistant","content":"a","refusal":null,
+        "tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},"logprobs":null,"finish_reason":"stop"}],
+        "usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}"#;
+    let response = unrolled(NormalizePolicy::Lenient, CHAT, body);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert!(!response.headers().contains_key("etag"));
+    let length = response.body().len().to_string();
+    assert_eq!(response.headers()["content-length"], length);
+    let events: Vec<&str> = response.body().split_terminator("\n\n").collect();
+    let said: Value = serde_json::from_str(events[0].strip_prefix("data: ").unwrap()).unwrap();
+    let choice = &said["choices"][0];
+    assert_eq!(said["object"], "chat.completion.chunk");
+    assert_eq!(said["usage"], Value::Null);
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(choice["delta"]["content"], "a");
+    assert_eq!(choice["delta"]["tool_calls"][0]["index"], 0);
+    assert!(choice.get("message").is_none());
+    let usage = r#"{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}"#;
+    assert_eq!(
+        events[1..],
+        [
+            &*format!("data: {{{HEAD},\"choices\":[],\"usage\":{usage}}}"),
+            "data: [DONE]"
+        ]
+    );
+    let response = unrolled(NormalizePolicy::Observe, CHAT, body);
+    assert_eq!(response.body(), body);
+    assert_eq!(unrolled(NormalizePolicy::Strict, CHAT, body).status(), 502);
+}
+
+#[test]
+fn whole_answers_of_completions_and_other_apis_become_streams_too_and_errors_do_not() {
+    let text = r#"{"id":"1","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"a","logprobs":null,"finish_reason":"length"}]}"#;
+    let gemini =
+        r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"MAX_TOKENS"}]}"#;
+    for (path, body) in [("/v1/completions", text), (CHAT, gemini)] {
+        let response = unrolled(NormalizePolicy::Lenient, path, body);
+        let (first, rest) = response.body().split_once("\n\n").unwrap();
+        assert!(first.contains("\"finish_reason\":\"length\""), "{first}");
+        assert_eq!(rest, "data: [DONE]\n\n");
+    }
+    let failed = unrolled(NormalizePolicy::Lenient, CHAT, r#"{"error":"overloaded"}"#);
+    assert_eq!(failed.headers()["content-type"], "application/json");
+    assert!(failed.status().is_server_error());
 }
 
 #[test]

@@ -125,6 +125,34 @@ fn a_model_that_failed_leaves_its_words_and_an_error() {
 }
 
 #[test]
+fn usage_that_only_groqs_wrapper_states_becomes_a_chunk_of_its_own() {
+    let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}"#;
+    let end = format!("{END},\"x_groq\":{{\"id\":\"r\",{usage}}}");
+    let alone = format!("\"choices\":[],{usage}");
+    let (body, repairs) = stream(&(chunks(&[TEXT, &end]) + DONE));
+    assert_eq!(body, chunks(&[TEXT, &end, &alone]) + DONE);
+    assert_eq!(repairs, [Repair::UsagePlace]);
+    let sent = chunks(&[TEXT, &end, &alone]) + DONE;
+    assert_eq!(stream(&sent), (sent, Vec::new()));
+    let sent = chunks(&[TEXT, &end]) + DONE;
+    let (unasked, repairs) = seen(EVENTS, sent.as_bytes(), 1 << 20, false);
+    assert_eq!((unasked, repairs), (sent.into(), Vec::new()));
+}
+
+#[test]
+fn a_reason_that_is_said_again_beside_the_usage_is_said_once() {
+    let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}"#;
+    let again = r#""choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop","native_finish_reason":"STOP"}]"#;
+    let last = r#""choices":[{"index":0,"delta":{"content":"b"},"finish_reason":"stop"}]"#;
+    let alone = format!("\"choices\":[],{usage}");
+    let (body, _) = stream(&(chunks(&[TEXT, END, &format!("{again},{usage}")]) + DONE));
+    assert_eq!(body, chunks(&[TEXT, END, &alone]) + DONE);
+    let (body, _) = stream(&(chunks(&[TEXT, END, &format!("{last},{usage}")]) + DONE));
+    let last = format!("{last},\"usage\":null");
+    assert_eq!(body, chunks(&[TEXT, END, &last, &alone]) + DONE);
+}
+
+#[test]
 fn usage_within_a_choice_becomes_a_chunk_of_its_own() {
     let end = r#""choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6,"cached_tokens":2}}]"#;
     let usage = r#""choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6,"cached_tokens":2,"prompt_tokens_details":{"cached_tokens":2}}"#;

@@ -60,6 +60,20 @@ impl<'a> Value<'a> {
         unescape(self.raw)
     }
 
+    /// Whether this is the string `text`, however it is escaped.
+    #[cfg(feature = "normalize")]
+    pub(crate) fn is_text(self, text: &str) -> bool {
+        name_is(self.raw, text)
+    }
+
+    /// Whether this is a string that is not empty.
+    #[cfg(feature = "normalize")]
+    pub(crate) fn says_something(self) -> bool {
+        unquote(self.raw).is_some_and(|inner| {
+            !inner.is_empty() && (memchr(b'\\', inner).is_none() || self.as_str().is_some())
+        })
+    }
+
     /// `true` or `false`; `None` for any other kind.
     pub fn as_bool(self) -> Option<bool> {
         match self.raw {

@@ -78,6 +78,7 @@ fn answers_that_end_for_their_content_are_filtered() {
         "ERROR",
         "network_error",
         "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
         "abort",
     ] {
         assert_eq!(

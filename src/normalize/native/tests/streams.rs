@@ -99,7 +99,7 @@ fn a_refusal_is_a_content_filter_and_a_failure_an_error() {
     let unasked = gemini(r#"{"candidates":[{"finishReason":"UNEXPECTED_TOOL_CALL"}]}"#);
     assert_eq!(
         unasked.deltas()[1],
-        r#"error "the model failed: UNEXPECTED_TOOL_CALL (ERROR)""#
+        r#"error "the model failed: UNEXPECTED_TOOL_CALL""#
     );
     let by_number = gemini(r#"{"candidates":[{"finishReason":10}]}"#);
     assert!(by_number.deltas()[1].starts_with("error"));
