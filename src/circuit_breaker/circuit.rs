@@ -13,7 +13,10 @@ use super::{
     policy::CircuitBreakerBuilder,
     state::{Admission, State},
 };
-use crate::{message::Outcome, stats::AvailabilityCell};
+use crate::{
+    message::{Ours, Outcome},
+    stats::AvailabilityCell,
+};
 
 #[derive(Debug)]
 pub(super) struct Circuit {
@@ -128,6 +131,11 @@ impl Circuit {
 }
 
 impl Guard {
+    /// The operator's own opinion of errors.
+    pub(super) fn opinion(&self) -> Ours {
+        self.circuit.policy.classify.clone()
+    }
+
     /// Counts what came of the call.
     pub(super) fn settle(mut self, outcome: Outcome, now: Instant) {
         self.is_settled = true;

@@ -44,6 +44,7 @@ mod cli;
 pub mod client;
 mod config;
 pub mod demo;
+mod handles;
 mod models;
 mod routes;
 mod serve;
@@ -57,6 +58,7 @@ pub use self::{
         CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, RouteConfig,
         ServerConfig, StyleConfig, UpstreamConfig,
     },
+    handles::Handles,
     service::{GatewayFuture, GatewayService},
     stack::Stack,
 };

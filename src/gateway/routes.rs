@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Config, RouteConfig, config::no_empty_lists};
+use super::{Config, Handles, RouteConfig, config::no_empty_lists};
 use crate::{
     client::{Target, Upstreams, UpstreamsBuilder},
     message::{ConfigError, catalog::ModelCatalog},
-    stats::Stats,
 };
 
 /// How deep routes may lie within routes: a request passes all of them.
@@ -18,7 +17,7 @@ impl Config {
         &self,
         upstreams: &Upstreams,
         catalog: &ModelCatalog,
-        stats: &Stats,
+        handles: &mut Handles,
     ) -> Result<Upstreams, ConfigError> {
         self.check_names(upstreams)?;
         // What is built already, by its name: first the upstreams, then routes over these, then routes over those.
@@ -35,7 +34,7 @@ impl Config {
                         .iter()
                         .all(|name| built.contains_key(name.as_str()));
                 if is_next {
-                    let target = target(route, &built, catalog, stats);
+                    let target = target(route, &built, catalog, handles);
                     level.push((
                         route.name.as_str(),
                         target.map_err(|error| at(index, error))?,
@@ -136,7 +135,7 @@ fn target(
     route: &RouteConfig,
     built: &HashMap<&str, Target>,
     catalog: &ModelCatalog,
-    stats: &Stats,
+    handles: &mut Handles,
 ) -> Result<Target, ConfigError> {
     no_empty_lists(route.models.as_deref(), route.endpoints.as_deref())?;
     let fallback = route.fallback()?;
@@ -152,8 +151,12 @@ fn target(
     let members = members
         .build()
         .map_err(|_| within(ConfigError::new("targets", "must be at least two")))?;
-    let chain = fallback.clone().catalog(catalog.clone()).stats(stats);
+    let chain = fallback
+        .clone()
+        .catalog(catalog.clone())
+        .stats(handles.stats());
     let chain = chain.chain(&members).map_err(within)?;
+    handles.add_fallback(&route.name, chain.handle());
 
     let first = chain.get_ref().clone();
     let mut target = Target::new(route.name.as_str(), chain).like(&first);

@@ -7,7 +7,9 @@ use tower::util::option_layer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models};
+use super::{
+    Config, Gateway, Handles, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models,
+};
 use crate::{
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
@@ -18,9 +20,8 @@ use crate::{
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     normalize::ResponseNormalizeBuilder,
-    rate_limit::RateLimitBuilder,
+    rate_limit::{RateLimitBuilder, RateLimitLayer},
     retry::RetryBuilder,
-    stats::Stats,
     timeout::TimeoutBuilder,
     worker::Worker,
 };
@@ -85,7 +86,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
         self.catalog()
-            .and_then(|catalog| self.upstreams(env, &catalog, None))
+            .and_then(|catalog| self.upstreams(env, &catalog, None, &mut Handles::default()))
             .map_err(|error| self.locate(&error))
     }
 
@@ -104,7 +105,8 @@ impl Config {
         let audit = self.audit.clone().map(JsonlAuditBuilder::build);
         let (audit, audit_worker) = audit.transpose().map_err(within("audit"))?.unzip();
         let audit = audit.map(|audit| Arc::new(audit) as Arc<dyn Ledger>);
-        let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref())?;
+        let mut handles = Handles::default();
+        let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref(), &mut handles)?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
         let models = models::offered(aliases.as_ref(), &upstreams, self, &catalog);
 
@@ -113,6 +115,7 @@ impl Config {
         let bill = self.keeps_bills().then(BillLayer::new);
         let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
         let limit = limit.transpose().map_err(within("rate_limit"))?;
+        handles.set_tenant_limit(limit.as_ref().map(RateLimitLayer::handle));
         let layers = (
             option_layer(log),
             option_layer(limit),
@@ -122,6 +125,7 @@ impl Config {
         let stack = layers.layer(ModelRoute::new(upstreams));
 
         let mut gateway = Gateway::new(&edge, stack)
+            .with_handles(handles)
             .with_server(self.server.clone())
             .map_err(within("server"))?;
         if let Some(models) = models {
@@ -149,12 +153,12 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
         catalog: &ModelCatalog,
         audit: Option<&Arc<dyn Ledger>>,
+        handles: &mut Handles,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
-        let stats = Stats::default();
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
-            let (target, own) = target(config, env, catalog, audit, &stats)
+            let (target, own) = target(config, env, catalog, audit, handles)
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -171,7 +175,7 @@ impl Config {
             upstreams = upstreams.add(target);
             workers.extend(own);
         }
-        let targets = self.targets(&upstreams.build()?, catalog, &stats)?;
+        let targets = self.targets(&upstreams.build()?, catalog, handles)?;
         Ok((targets, workers))
     }
 }
@@ -182,7 +186,7 @@ fn target(
     env: &dyn Fn(&str) -> Option<String>,
     catalog: &ModelCatalog,
     audit: Option<&Arc<dyn Ledger>>,
-    stats: &Stats,
+    handles: &mut Handles,
 ) -> Result<(Target, Vec<Worker>), ConfigError> {
     let (upstream, key_worker) = config.layer(env)?;
     let client = config
@@ -193,8 +197,12 @@ fn target(
 
     let retry = config.retry.clone().map(RetryBuilder::build).transpose();
     let breaker = config.circuit_breaker.clone();
-    let breaker = breaker.map(|breaker| breaker.stats(stats));
+    let breaker = breaker.map(|breaker| breaker.stats(handles.stats()));
     let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
+    let breaker = breaker.map_err(within("circuit_breaker"))?;
+    if let Some(breaker) = &breaker {
+        handles.add_breaker(&config.name, breaker.handle());
+    }
     let guard = config.commit_guard.clone();
     let guard = guard.map(CommitGuardBuilder::build).transpose();
     let limit = config.rate_limit.clone().map(|limit| {
@@ -205,6 +213,10 @@ fn target(
         }
     });
     let limit = limit.map(RateLimitBuilder::build).transpose();
+    let limit = limit.map_err(within("rate_limit"))?;
+    if let Some(limit) = &limit {
+        handles.add_limit(&config.name, limit.handle());
+    }
     let timeout = config
         .timeout
         .clone()
@@ -220,10 +232,10 @@ fn target(
     // The layers of this upstream alone, outermost first.
     let layers = (
         option_layer(retry.map_err(within("retry"))?),
-        option_layer(breaker.map_err(within("circuit_breaker"))?),
+        option_layer(breaker),
         option_layer(guard.map_err(within("commit_guard"))?),
         option_layer(timeout.map_err(within("timeout"))?),
-        option_layer(limit.map_err(within("rate_limit"))?),
+        option_layer(limit),
         option_layer(meter),
         option_layer(rewrite),
         option_layer(normalize.map_err(within("normalize"))?),

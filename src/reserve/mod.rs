@@ -39,9 +39,13 @@ mod bucket;
 mod limit;
 mod limiter;
 mod local;
+#[cfg(any(feature = "retry", feature = "fallback"))]
+mod original;
 mod reservation;
 mod retry_budget;
 
+#[cfg(any(feature = "retry", feature = "fallback"))]
+pub(crate) use self::original::Original;
 pub use self::{
     attempt_limit::{AttemptLimit, SetAside},
     attempts::{Attempt, Attempts, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},
