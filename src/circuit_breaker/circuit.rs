@@ -1,10 +1,20 @@
 //! One circuit as concurrent calls share it.
 
+#[cfg(not(all(test, loom)))]
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Mutex,
     atomic::{AtomicU64, Ordering},
 };
-use std::time::Duration;
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+#[cfg(all(test, loom))]
+use loom::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::time::Instant;
 

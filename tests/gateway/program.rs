@@ -81,7 +81,7 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
             │     └─ Upstream  https://far.test/v1, key from the environment's PATH
             │        └─ client  HTTP auto, through the proxy http://proxy.test:3128/
             └─ near (next door)  at embeddings
-               └─ Retry
+               └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
                   └─ RateLimit  9 input tokens per hour
                      └─ ModelRewrite  1 rule, output clamped
                         └─ ResponseNormalize  reasoning split from content

@@ -51,8 +51,7 @@ impl Held {
     }
 }
 
-/// A store that counts what is reserved and not settled. One that turns out to have used exactly what it had reserved is never
-/// settled, which no request of the suite does.
+/// A store that counts what is reserved and not settled, which it is where less was used than was reserved.
 #[derive(Debug)]
 struct Counting {
     buckets: LocalLimiter,

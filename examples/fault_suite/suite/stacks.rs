@@ -227,9 +227,11 @@ impl Maker {
         Ok(BoxCloneSyncService::new(stack))
     }
 
-    /// A limit that is never reached.
+    /// A limit that is never reached. It reserves more than the longest answer takes, so that there is always something to give back.
     fn limit(&self) -> RateLimitBuilder {
-        RateLimitBuilder::per_minute(1_000_000, 1_000_000_000).limiter(self.held.limiter())
+        RateLimitBuilder::per_minute(1_000_000, 1_000_000_000_000)
+            .default_output(1_000_000_000)
+            .limiter(self.held.limiter())
     }
 
     fn fallback(&self, targets: &Upstreams) -> Result<Service, ConfigError> {
