@@ -39,12 +39,10 @@ mod bucket;
 mod limit;
 mod limiter;
 mod local;
-#[cfg(any(feature = "retry", feature = "fallback"))]
 mod original;
 mod reservation;
 mod retry_budget;
 
-#[cfg(any(feature = "retry", feature = "fallback"))]
 pub(crate) use self::original::Original;
 pub use self::{
     attempt_limit::{AttemptLimit, SetAside},

@@ -68,6 +68,6 @@ async fn who_stops_at_the_end_had_an_answer_and_who_leaves_before_says_nothing()
     let outcomes: Vec<_> = read_files([audit])
         .map(|record| record.unwrap().outcome.to_string())
         .collect();
-    let cut = "server_error";
+    let cut = "transport";
     assert_eq!(outcomes, [cut, "success", cut, "cancelled", cut]);
 }
