@@ -120,6 +120,6 @@ impl<S> fmt::Debug for Gateway<S> {
             .field("service", &self.service)
             .field("server", &self.server)
             .field("workers", &self.workers.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
