@@ -1,10 +1,20 @@
 //! One circuit as concurrent calls share it.
 
+#[cfg(not(all(test, loom)))]
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Mutex,
     atomic::{AtomicU64, Ordering},
 };
-use std::time::Duration;
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+#[cfg(all(test, loom))]
+use loom::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::time::Instant;
 
@@ -13,7 +23,10 @@ use super::{
     policy::CircuitBreakerBuilder,
     state::{Admission, State},
 };
-use crate::{message::Outcome, stats::AvailabilityCell};
+use crate::{
+    message::{Ours, Outcome},
+    stats::AvailabilityCell,
+};
 
 #[derive(Debug)]
 pub(super) struct Circuit {
@@ -128,6 +141,11 @@ impl Circuit {
 }
 
 impl Guard {
+    /// The operator's own opinion of errors.
+    pub(super) fn opinion(&self) -> Ours {
+        self.circuit.policy.classify.clone()
+    }
+
     /// Counts what came of the call.
     pub(super) fn settle(mut self, outcome: Outcome, now: Instant) {
         self.is_settled = true;

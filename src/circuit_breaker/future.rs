@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::circuit::Guard;
 use crate::message::{
-    Completion, Media, OrRefused, Outcome, Phase, ResponseBody, Verdict, classify,
+    Completion, Media, OrRefused, Outcome, Phase, ResponseBody, Verdict, classify_with,
 };
 
 pin_project! {
@@ -66,16 +66,20 @@ where
         let this = self.project();
         if this.reading.is_none() {
             let result = ready!(this.future.poll(cx));
-            if this.guard.is_none() {
+            let Some(guard) = this.guard.as_ref() else {
                 return Poll::Ready(result);
-            }
+            };
             let head = match &result {
                 Ok(response) => Outcome::of_head(response),
                 // What a client could not do, in an error of its own.
                 Err(_) => Some(Outcome::Transport { phase: Phase::Head }),
             };
             match (result, head) {
-                (Ok(response), None) => *this.reading = Some(Box::pin(classify(response))),
+                (Ok(response), None) => {
+                    let ours = guard.opinion();
+                    let reading = async move { classify_with(response, &ours).await };
+                    *this.reading = Some(Box::pin(reading));
+                }
                 (Ok(response), Some(Outcome::Success)) => {
                     let Some(guard) = this.guard.take() else {
                         return Poll::Ready(Ok(response));

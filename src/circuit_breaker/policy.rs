@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::CircuitBreakerLayer;
 use crate::{
     key::KeyBy,
-    message::ConfigError,
+    message::{Classify, ConfigError, Ours},
     stats::{Availability, Stats},
     wire::units,
 };
@@ -48,6 +48,8 @@ pub struct CircuitBreakerBuilder {
     pub(super) by: Option<KeyBy>,
     #[serde(skip)]
     pub(super) stats: Option<Stats>,
+    #[serde(skip)]
+    pub(super) classify: Ours,
 }
 
 /// What a success does to the failures that were counted in a row.
@@ -81,6 +83,7 @@ impl Default for CircuitBreakerBuilder {
             max_keys: 1024,
             by: None,
             stats: None,
+            classify: Ours::default(),
         }
     }
 }
@@ -235,6 +238,37 @@ impl CircuitBreakerBuilder {
     pub fn stats(mut self, stats: &Stats) -> Self {
         self.stats = Some(stats.clone());
         self
+    }
+
+    /// An opinion of one's own on what errors mean. What is decided here holds for the layers further out too: of several that have
+    /// one, the innermost is asked.
+    pub fn classify(mut self, classify: impl Classify + 'static) -> Self {
+        self.classify = Ours::new(classify);
+        self
+    }
+
+    /// The settings that matter, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let Self {
+            consecutive_failures: in_a_row,
+            failure_rate,
+            minimum_calls,
+            window,
+            open_for,
+            max_open_for,
+            ..
+        } = self;
+        let in_a_row = (*in_a_row > 0).then(|| format!("{in_a_row} failures in a row"));
+        let percent = failure_rate * 100.0;
+        let share = (percent < 100.0)
+            .then(|| format!("over {percent} % of {minimum_calls} calls in {window:?}"));
+        let grounds: Vec<_> = in_a_row.into_iter().chain(share).collect();
+        let mut settings = vec![format!("open for {open_for:?} to {max_open_for:?}")];
+        if !grounds.is_empty() {
+            settings.insert(0, format!("opens at {}", grounds.join(" or ")));
+        }
+        settings
     }
 
     /// The layer.

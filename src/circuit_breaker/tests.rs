@@ -6,6 +6,8 @@ use super::{circuit::Circuit, policy::CircuitBreakerBuilder, state::*, *};
 use crate::message::Outcome;
 
 mod config;
+#[cfg(loom)]
+mod interleaved;
 mod model;
 mod policy;
 mod service;

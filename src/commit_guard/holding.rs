@@ -116,6 +116,12 @@ impl Holding {
         if is_long && self.media == Media::Json {
             return Poll::Ready(Decision::HandOn(Some(Commit::Bytes), None));
         }
+        // What a layer further in has read may be enough.
+        if !self.held.is_empty()
+            && let Some(decision) = self.decide(false)
+        {
+            return Poll::Ready(decision);
+        }
         loop {
             let Some(response) = &mut self.response else {
                 return Poll::Pending;

@@ -182,6 +182,26 @@ impl CommitGuardBuilder {
         self
     }
 
+    /// The settings that matter, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let Limits {
+            idle,
+            first_token,
+            min_tokens_per_second: floor,
+        } = self.limits;
+        let apart = self.models.len();
+        [
+            (!idle.is_zero()).then(|| format!("silence up to {idle:?}")),
+            (!first_token.is_zero()).then(|| format!("first token within {first_token:?}")),
+            (floor > 0).then(|| format!("{floor} tokens per second at least")),
+            (apart > 0).then(|| format!("{apart} models apart")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
     /// The layer.
     ///
     /// # Errors

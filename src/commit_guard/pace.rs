@@ -1,19 +1,16 @@
 //! Whether tokens come as fast as they must.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt, time::Duration};
+
+use crate::message::{OutputWeight, has_output};
 
 /// Parts that the window is cut into: how exact it is, and what it costs.
 const PARTS: u32 = 10;
-
-/// The least that one more token of text adds to an event, in bytes: what a token of English weighs on average
-/// (<https://help.openai.com/en/articles/4936856>).
-const BYTES_PER_TOKEN: usize = 4;
 
 /// A floor on tokens per second over a sliding window of the time that was spent waiting for the upstream.
 ///
 /// Time that the caller takes to read does not count, so a slow caller is no slow upstream. How long an upstream may be silent at
 /// a time is not decided here: this is asked when an event has come.
-#[derive(Debug)]
 pub(super) struct Pace {
     floor: u32,
     window: Duration,
@@ -21,7 +18,7 @@ pub(super) struct Pace {
     waited: Duration,
     /// What came, by the moment of waited time at which its part of the window began; the newest last.
     parts: VecDeque<(Duration, u64)>,
-    shortest: usize,
+    weight: OutputWeight,
 }
 
 impl Pace {
@@ -33,21 +30,21 @@ impl Pace {
             grace,
             waited: Duration::ZERO,
             parts: VecDeque::new(),
-            shortest: usize::MAX,
+            weight: OutputWeight::default(),
         })
     }
 
-    /// An event came after it was waited for `waited`, with `len` bytes of data, output among them or not.
+    /// An event with this data came after it was waited for `waited`.
     ///
-    /// An event of output counts as one token, and one more for each four bytes that it is longer than the shortest of its stream,
-    /// so that neither the provider's envelope nor several tokens in one event distort the rate much.
-    pub(super) fn event(&mut self, waited: Duration, len: usize, is_output: bool) {
+    /// Output counts by the weight of its text, as for a bill, and as one token at least: what it is may stand where it is not weighed.
+    pub(super) fn event(&mut self, waited: Duration, data: &[u8]) {
         self.waited = self.waited.saturating_add(waited);
-        if !is_output {
+        if !has_output(data) {
             return;
         }
-        self.shortest = self.shortest.min(len);
-        let tokens = 1 + ((len - self.shortest) / BYTES_PER_TOKEN) as u64;
+        let before = self.weight.tokens();
+        self.weight.event(data);
+        let tokens = self.weight.tokens().saturating_sub(before).max(1);
         let width = self.window / PARTS;
         match self.parts.back_mut() {
             Some((start, sum)) if self.waited.saturating_sub(*start) < width => *sum += tokens,
@@ -71,6 +68,15 @@ impl Pace {
     }
 }
 
+impl fmt::Debug for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pace")
+            .field("floor", &self.floor)
+            .field("waited", &self.waited)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -78,6 +84,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const HELLO: &[u8] = br#"{"choices":[{"delta":{"content":" hello"}}]}"#;
 
     fn pace(floor: u32) -> Pace {
         Pace::new(floor, 10 * SECOND, 5 * SECOND).unwrap()
@@ -86,7 +93,7 @@ mod tests {
     /// The seconds after which a token every `gap` is too slow.
     fn slow_after(pace: &mut Pace, gap: Duration) -> Option<u64> {
         (1..1000).find_map(|_| {
-            pace.event(gap, 100, true);
+            pace.event(gap, HELLO);
             pace.is_too_slow().then_some(pace.waited.as_secs())
         })
     }
@@ -112,11 +119,25 @@ mod tests {
     }
 
     #[test]
+    fn an_envelope_is_no_token_however_long_it_is() {
+        let mut pace = pace(10);
+        let padding = "x".repeat(1000);
+        let short = format!(r#"{{"id":"{padding}","choices":[{{"delta":{{"content":"a"}}}}]}}"#);
+        let empty = format!(r#"{{"id":"{padding}","choices":[{{"delta":{{"content":""}}}}]}}"#);
+        let is_slow = (0..100).any(|_| {
+            pace.event(SECOND, short.as_bytes());
+            pace.event(Duration::ZERO, empty.as_bytes());
+            pace.is_too_slow()
+        });
+        assert!(is_slow);
+    }
+
+    #[test]
     fn events_of_many_tokens_count_for_many() {
         let mut pace = pace(10);
+        let line = br#"{"choices":[{"delta":{"content":"the quick brown fox jumps over the lazy dog and runs"}}]}"#;
         for _ in 0..100 {
-            pace.event(SECOND, 200, true);
-            pace.event(SECOND, 300, true);
+            pace.event(SECOND, line);
             assert!(!pace.is_too_slow());
         }
         assert!(Pace::new(0, SECOND, SECOND).is_none());
@@ -127,7 +148,7 @@ mod tests {
         fn what_is_kept_is_bounded(gaps in prop::collection::vec(0u64..5_000, 0..200)) {
             let mut pace = pace(1);
             for gap in gaps {
-                pace.event(Duration::from_millis(gap), 10, true);
+                pace.event(Duration::from_millis(gap), HELLO);
                 prop_assert!(pace.parts.len() <= PARTS as usize + 1);
             }
         }

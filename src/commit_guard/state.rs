@@ -51,7 +51,7 @@ impl Limits {
         self
     }
 
-    /// The fewest tokens per second that a committed stream may have, estimated by the length of its events. No floor by default.
+    /// The fewest tokens per second that a committed stream may have, estimated by the text of its events. No floor by default.
     pub fn min_tokens_per_second(mut self, tokens: u32) -> Self {
         self.min_tokens_per_second = tokens;
         self

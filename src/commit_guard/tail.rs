@@ -18,7 +18,7 @@ use super::{
     verdict::{Trouble, last_event},
 };
 use crate::message::{
-    ApiError, BoxError, Dialect, End, Failure, Fault, Gather, Media, Output, Transform, has_output,
+    ApiError, BoxError, Dialect, End, Failure, Fault, Gather, Media, Output, Transform,
 };
 
 /// How long the end of a body is waited for once its last event has come, so that its connection can be used again.
@@ -106,7 +106,7 @@ impl Transform for Tail {
                 heard = true;
                 if let Some(pace) = pace {
                     let data = piece.data.as_deref().unwrap_or_default();
-                    pace.event(silence.break_off(), data.len(), has_output(data));
+                    pace.event(silence.break_off(), data);
                     if pace.is_too_slow() && !is_over {
                         return ControlFlow::Break((Trouble::Slow, false));
                     }

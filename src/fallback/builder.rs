@@ -111,7 +111,8 @@ impl FallbackBuilder {
         self
     }
 
-    /// An opinion of one's own on what errors mean.
+    /// An opinion of one's own on what errors mean, for those that no layer further in has decided on, as a
+    /// [circuit breaker](crate::circuit_breaker::CircuitBreakerBuilder::classify) has.
     pub fn classify(mut self, classify: impl Classify + 'static) -> Self {
         self.classify = Ours::new(classify);
         self

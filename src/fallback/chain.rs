@@ -15,9 +15,9 @@ use super::{
 use crate::{
     message::{
         ApiError, Deadline, Effects, Endpoint, Outcome, Refusal, Rejection, RequestBody,
-        ResponseBody, classify_with, copy, drain,
+        ResponseBody, classify_with, drain,
     },
-    reserve::{AttemptLimit, SetAside},
+    reserve::{Original, SetAside},
 };
 
 /// What it takes to ask other targets.
@@ -25,11 +25,9 @@ pub(super) struct Chain<S> {
     /// The primary, where it may be asked once more.
     pub(super) primary: Option<S>,
     pub(super) shared: Arc<Shared>,
-    pub(super) request: Request<RequestBody>,
-    pub(super) limit: AttemptLimit,
+    pub(super) original: Original,
     /// The attempt at the next target, which those further in are not to use up.
     pub(super) aside: Option<SetAside>,
-    pub(super) deadline: Option<Deadline>,
 }
 
 /// How one turn of all targets ended.
@@ -52,9 +50,10 @@ where
         start: usize,
         mut answered: Option<Response<ResponseBody>>,
     ) -> Result<Response<ResponseBody>, S::Error> {
-        let endpoint = Endpoint::of(&self.request);
+        let endpoint = Endpoint::of(self.original.request());
         // Read only now, as most requests never come here.
-        let stays = |_: &mut _| endpoint.effects(self.request.body()) != Effects::Generate;
+        let stays =
+            |_: &mut _| endpoint.effects(self.original.request().body()) != Effects::Generate;
         if let Some(response) = answered.take_if(stays) {
             return Ok(response);
         }
@@ -86,7 +85,7 @@ where
                 shared.counters.queued(entered.is_some());
                 let Some(entered) = entered else { break };
                 let end = now + shared.queue.wait;
-                let deadline = self.deadline.map(Deadline::instant);
+                let deadline = self.original.deadline().map(Deadline::instant);
                 queued = Some((entered, deadline.map_or(end, |deadline| deadline.min(end))));
                 trip.has_waited = true;
             }
@@ -136,7 +135,7 @@ where
             }
             trip.first.get_or_insert(outcome);
             if was_not_made(&response, outcome) {
-                made.take_back(&self.limit);
+                made.take_back(self.original.limit());
             }
             let is_open = outcome == Outcome::Refused(Refusal::CircuitOpen);
             all_open &= is_open;
@@ -150,7 +149,7 @@ where
                     (one, other) => one.or(other),
                 };
             }
-            let window = || shared.window(place, &self.request, Some(&response));
+            let window = || shared.window(place, self.original.request(), Some(&response));
             let goes_on = shared.policy.goes_on(&mut trip.walk, outcome, window);
             tracing::debug!(
                 place,
@@ -174,7 +173,7 @@ where
 
     /// Whether the target at `place` can take the request.
     fn is_fit(&self, place: usize, trip: &Trip) -> bool {
-        let endpoint = Endpoint::of(&self.request);
+        let endpoint = Endpoint::of(self.original.request());
         let serves = || {
             let target = self.shared.about(place);
             target.is_some_and(|target| target.serves_endpoint(endpoint))
@@ -182,7 +181,7 @@ where
         (place == 0 || serves())
             && trip
                 .walk
-                .may_ask(|| self.shared.window(place, &self.request, None))
+                .may_ask(|| self.shared.window(place, self.original.request(), None))
     }
 
     /// Pays for the next attempt; nothing for the first of all, and `None` where no more may be made.
@@ -191,7 +190,8 @@ where
             return Some(Made::first());
         }
         let is_late = self
-            .deadline
+            .original
+            .deadline()
             .is_some_and(|deadline| deadline.remaining().is_zero());
         if is_late || !self.shared.is_enabled() {
             return None;
@@ -200,12 +200,15 @@ where
             Some(budget) => Some(budget.withdraw()?),
             None => None,
         };
-        let attempt = self.aside.take().or_else(|| self.limit.set_aside())?;
+        let attempt = self
+            .aside
+            .take()
+            .or_else(|| self.original.limit().set_aside())?;
         // Which of those that follow will be asked is not known yet.
         self.aside = if is_last {
             None
         } else {
-            self.limit.set_aside()
+            self.original.limit().set_aside()
         };
         if !std::mem::replace(&mut trip.fell_back, true) {
             self.shared.counters.fell_back();
@@ -217,8 +220,7 @@ where
 
     /// Asks the target at `place`, once it is ready; `None` where there is none to ask.
     async fn ask(&mut self, place: usize) -> Option<Result<Response<ResponseBody>, S::Error>> {
-        let body = self.request.body().try_clone()?;
-        let request = copy(&self.request, body);
+        let request = self.original.again();
         let Some(backup) = place.checked_sub(1) else {
             let primary = self.primary.as_mut()?;
             if let Err(error) = poll_fn(|cx| primary.poll_ready(cx)).await {
@@ -260,7 +262,7 @@ where
             // Somebody is always asked; were it not so, no success must be made up.
             let message = "no upstream could be asked";
             let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
-            return error.to_response(Endpoint::of(&self.request).dialect());
+            return error.to_response(Endpoint::of(self.original.request()).dialect());
         };
         attempts.strike_out(kept.index);
         attempts.note(&mut kept.response);

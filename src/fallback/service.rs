@@ -9,8 +9,8 @@ use tower_service::Service;
 
 use super::{FallbackFuture, FallbackHandle, chain::Chain, layer::Shared};
 use crate::{
-    message::{Deadline, Effects, Endpoint, KeptDeadline, RequestBody, ResponseBody, copy},
-    reserve::AttemptLimit,
+    message::{Deadline, Effects, Endpoint, KeptDeadline, RequestBody, ResponseBody},
+    reserve::Original,
 };
 
 /// The service of [`FallbackLayer`](super::FallbackLayer): a primary, and where to go when it fails.
@@ -70,25 +70,21 @@ where
         let outer = Deadline::of(request.extensions());
         let own = (outer.is_none() && endpoint != Endpoint::Other)
             .then(|| Deadline::after(shared.deadline));
-        if let Some(own) = own {
-            request.extensions_mut().insert(own);
-        }
         let kept = KeptDeadline {
             layer: "fallback",
             endpoint,
             deadline: own,
         };
-        let goes_on = endpoint != Endpoint::Other && shared.is_enabled();
-        let body = goes_on.then(|| request.body().try_clone()).flatten();
-        let Some(body) = body else {
+        if endpoint == Endpoint::Other || !shared.is_enabled() {
+            if let Some(own) = own {
+                request.extensions_mut().insert(own);
+            }
             return FallbackFuture::first(self.inner.call(request), None, kept);
-        };
-        let limit = request
-            .extensions_mut()
-            .get_or_insert_with(|| AttemptLimit::new(shared.attempts))
-            .clone();
+        }
+        let original = Original::keep(&mut request, shared.attempts, own);
         // Else the retries of the first target could use up all there are.
-        let Some(aside) = limit.set_aside() else {
+        let aside = |original: Original| Some((original.limit().set_aside()?, original));
+        let Some((aside, original)) = original.and_then(aside) else {
             return FallbackFuture::first(self.inner.call(request), None, kept);
         };
         let start = shared.sticky.place(Instant::now);
@@ -102,10 +98,8 @@ where
         let chain = Chain {
             primary: again,
             shared: Arc::clone(shared),
-            request: copy(&request, body),
-            limit,
+            original,
             aside: Some(aside),
-            deadline: outer.or(own),
         };
         if start == 0 {
             FallbackFuture::first(self.inner.call(request), Some(chain), kept)

@@ -3,7 +3,7 @@ use std::fmt;
 use tokio::net::TcpListener;
 use tower_layer::Layer;
 
-use super::{GatewayService, ServerConfig, Stack, serve};
+use super::{GatewayService, Handles, ServerConfig, Stack, serve};
 use crate::{
     message::ConfigError,
     server::{EdgeLayer, Models},
@@ -39,6 +39,7 @@ pub struct Gateway<S> {
     service: GatewayService<S>,
     server: ServerConfig,
     workers: Vec<Worker>,
+    handles: Handles,
 }
 
 impl<S: Stack> Gateway<S> {
@@ -49,6 +50,7 @@ impl<S: Stack> Gateway<S> {
             service,
             server: ServerConfig::default(),
             workers: Vec::new(),
+            handles: Handles::default(),
         }
     }
 
@@ -74,6 +76,16 @@ impl<S: Stack> Gateway<S> {
             .set_cors(server.cors.layer().map_err(|error| error.within("cors"))?);
         self.server = server;
         Ok(self)
+    }
+
+    pub(super) fn with_handles(mut self, handles: Handles) -> Self {
+        self.handles = handles;
+        self
+    }
+
+    /// What shows and steers its layers while it serves; nothing, where its stack was not made from a configuration.
+    pub fn handles(&self) -> &Handles {
+        &self.handles
     }
 
     /// Work to do while the gateway serves.
@@ -108,6 +120,6 @@ impl<S> fmt::Debug for Gateway<S> {
             .field("service", &self.service)
             .field("server", &self.server)
             .field("workers", &self.workers.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

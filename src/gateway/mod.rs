@@ -19,6 +19,7 @@
 //!   a [`service`](Gateway::service).
 //! - [`Config::build_upstreams`] makes the upstreams and routes alone, to stand under layers of one's own; [`Gateway::new`] serves such a
 //!   stack.
+//! - [`Gateway::handles`] shows and steers its circuit breakers, fallbacks and limits while it serves.
 //! - [`client`] is hyper-util's client with TLS, HTTP/2 and proxies, for the innermost place in any stack.
 //! - [`demo`] is what to try and test all of this with.
 //!
@@ -44,6 +45,7 @@ mod cli;
 pub mod client;
 mod config;
 pub mod demo;
+mod handles;
 mod models;
 mod routes;
 mod serve;
@@ -58,6 +60,7 @@ pub use self::{
         CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, RouteConfig,
         ServerConfig, StyleConfig, UpstreamConfig,
     },
+    handles::Handles,
     service::{GatewayFuture, GatewayService},
     stack::Stack,
 };

@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Config, RouteConfig,
+    Config, Handles, RouteConfig,
     config::{Way, no_empty_lists},
     switches::Switches,
 };
 use crate::{
     client::{Target, Upstreams, UpstreamsBuilder},
     message::{ConfigError, catalog::ModelCatalog},
-    stats::Stats,
     worker::Worker,
 };
 
@@ -23,7 +22,7 @@ impl Config {
         &self,
         upstreams: &Upstreams,
         catalog: &ModelCatalog,
-        stats: &Stats,
+        handles: &mut Handles,
         switches: &Switches,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
         self.check_names(upstreams)?;
@@ -42,7 +41,7 @@ impl Config {
                         .iter()
                         .all(|name| built.contains_key(name.as_str()));
                 if is_next {
-                    let target = self.route(route, &built, catalog, stats, switches);
+                    let target = self.route(route, &built, catalog, handles, switches);
                     let (target, worker) = target.map_err(|error| at(index, error))?;
                     level.push((route.name.as_str(), target));
                     workers.extend(worker);
@@ -143,7 +142,7 @@ impl Config {
         route: &RouteConfig,
         built: &HashMap<&str, Target>,
         catalog: &ModelCatalog,
-        stats: &Stats,
+        handles: &mut Handles,
         switches: &Switches,
     ) -> Result<(Target, Option<Worker>), ConfigError> {
         no_empty_lists(route.models.as_deref(), route.endpoints.as_deref())?;
@@ -153,13 +152,17 @@ impl Config {
         let name = route.name.as_str();
         let (target, worker) = match way {
             Way::Fallback(fallback) => {
-                let chain = fallback.clone().catalog(catalog.clone()).stats(stats);
+                let chain = fallback
+                    .clone()
+                    .catalog(catalog.clone())
+                    .stats(handles.stats());
                 let chain = chain.chain(&members).map_err(within)?;
+                handles.add_fallback(name, chain.handle());
                 let first = chain.get_ref().clone();
                 (Target::new(name, chain).like(&first), None)
             }
             Way::Split(split, rollout) => {
-                let split = split.clone().stats(stats).salt_unless_said(name);
+                let split = split.clone().stats(handles.stats()).salt_unless_said(name);
                 let split = split.split(&members).map_err(within)?;
                 let is_forced = switches.apply(&split.handle(), &members)?;
                 let worker = match rollout {

@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models,
+    Config, Gateway, Handles, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models,
     switches::Switches,
 };
 use crate::{
@@ -21,9 +21,8 @@ use crate::{
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     normalize::ResponseNormalizeBuilder,
-    rate_limit::RateLimitBuilder,
+    rate_limit::{RateLimitBuilder, RateLimitLayer},
     retry::RetryBuilder,
-    stats::Stats,
     timeout::TimeoutBuilder,
     traffic_split::rollout::RolloutObserverLayer,
     worker::Worker,
@@ -89,7 +88,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
         self.catalog()
-            .and_then(|catalog| self.upstreams(env, &catalog, None))
+            .and_then(|catalog| self.upstreams(env, &catalog, None, &mut Handles::default()))
             .map_err(|error| self.locate(&error))
     }
 
@@ -108,7 +107,8 @@ impl Config {
         let audit = self.audit.clone().map(JsonlAuditBuilder::build);
         let (audit, audit_worker) = audit.transpose().map_err(within("audit"))?.unzip();
         let audit = audit.map(|audit| Arc::new(audit) as Arc<dyn Ledger>);
-        let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref())?;
+        let mut handles = Handles::default();
+        let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref(), &mut handles)?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
         let models = models::offered(aliases.as_ref(), &upstreams, self, &catalog);
 
@@ -117,6 +117,7 @@ impl Config {
         let bill = self.keeps_bills().then(BillLayer::new);
         let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
         let limit = limit.transpose().map_err(within("rate_limit"))?;
+        handles.set_tenant_limit(limit.as_ref().map(RateLimitLayer::handle));
         let layers = (
             option_layer(log),
             option_layer(limit),
@@ -126,6 +127,7 @@ impl Config {
         let stack = layers.layer(ModelRoute::new(upstreams));
 
         let mut gateway = Gateway::new(&edge, stack)
+            .with_handles(handles)
             .with_server(self.server.clone())
             .map_err(within("server"))?;
         if let Some(models) = models {
@@ -153,13 +155,13 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
         catalog: &ModelCatalog,
         audit: Option<&Arc<dyn Ledger>>,
+        handles: &mut Handles,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
-        let stats = Stats::default();
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
             let observed = self.has_rollouts();
-            let (target, own) = target(config, env, catalog, audit, (&stats, observed))
+            let (target, own) = target(config, env, catalog, audit, (handles, observed))
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -177,7 +179,8 @@ impl Config {
             workers.extend(own);
         }
         let switches = Switches::of(env)?;
-        let (targets, of_routes) = self.targets(&upstreams.build()?, catalog, &stats, &switches)?;
+        let (targets, of_routes) =
+            self.targets(&upstreams.build()?, catalog, handles, &switches)?;
         workers.extend(of_routes);
         Ok((targets, workers))
     }
@@ -194,7 +197,7 @@ fn target(
     env: &dyn Fn(&str) -> Option<String>,
     catalog: &ModelCatalog,
     audit: Option<&Arc<dyn Ledger>>,
-    (stats, observed): (&Stats, bool),
+    (handles, observed): (&mut Handles, bool),
 ) -> Result<(Target, Vec<Worker>), ConfigError> {
     let (upstream, key_worker) = config.layer(env)?;
     let client = config
@@ -205,8 +208,12 @@ fn target(
 
     let retry = config.retry.clone().map(RetryBuilder::build).transpose();
     let breaker = config.circuit_breaker.clone();
-    let breaker = breaker.map(|breaker| breaker.stats(stats));
+    let breaker = breaker.map(|breaker| breaker.stats(handles.stats()));
     let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
+    let breaker = breaker.map_err(within("circuit_breaker"))?;
+    if let Some(breaker) = &breaker {
+        handles.add_breaker(&config.name, breaker.handle());
+    }
     let guard = config.commit_guard.clone();
     let guard = guard.map(CommitGuardBuilder::build).transpose();
     let limit = config.rate_limit.clone().map(|limit| {
@@ -217,6 +224,10 @@ fn target(
         }
     });
     let limit = limit.map(RateLimitBuilder::build).transpose();
+    let limit = limit.map_err(within("rate_limit"))?;
+    if let Some(limit) = &limit {
+        handles.add_limit(&config.name, limit.handle());
+    }
     let timeout = config
         .timeout
         .clone()
@@ -233,10 +244,10 @@ fn target(
     let layers = (
         option_layer(retry.map_err(within("retry"))?),
         option_layer(observed.then_some(RolloutObserverLayer)),
-        option_layer(breaker.map_err(within("circuit_breaker"))?),
+        option_layer(breaker),
         option_layer(guard.map_err(within("commit_guard"))?),
         option_layer(timeout.map_err(within("timeout"))?),
-        option_layer(limit.map_err(within("rate_limit"))?),
+        option_layer(limit),
         option_layer(meter),
         option_layer(rewrite),
         option_layer(normalize.map_err(within("normalize"))?),

@@ -77,7 +77,7 @@ pub(crate) use self::{
     repeat::{copy, drain},
     require_usage::{UsageAsked, UsageWanted},
     rescue::{KeptDeadline, Rescue, Rescued, Rest},
-    scan::has_output,
+    scan::{OutputWeight, has_output},
     transform::Fault,
     watch::Seen,
 };

@@ -129,7 +129,7 @@ impl Drop for Watch {
             .end
             .unwrap_or_else(|| self.unless_stated(End::Cancelled));
         let usage = facts.usage.usage();
-        let completion = Completion {
+        let mut completion = Completion {
             end,
             usage,
             usage_is_final: usage.is_some() && end == End::Complete,
@@ -147,31 +147,27 @@ impl Drop for Watch {
         };
         drop(Settlement {
             callbacks: std::mem::take(&mut self.callbacks).into_iter(),
-            completion: Some(completion),
+            completion: &mut completion,
         });
     }
 }
 
 /// Runs its callbacks when dropped, each once, even when one of them panics.
-struct Settlement {
+struct Settlement<'a> {
     callbacks: vec::IntoIter<Callback>,
-    completion: Option<Completion>,
+    completion: &'a mut Completion,
 }
 
-impl Drop for Settlement {
+impl Drop for Settlement<'_> {
     fn drop(&mut self) {
-        let (Some(callback), Some(completion)) = (self.callbacks.next(), self.completion.take())
-        else {
+        let Some(callback) = self.callbacks.next() else {
             return;
         };
-        let callbacks = std::mem::take(&mut self.callbacks);
         // A panic in `callback` drops `rest` on its way, which runs the others.
-        let mut rest = Self {
-            callbacks,
-            completion: Some(completion),
+        let rest = Settlement {
+            callbacks: std::mem::take(&mut self.callbacks),
+            completion: &mut *self.completion,
         };
-        if let Some(completion) = &mut rest.completion {
-            callback.into_inner()(completion);
-        }
+        callback.into_inner()(&mut *rest.completion);
     }
 }

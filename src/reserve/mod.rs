@@ -39,9 +39,11 @@ mod bucket;
 mod limit;
 mod limiter;
 mod local;
+mod original;
 mod reservation;
 mod retry_budget;
 
+pub(crate) use self::original::Original;
 pub use self::{
     attempt_limit::{AttemptLimit, SetAside},
     attempts::{Attempt, Attempts, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},

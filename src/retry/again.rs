@@ -11,17 +11,15 @@ use super::{
     state::{Failed, Stop},
 };
 use crate::{
-    message::{Chosen, Deadline, Outcome, RequestBody, ResponseBody, classify_with, copy, drain},
-    reserve::{AttemptLimit, Attempts, Withdrawal},
+    message::{Chosen, Deadline, Outcome, RequestBody, ResponseBody, classify_with, drain},
+    reserve::{Attempts, Original, Withdrawal},
 };
 
 /// What it takes to make another attempt.
 pub(super) struct Again<S> {
     pub(super) service: S,
     pub(super) shared: Arc<Shared>,
-    pub(super) request: Request<RequestBody>,
-    pub(super) limit: AttemptLimit,
-    pub(super) deadline: Option<Deadline>,
+    pub(super) original: Original,
 }
 
 impl<S> Again<S>
@@ -57,15 +55,14 @@ where
                 "retrying"
             );
             let next = Instant::now() + wait;
-            let chosen = self.request.extensions().get::<Chosen>();
+            let chosen = self.original.request().extensions().get::<Chosen>();
             attempts.push_at(&mut response, outcome, chosen.map(|chosen| &chosen.0));
             drain(response.into_body()).await;
             sleep_until(next).await;
 
             poll_fn(|cx| self.service.poll_ready(cx)).await?;
-            let body = self.request.body().try_clone().unwrap_or_default();
             paid.spend();
-            response = self.service.call(copy(&self.request, body)).await?;
+            response = self.service.call(self.original.again()).await?;
             made += 1;
         }
     }
@@ -83,14 +80,14 @@ where
             outcome,
             attempts: made,
             told_not_to: told.is_some_and(|told| told == "false"),
-            remaining: self.deadline.map(Deadline::remaining),
-            elsewhere: self.limit.is_set_aside(),
+            remaining: self.original.deadline().map(Deadline::remaining),
+            elsewhere: self.original.limit().is_set_aside(),
         };
         let wait = shared
             .policy
-            .decide(failed, &self.request, shared.random.next())?;
+            .decide(failed, self.original.request(), shared.random.next())?;
         let paid = shared.budget.withdraw().ok_or(Stop::Budget)?;
-        if self.limit.take() {
+        if self.original.limit().take() {
             Ok((wait, paid))
         } else {
             Err(Stop::Attempts)

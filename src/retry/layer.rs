@@ -30,6 +30,8 @@ pub struct RetryBuilder {
     #[serde(deserialize_with = "units::duration")]
     max_retry_after: Duration,
     #[serde(deserialize_with = "units::duration")]
+    max_retry_after_elsewhere: Duration,
+    #[serde(deserialize_with = "units::duration")]
     deadline: Duration,
     transport: Option<bool>,
     budget_percent: u32,
@@ -83,6 +85,7 @@ impl RetryLayer {
             backoff: builder.backoff,
             transport_backoff: builder.transport_backoff.unwrap_or(builder.backoff),
             max_retry_after: builder.max_retry_after,
+            max_retry_after_elsewhere: builder.max_retry_after_elsewhere,
             transport: builder.transport,
         };
         let shared = Shared {
@@ -107,6 +110,7 @@ impl Default for RetryBuilder {
             backoff: Backoff::default(),
             transport_backoff: None,
             max_retry_after: Duration::from_secs(60),
+            max_retry_after_elsewhere: Duration::from_secs(1),
             deadline: Duration::from_secs(30 * 60),
             transport: None,
             budget_percent: 20,
@@ -144,6 +148,14 @@ impl RetryBuilder {
         self
     }
 
+    /// The longest `retry-after` that is waited for where a layer further out has set an attempt
+    /// [aside](crate::reserve::AttemptLimit::set_aside) to make it elsewhere, as a fallback does: 1 s by default. Past it the request goes
+    /// there instead.
+    pub fn max_retry_after_elsewhere(mut self, wait: Duration) -> Self {
+        self.max_retry_after_elsewhere = wait;
+        self
+    }
+
     /// How long all attempts together may take, to the last byte of the answer: 30 minutes by default. Only for LLM endpoints, and only
     /// where no outer layer has set a [`Deadline`](crate::message::Deadline).
     pub fn deadline(mut self, within: Duration) -> Self {
@@ -164,7 +176,8 @@ impl RetryBuilder {
         self
     }
 
-    /// An opinion of one's own on what errors mean.
+    /// An opinion of one's own on what errors mean, for those that no layer further in has decided on, as a
+    /// [circuit breaker](crate::circuit_breaker::CircuitBreakerBuilder::classify) has.
     pub fn classify(mut self, classify: impl Classify + 'static) -> Self {
         self.classify = Ours::new(classify);
         self
@@ -174,6 +187,25 @@ impl RetryBuilder {
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
+    }
+
+    /// The settings that matter, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let Self {
+            attempts,
+            backoff,
+            max_retry_after,
+            max_retry_after_elsewhere: elsewhere,
+            budget_percent,
+            ..
+        } = self;
+        vec![
+            format!("up to {attempts} attempts"),
+            format!("{:?} to {:?} apart", backoff.base, backoff.cap),
+            format!("retry-after up to {max_retry_after:?}, {elsewhere:?} under a fallback"),
+            format!("for {budget_percent} % of the requests"),
+        ]
     }
 
     /// The layer.

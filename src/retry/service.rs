@@ -8,8 +8,8 @@ use tower_service::Service;
 
 use super::{RetryFuture, again::Again, layer::Shared};
 use crate::{
-    message::{Deadline, Endpoint, KeptDeadline, RequestBody, ResponseBody, copy},
-    reserve::AttemptLimit,
+    message::{Deadline, Endpoint, KeptDeadline, RequestBody, ResponseBody},
+    reserve::Original,
 };
 
 /// The service of [`RetryLayer`](super::RetryLayer).
@@ -60,22 +60,11 @@ where
         let outer = Deadline::of(request.extensions());
         let own = (outer.is_none() && endpoint != Endpoint::Other)
             .then(|| Deadline::after(self.shared.deadline));
-        if let Some(own) = own {
-            request.extensions_mut().insert(own);
-        }
-        // What can be sent once is not kept, and neither is a limit on doing it twice.
-        let again = request.body().try_clone().map(|body| {
-            let limit = request
-                .extensions_mut()
-                .get_or_insert_with(|| AttemptLimit::new(self.shared.policy.attempts))
-                .clone();
-            Again {
-                service: self.inner.clone(),
-                shared: Arc::clone(&self.shared),
-                request: copy(&request, body),
-                limit,
-                deadline: outer.or(own),
-            }
+        let original = Original::keep(&mut request, self.shared.policy.attempts, own);
+        let again = original.map(|original| Again {
+            service: self.inner.clone(),
+            shared: Arc::clone(&self.shared),
+            original,
         });
         let kept = KeptDeadline {
             layer: "retry",

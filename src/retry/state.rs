@@ -16,6 +16,8 @@ pub(super) struct Policy {
     pub(super) backoff: Backoff,
     pub(super) transport_backoff: Backoff,
     pub(super) max_retry_after: Duration,
+    /// The same, where there is somewhere else to go.
+    pub(super) max_retry_after_elsewhere: Duration,
     /// `None`: unless there is somewhere else to go.
     pub(super) transport: Option<bool>,
 }
@@ -33,6 +35,8 @@ pub(super) enum Stop {
     Attempts,
     /// The upstream asks for a longer wait than anybody would wait here.
     RetryAfter,
+    /// The upstream asks for a wait, and another is there that need not be waited for.
+    Elsewhere,
     /// The wait would be longer than what is left of the request's time.
     Deadline,
     /// Extra attempts make up as much of the load as they may.
@@ -47,6 +51,7 @@ impl Stop {
             Self::Effects => "effects",
             Self::Attempts => "attempts",
             Self::RetryAfter => "retry_after",
+            Self::Elsewhere => "elsewhere",
             Self::Deadline => "deadline",
             Self::Budget => "budget",
         }
@@ -78,12 +83,17 @@ impl Policy {
         let is_transport = matches!(failed.outcome, Outcome::Transport { .. });
         let asked = match failed.outcome.retry() {
             Retry::Never => return Err(Stop::Final),
-            _ if is_transport && !self.retries_transport(failed.elsewhere, request) => {
+            _ if is_transport && !self.retries_transport(&failed, request) => {
                 return Err(Stop::Final);
             }
             _ if failed.told_not_to => return Err(Stop::Told),
             Retry::Backoff => Duration::ZERO,
             Retry::After(wait) if wait > self.max_retry_after => return Err(Stop::RetryAfter),
+            Retry::After(wait)
+                if wait > self.max_retry_after_elsewhere && failed.goes_on(request) =>
+            {
+                return Err(Stop::Elsewhere);
+            }
             Retry::After(wait) => wait,
         };
         if failed.attempts >= self.attempts {
@@ -106,10 +116,17 @@ impl Policy {
 }
 
 impl Policy {
-    /// What has effects goes nowhere else, whoever might send it there.
-    fn retries_transport(&self, elsewhere: bool, request: &Request<RequestBody>) -> bool {
-        let goes_on = || Endpoint::of(request).effects(request.body()) == Effects::Generate;
-        self.transport.unwrap_or_else(|| !(elsewhere && goes_on()))
+    fn retries_transport(&self, failed: &Failed, request: &Request<RequestBody>) -> bool {
+        self.transport.unwrap_or_else(|| !failed.goes_on(request))
+    }
+}
+
+impl Failed {
+    /// Whether `request` will be sent elsewhere if it is not sent again here. What has effects goes nowhere else, whoever might send
+    /// it there.
+    fn goes_on(&self, request: &Request<RequestBody>) -> bool {
+        let only_answers = || Endpoint::of(request).effects(request.body()) == Effects::Generate;
+        self.elsewhere && only_answers()
     }
 }
 
@@ -148,6 +165,7 @@ mod tests {
             backoff: Backoff::default(),
             transport_backoff: Backoff::default(),
             max_retry_after: 60 * SECOND,
+            max_retry_after_elsewhere: SECOND,
             transport: None,
         }
     }
@@ -253,6 +271,42 @@ mod tests {
             let decided = asked(transport).decide(refused, request, 0);
             assert_eq!(decided, expected, "{transport:?} {request:?}");
         }
+    }
+
+    #[test]
+    fn a_wait_that_the_upstream_asks_for_is_left_to_whoever_need_not_wait() {
+        let elsewhere = |outcome| Failed {
+            elsewhere: true,
+            ..failed(outcome)
+        };
+        let generate = post("/v1/embeddings", "{}");
+        let mut keyed = post("/v1/files", "{}");
+        let key = "4711".parse().unwrap();
+        keyed.headers_mut().insert(IDEMPOTENCY_KEY, key);
+        let retry_after = Some(2 * SECOND);
+        let full = Outcome::Refused(Refusal::ProviderLimit { retry_after });
+        for (request, outcome, expected) in [
+            (&generate, rate_limited(1), Ok(SECOND)),
+            (&generate, rate_limited(2), Err(Stop::Elsewhere)),
+            (&generate, full, Err(Stop::Elsewhere)),
+            (&generate, rate_limited(61), Err(Stop::RetryAfter)),
+            // It goes nowhere else.
+            (&keyed, rate_limited(2), Ok(2 * SECOND)),
+        ] {
+            let decided = policy().decide(elsewhere(outcome), request, 0);
+            assert_eq!(decided, expected, "{outcome:?}");
+        }
+        // The wait of one's own backoff is one's own choice.
+        let slow = Policy {
+            backoff: Backoff {
+                base: 5 * SECOND,
+                jitter: super::super::Jitter::None,
+                ..Backoff::default()
+            },
+            ..policy()
+        };
+        let decided = slow.decide(elsewhere(Outcome::ServerError), &generate, 0);
+        assert_eq!(decided, Ok(5 * SECOND));
     }
 
     #[test]

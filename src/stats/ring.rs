@@ -13,7 +13,9 @@ pub(super) const SLICES: usize = 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Ring<T> {
     origin: Instant,
-    slice_nanos: u128,
+    slice_nanos: u64,
+    /// The newest slice that was recorded in.
+    newest: Option<u64>,
     slices: [Slice<T>; SLICES],
 }
 
@@ -35,7 +37,8 @@ impl<T: Content> Ring<T> {
     pub(crate) fn new(origin: Instant, length: Duration) -> Self {
         Self {
             origin,
-            slice_nanos: (length.as_nanos() / SLICES as u128).max(1),
+            slice_nanos: (nanos(length) / SLICES as u64).max(1),
+            newest: None,
             slices: std::array::from_fn(|_| Slice {
                 number: None,
                 content: T::default(),
@@ -46,10 +49,11 @@ impl<T: Content> Ring<T> {
     /// Where to record what happens at `now`; `None` when that is older than the window.
     pub(crate) fn at(&mut self, now: Instant) -> Option<&mut T> {
         let number = self.number(now);
-        let newest = self.newest().unwrap_or(number);
+        let newest = self.newest.map_or(number, |newest| newest.max(number));
         if number + (SLICES as u64) <= newest {
             return None;
         }
+        self.newest = Some(newest);
         let slice = self
             .slices
             .get_mut(usize::try_from(number % SLICES as u64).ok()?)?;
@@ -62,7 +66,7 @@ impl<T: Content> Ring<T> {
 
     /// What is in the window at `now`, or at the newest moment recorded if that is later.
     pub(crate) fn within(&self, now: Instant) -> impl Iterator<Item = &T> {
-        let end = self.number(now).max(self.newest().unwrap_or(0));
+        let end = self.number(now).max(self.newest.unwrap_or(0));
         let in_window = move |number: u64| number + SLICES as u64 > end;
         self.slices
             .iter()
@@ -72,22 +76,22 @@ impl<T: Content> Ring<T> {
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
+        self.newest = None;
         for slice in &mut self.slices {
             slice.number = None;
         }
     }
 
-    fn newest(&self) -> Option<u64> {
-        self.slices.iter().filter_map(|slice| slice.number).max()
-    }
-
     fn number(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.origin).as_nanos() / self.slice_nanos;
+        let since = nanos(now.saturating_duration_since(self.origin)) / self.slice_nanos;
         // Leaves room for a window's slices to be added.
-        u64::try_from(since)
-            .unwrap_or(u64::MAX)
-            .min(u64::MAX - SLICES as u64)
+        since.min(u64::MAX - SLICES as u64)
     }
+}
+
+/// In nanoseconds, of which a `u64` holds 584 years.
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -79,6 +79,18 @@ impl TimeoutBuilder {
         self
     }
 
+    /// The settings that matter, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let span =
+            |name, span: Option<Duration>| span.map(|span| format!("{name} within {span:?}"));
+        let head = span("head", self.limits.head_within());
+        let total = span("all", self.limits.total_within());
+        let apart = self.models.len();
+        let apart = (apart > 0).then(|| format!("{apart} models apart"));
+        [head, total, apart].into_iter().flatten().collect()
+    }
+
     /// The layer.
     ///
     /// # Errors

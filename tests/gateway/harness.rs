@@ -28,7 +28,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tower_relay::gateway::{Config, demo::Demo};
+use tower_relay::gateway::{Config, Handles, demo::Demo};
 
 /// Far more than anything here takes: a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(30);
@@ -41,6 +41,7 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
 /// A running gateway.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
+    pub(crate) handles: Handles,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
 }
@@ -58,10 +59,12 @@ impl Relay {
         let gateway = gateway.unwrap_or_else(|error| panic!("{error}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let handles = gateway.handles().clone();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(gateway.serve(listener, async { drop(stopped.await) }));
         Self {
             address,
+            handles,
             stop: Some(stop),
             serving,
         }

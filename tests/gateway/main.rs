@@ -12,6 +12,7 @@ mod bills;
 mod fitting;
 mod harness;
 mod keys;
+mod leaving;
 mod lifecycle;
 mod normalized;
 mod program;

@@ -57,6 +57,7 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
          [rate_limit]\nwait = \"2s\"\n\
          [[upstreams]]\nname = \"far\"\nbase_url = \"https://far.test/v1\"\nmodels = [\"m\"]\n\
          credential = { env = \"PATH\" }\nrequired_prefix = \"/\"\naliases = { \"m\" = \"m-1\" }\n\
+         circuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\n\
          [[upstreams]]\nname = \"near\"\nlabel = \"next door\"\nbase_url = \"http://127.0.0.1:1\"\n\
          endpoints = [\"embeddings\"]\nclamp_output = true\nrules = [{ models = [\"*\"], drop = [\"user\"] }]\n\
          retry = {}\nrate_limit = { limits = [{ input_tokens = 9, per = \"1h\" }] }\n\
@@ -77,11 +78,14 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
             ├─ steady  serves m
             │  └─ Fallback  far → near, sticky for 60s, waits up to 30s
             ├─ far  serves m
-            │  └─ ModelRewrite  m → m-1
-            │     └─ Upstream  https://far.test/v1, key from the environment's PATH
-            │        └─ client  HTTP auto, through the proxy http://proxy.test:3128/
+            │  └─ CircuitBreaker  opens at 5 failures in a row or over 50 % of 20 calls in 30s, open for 10s to 300s
+            │     └─ CommitGuard  silence up to 30s
+            │        └─ Timeout  head within 600s
+            │           └─ ModelRewrite  m → m-1
+            │              └─ Upstream  https://far.test/v1, key from the environment's PATH
+            │                 └─ client  HTTP auto, through the proxy http://proxy.test:3128/
             └─ near (next door)  at embeddings
-               └─ Retry
+               └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
                   └─ RateLimit  9 input tokens per hour
                      └─ ModelRewrite  1 rule, output clamped
                         └─ ResponseNormalize  reasoning split from content

@@ -10,6 +10,8 @@ use tokio::{
     time::Instant,
 };
 
+use tower_relay::{key::Key, stats::Availability};
+
 use crate::harness::{Got, Relay, caller, chat, demo, get, post, receive, scripted, send, soon};
 
 async fn ask(relay: &Relay, status: &str) -> Got {
@@ -141,6 +143,25 @@ async fn a_stream_that_is_cut_later_ends_with_an_error_and_counts_against_the_up
     assert!(broken, "it ended cleanly");
     let refused = receive(soon(ask()).await.unwrap()).await;
     assert_eq!(refused.failure(), (503, "circuit_open".to_owned()));
+}
+
+#[tokio::test]
+async fn a_running_relay_is_steered_from_code() {
+    let relay = steady(refusing().await, "[upstreams.circuit_breaker]").await;
+    let handles = &relay.handles;
+    assert!(handles.circuit_breaker("third").is_none() && handles.fallback("first").is_none());
+    let fallback = handles.fallback("steady").unwrap();
+    assert_eq!(send(fast(&relay)).await.status, 200);
+    assert_eq!(fallback.counts().rescued, 1);
+
+    fallback.set_enabled(false);
+    assert_eq!(send(fast(&relay)).await.status, 502);
+    fallback.set_enabled(true);
+    let breaker = handles.circuit_breaker("second").unwrap();
+    breaker.force_open(&Key::named("upstream", "second"));
+    let available = handles.stats().availability("second").get();
+    assert_eq!(available, Availability::Unavailable { until: None });
+    assert_eq!(send(fast(&relay)).await.status, 502, "the primary's own");
 }
 
 /// An address at which connections are refused: it was free a moment ago.

@@ -5,6 +5,7 @@ pub(crate) mod ask;
 pub(crate) mod check;
 mod connect;
 mod gauge;
+mod held;
 pub(crate) mod relay;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -172,7 +172,15 @@ impl Cell {
             if !idle([&primary, &backup]).await {
                 faults.push("an attempt goes on after its end".to_owned());
             }
+            faults.extend(relay.held.rest());
+            let billed = relay.held.attempts() as usize;
+            if self.layers == Layers::Full && billed != calls.0 + calls.1 {
+                faults.push(format!(
+                    "{calls:?} calls, and {billed} attempts on the bill"
+                ));
+            }
             faults.extend(self.afterwards(&relay, &primary, &backup, &gauge).await);
+            faults.extend(relay.held.rest());
         }
         let name = if self.on_sockets {
             format!("{}, by the kernel", self.name)

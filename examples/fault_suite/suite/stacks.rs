@@ -7,22 +7,27 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower::{
+    ServiceBuilder,
+    util::{BoxCloneSyncService, MapRequestLayer},
+};
 use tower_relay::{
     circuit_breaker::CircuitBreakerLayer,
     client::{Target, UpstreamLayer, Upstreams},
     commit_guard::{self, CommitGuardLayer},
+    cost_meter::{BillLayer, CostMeterLayer},
     fallback::FallbackLayer,
-    message::{ConfigError, RequestBody, ResponseBody},
+    message::{Bill, ConfigError, RequestBody, ResponseBody},
     model_rewrite::ModelRewriteLayer,
     normalize::ResponseNormalizeLayer,
+    rate_limit::RateLimitBuilder,
     reserve::RetryBudget,
     retry::{Backoff, RetryLayer},
     server::EdgeLayer,
     timeout::{Limits, TimeoutLayer},
 };
 
-use super::connect::Connect;
+use super::{connect::Connect, held::Held};
 
 type Service = BoxCloneSyncService<Request<RequestBody>, Response<ResponseBody>, Infallible>;
 
@@ -104,6 +109,7 @@ impl Pace {
 pub(crate) struct Relay {
     pub(crate) service: Service,
     pub(crate) budget: RetryBudget,
+    pub(crate) held: Held,
 }
 
 impl Relay {
@@ -118,6 +124,7 @@ impl Relay {
         let maker = Maker {
             pace,
             budget: RetryBudget::new(0, EXTRA),
+            held: Held::default(),
         };
         let service = match layers {
             Layers::Bare => BoxCloneSyncService::new(
@@ -141,6 +148,7 @@ impl Relay {
         Ok(Self {
             service,
             budget: maker.budget,
+            held: maker.held,
         })
     }
 }
@@ -149,6 +157,7 @@ impl Relay {
 struct Maker {
     pace: Pace,
     budget: RetryBudget,
+    held: Held,
 }
 
 impl Maker {
@@ -176,11 +185,16 @@ impl Maker {
                 .probes(1)
                 .slow_start(Duration::ZERO)
                 .build()?;
+            // What it learns of a wait is forgotten as soon as the breaker lets go.
+            let limit = self.limit().provider().max_hold(self.pace.open).build()?;
+            let meter = CostMeterLayer::builder().name(name).build()?;
             let stack = ServiceBuilder::new()
                 .layer(self.retry_layer()?)
                 .layer(breaker)
                 .layer(self.guard_layer()?)
                 .layer(self.timeout_layer()?)
+                .layer(limit)
+                .layer(meter)
                 .layer(ModelRewriteLayer::new([("fault-1", "fault-1-latest")])?)
                 .layer(ResponseNormalizeLayer::new())
                 .layer(upstream(name)?)
@@ -198,11 +212,26 @@ impl Maker {
             .max_held(length)
             .deadline(self.pace.deadline)
             .build()?;
+        let held = self.held.clone();
+        let watched = MapRequestLayer::new(move |mut request: Request<RequestBody>| {
+            held.watch(Bill::of(request.extensions_mut()));
+            request
+        });
         let stack = ServiceBuilder::new()
             .layer(edge)
+            .layer(self.limit().build()?)
+            .layer(watched)
+            .layer(BillLayer::new())
             .layer(ModelRewriteLayer::new([("fault", "fault-1")])?)
             .service(self.fallback(&targets)?);
         Ok(BoxCloneSyncService::new(stack))
+    }
+
+    /// A limit that is never reached. It reserves more than the longest answer takes, so that there is always something to give back.
+    fn limit(&self) -> RateLimitBuilder {
+        RateLimitBuilder::per_minute(1_000_000, 1_000_000_000_000)
+            .default_output(1_000_000_000)
+            .limiter(self.held.limiter())
     }
 
     fn fallback(&self, targets: &Upstreams) -> Result<Service, ConfigError> {

@@ -73,7 +73,7 @@ fn a_million_good_calls_do_not_hide_an_outage() {
         bench.call(GOOD);
         bench.wait(Duration::from_micros(60));
     }
-    // The traffic goes on as before, and half of the window later more than half of it has failed.
+    // A tenth of the traffic goes on, and fails: what was good before leaves the window in time.
     let outage = bench.now;
     while bench.is() == CircuitState::Closed {
         bench.call(BAD);

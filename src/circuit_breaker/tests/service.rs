@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::*;
 use crate::{
     key::{Key, KeyBy, Missing},
-    message::{Chosen, Reason, Refusal, Rejection, RequestBody, ResponseBody},
+    message::{ApiError, Chosen, Reason, Refusal, Rejection, RequestBody, ResponseBody},
     stats::{Availability, Stats},
     testing::{answering, read},
 };
@@ -273,6 +273,18 @@ async fn errors_of_the_inner_service_count_and_pass() {
         service.oneshot(request("acme")).await.unwrap().status(),
         503
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_operators_own_opinion_decides_here_and_further_out() {
+    let ours = |_: StatusCode, _: &http::HeaderMap, _: &ApiError| Some(Outcome::ServerError);
+    let layer = breaker().classify(ours).build().unwrap();
+    let (service, status) = scripted(&layer);
+    *status.lock().unwrap() = 400;
+    let response = service.clone().oneshot(request("acme")).await.unwrap();
+    assert_eq!(Outcome::of(&response), Some(Outcome::ServerError));
+    let refused = service.oneshot(request("acme")).await.unwrap();
+    assert_eq!(refused.status(), 503);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use tower_service::Service;
 
@@ -249,11 +249,15 @@ impl Attempt {
         response
     }
 
+    /// What sends requests astray sends the next one there too, so nobody is to try again.
     fn bad_answer(&self, what: &str) -> Response<ResponseBody> {
         let message = format!("the upstream \"{}\" {what}", self.upstream());
-        ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
+        let mut response = ApiError::new(StatusCode::BAD_GATEWAY, "upstream_error", message)
             .with_code("upstream_bad_answer")
-            .to_response(self.dialect())
+            .to_response(self.dialect());
+        let headers = response.headers_mut();
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        response
     }
 }
 

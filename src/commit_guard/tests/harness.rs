@@ -124,12 +124,24 @@ impl Exchange {
 
     /// What the caller gets through a guard of these settings.
     pub(super) async fn ask(&self, settings: CommitGuardBuilder) -> Response<ResponseBody> {
+        self.ask_over(settings, |response| async { response }).await
+    }
+
+    /// The same, with a layer further in that does something with answers.
+    pub(super) async fn ask_over<F>(
+        &self,
+        settings: CommitGuardBuilder,
+        within: impl Fn(Response<ResponseBody>) -> F + Clone,
+    ) -> Response<ResponseBody>
+    where
+        F: Future<Output = Response<ResponseBody>>,
+    {
         let exchange = self.clone();
         let upstream = tower::service_fn(move |_: Request<RequestBody>| {
-            let exchange = exchange.clone();
+            let (exchange, within) = (exchange.clone(), within.clone());
             async move {
                 sleep(exchange.head_after).await;
-                Ok::<_, Infallible>(exchange.response())
+                Ok::<_, Infallible>(within(exchange.response()).await)
             }
         });
         let guard = settings.build().unwrap().layer(upstream);

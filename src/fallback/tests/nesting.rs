@@ -84,6 +84,29 @@ mod retry {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_limit_that_asks_for_a_wait_leads_to_the_backup_at_once_through_retries() {
+        let limited = |_| {
+            let mut response = error(429, "rate_limit_exceeded");
+            let headers = response.headers_mut();
+            headers.insert("retry-after", "5".parse().unwrap());
+            response
+        };
+        let a = Scripted::new(limited);
+        let b = Scripted::status(200);
+        let chain = retried(FallbackLayer::builder(), 3, &[&a, &b]);
+        assert_eq!(ask(&chain, chat()).await, (200, "answer 200".into(), 0));
+        assert_eq!(a.calls(), 1);
+        // The last target has nowhere else to go, and waits.
+        let last = Scripted::new(move |call| match call {
+            0 => limited(0),
+            _ => answer(200, "late"),
+        });
+        let chain = retried(FallbackLayer::builder(), 3, &[&a, &last]);
+        assert_eq!(ask(&chain, chat()).await, (200, "late".into(), 5_000));
+        assert_eq!((a.calls(), last.calls()), (2, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn retries_leave_an_attempt_for_each_target() {
         let all = [503; 3].map(Scripted::status);
         let chain = retried(

@@ -121,19 +121,23 @@ fn layers(
     upstream: &UpstreamConfig,
     (audited, judged): (bool, bool),
 ) -> Vec<(&'static str, String)> {
-    let plain = |name: &'static str, is_there: bool| is_there.then(|| (name, String::new()));
+    let meter = upstream.cost.is_some() || audited;
+    let retry = upstream.retry.as_ref();
+    let breaker = upstream.circuit_breaker.as_ref();
+    let guard = upstream.commit_guard.as_ref();
+    let timeout = upstream.timeout.as_ref();
     let limit = upstream.rate_limit.clone();
     let limit = limit.map(|limit| ("RateLimit", limit.provider().describe()));
     let models = upstream.rewrite();
     let normalize = upstream.normalize.as_ref();
     [
-        plain("Retry", upstream.retry.is_some()),
-        plain("RolloutObserver", judged),
-        plain("CircuitBreaker", upstream.circuit_breaker.is_some()),
-        plain("CommitGuard", upstream.commit_guard.is_some()),
-        plain("Timeout", upstream.timeout.is_some()),
+        retry.map(|retry| ("Retry", list(retry.settings()))),
+        judged.then(|| ("RolloutObserver", String::new())),
+        breaker.map(|breaker| ("CircuitBreaker", list(breaker.settings()))),
+        guard.map(|guard| ("CommitGuard", list(guard.settings()))),
+        timeout.map(|timeout| ("Timeout", list(timeout.settings()))),
         limit,
-        plain("CostMeter", upstream.cost.is_some() || audited),
+        meter.then(|| ("CostMeter", String::new())),
         models.map(|models| ("ModelRewrite", rewrite(&models))),
         normalize.map(|normalize| ("ResponseNormalize", list(normalize.settings()))),
     ]
@@ -222,6 +226,10 @@ fn rewrite(models: &ModelRewriteBuilder) -> String {
     list(arrows.chain(models.settings()))
 }
 
-fn list<T: Into<String>>(items: impl Iterator<Item = T>) -> String {
-    items.map(Into::into).collect::<Vec<String>>().join(", ")
+fn list<T: Into<String>>(items: impl IntoIterator<Item = T>) -> String {
+    items
+        .into_iter()
+        .map(Into::into)
+        .collect::<Vec<String>>()
+        .join(", ")
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde::{Deserialize, de::IgnoredAny};
 
-use self::{body::BodyScan, weigh::OutputWeight};
+use self::body::BodyScan;
 use super::{ApiError, Media, usage::UsageScan};
 use crate::wire::{
     ndjson,
@@ -18,6 +18,7 @@ use crate::wire::{
 };
 
 pub(crate) use output::has_output;
+pub(crate) use weigh::OutputWeight;
 
 /// Reads usage, finish reason, errors and the terminal event of an answer.
 pub(super) struct AnswerScan {

@@ -8,7 +8,7 @@ use crate::message::estimate::Weight;
 
 /// Weighs the text of an answer as it passes: what a model wrote, thought, or put into the arguments of a call.
 #[derive(Default)]
-pub(super) struct OutputWeight {
+pub(crate) struct OutputWeight {
     weight: Weight,
     /// The name under which this answer's last text stood; the next stands there too, nearly always.
     last: usize,
@@ -29,7 +29,7 @@ const NAMES: [&str; 9] = [
 
 impl OutputWeight {
     /// Weighs an event of a stream. It holds text under one name, in all but rare cases.
-    pub(super) fn event(&mut self, data: &[u8]) {
+    pub(crate) fn event(&mut self, data: &[u8]) {
         let last = self.last;
         let others = (0..NAMES.len()).filter(|name| *name != last);
         for name in std::iter::once(last).chain(others) {
@@ -48,7 +48,7 @@ impl OutputWeight {
     }
 
     /// In tokens; it never falls as more is weighed.
-    pub(super) fn tokens(&self) -> u64 {
+    pub(crate) fn tokens(&self) -> u64 {
         self.weight.tokens()
     }
 

@@ -147,7 +147,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 &["HTTP/1.1 200 OK", "content-type: text/html"],
                 "<html><body><h1>Please log in</h1></body></html>",
             ),
-            Plan::retried(502, "upstream_bad_answer"),
+            Plan::elsewhere(502, "upstream_bad_answer"),
         ),
         in_a_success(),
     ]);
@@ -165,8 +165,9 @@ fn rate_limits() -> Vec<Scenario> {
             "Slow down.",
         );
         let plan = match waits {
+            Some(0) => Plan::retried(429, "rate_limit_exceeded"),
             Some(millis) => {
-                Plan::retried(429, "rate_limit_exceeded").each(Duration::from_millis(millis))
+                Plan::limited(429, "rate_limit_exceeded", Duration::from_millis(millis))
             }
             None => Plan::elsewhere(429, "rate_limit_exceeded"),
         };

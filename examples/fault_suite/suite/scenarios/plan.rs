@@ -51,6 +51,11 @@ impl Plan {
         Self::fails(Outcome::Error(status, code), 3, 1).within(BACKOFFS, Duration::from_millis(500))
     }
 
+    /// A limit whose wait is waited for before each further attempt, unless there is a backup.
+    pub(crate) fn limited(status: u16, code: &'static str, wait: Duration) -> Self {
+        Self::fails(Outcome::Error(status, code), 3, 1).within(BACKOFFS + 3 * wait, SOON)
+    }
+
     /// An error that no further attempt at the same upstream heals.
     pub(crate) fn elsewhere(status: u16, code: &'static str) -> Self {
         Self::fails(Outcome::Error(status, code), 1, 1)

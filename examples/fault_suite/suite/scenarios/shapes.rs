@@ -22,7 +22,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         .collect();
     let mut crowd = vec!["HTTP/1.1 200 OK".to_owned()];
     crowd.extend(many);
-    let bad = || Plan::retried(502, "upstream_bad_answer");
+    let bad = || Plan::elsewhere(502, "upstream_bad_answer");
     vec![
         Scenario::new(
             "huge",
@@ -117,7 +117,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 fn redirect(name: &'static str, status: &str, to: &str) -> Scenario {
     let (status, location) = (format!("HTTP/1.1 {status}"), format!("location: {to}"));
     let call = vec![head([&status, &location, "content-length: 0"])];
-    Scenario::both(name, &call, Plan::retried(502, "upstream_bad_answer"))
+    Scenario::both(name, &call, Plan::elsewhere(502, "upstream_bad_answer"))
 }
 
 /// A body of another length than is declared, after which the connection is closed.

@@ -165,6 +165,7 @@ async fn what_cannot_be_an_answer_of_a_model_is_a_bad_answer() {
     for answer in [page, || status(204), || status(205), || status(304)] {
         let response = answered(&layer, chat(), answer).await;
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(response.headers()["x-should-retry"], "false");
         let (_, text) = read(response).await;
         assert!(text.contains("upstream_bad_answer"), "{text}");
         let other = || Request::get("/v1/files");

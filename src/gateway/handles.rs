@@ -1,0 +1,61 @@
+//! What steers a running gateway from code.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, rate_limit::RateLimitHandle,
+    stats::Stats,
+};
+
+/// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
+#[derive(Debug, Clone, Default)]
+pub struct Handles {
+    stats: Stats,
+    breakers: BTreeMap<String, CircuitBreakerHandle>,
+    fallbacks: BTreeMap<String, FallbackHandle>,
+    limits: BTreeMap<String, RateLimitHandle>,
+    tenant_limit: Option<RateLimitHandle>,
+}
+
+impl Handles {
+    /// What its layers know of its upstreams together: which are [available](Stats::availability), as their circuit breakers say.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The circuit breaker of an upstream, whose circuit is `Key::named("upstream", name)`.
+    pub fn circuit_breaker(&self, upstream: &str) -> Option<&CircuitBreakerHandle> {
+        self.breakers.get(upstream)
+    }
+
+    /// The fallback of a route.
+    pub fn fallback(&self, route: &str) -> Option<&FallbackHandle> {
+        self.fallbacks.get(route)
+    }
+
+    /// The limit that is kept for an upstream.
+    pub fn rate_limit_of(&self, upstream: &str) -> Option<&RateLimitHandle> {
+        self.limits.get(upstream)
+    }
+
+    /// The limit that callers are held to.
+    pub fn rate_limit(&self) -> Option<&RateLimitHandle> {
+        self.tenant_limit.as_ref()
+    }
+
+    pub(super) fn add_breaker(&mut self, upstream: &str, handle: CircuitBreakerHandle) {
+        self.breakers.insert(upstream.to_owned(), handle);
+    }
+
+    pub(super) fn add_fallback(&mut self, route: &str, handle: FallbackHandle) {
+        self.fallbacks.insert(route.to_owned(), handle);
+    }
+
+    pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {
+        self.limits.insert(upstream.to_owned(), handle);
+    }
+
+    pub(super) fn set_tenant_limit(&mut self, handle: Option<RateLimitHandle>) {
+        self.tenant_limit = handle;
+    }
+}
