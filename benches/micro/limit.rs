@@ -25,7 +25,7 @@ fn reserve(limiter: &LocalLimiter, account: &Account, quota: &Quota, amounts: Am
         panic!("an answer at once")
     };
     assert!(decision.is_admitted());
-    decision.shared
+    decision.place
 }
 
 fn key(number: u32) -> Key {
