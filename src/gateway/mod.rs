@@ -55,7 +55,7 @@ pub use self::{
     cli::main,
     config::{
         CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, RouteConfig,
-        ServerConfig, StyleConfig, UpstreamConfig,
+        ServerConfig, StoreConfig, StyleConfig, UpstreamConfig,
     },
     service::{GatewayFuture, GatewayService},
     stack::Stack,

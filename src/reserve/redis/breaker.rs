@@ -63,6 +63,11 @@ impl Breaker {
         Duration::from_nanos(until.saturating_sub(self.now()))
     }
 
+    /// Whether the last call was answered, or there was none.
+    pub(super) fn is_sound(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) == 0
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.until.load(Ordering::Relaxed) > 0
     }

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{env, fmt, sync::Arc, time::Duration};
 
 use ::redis::Client;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::{message::ConfigError, reserve::LocalLimiter, wire::units, worker::Wo
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct RedisBuilder {
-    url: String,
+    url: Address,
     prefix: String,
     #[serde(deserialize_with = "units::duration")]
     timeout: Duration,
@@ -25,6 +25,17 @@ pub struct RedisBuilder {
     open_for: Duration,
     queue: usize,
     max_keys: usize,
+}
+
+/// Where the server is. Not shown: it may hold a password.
+#[derive(Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the URL of a server, or { env = \"NAME\" }"
+)]
+enum Address {
+    Url(String),
+    Env { env: String },
 }
 
 /// What becomes of reservations while the server does not answer.
@@ -45,7 +56,7 @@ pub enum OnStoreFailure {
 impl Default for RedisBuilder {
     fn default() -> Self {
         Self {
-            url: String::new(),
+            url: Address::Url(String::new()),
             prefix: "tower-relay".to_owned(),
             timeout: Duration::from_millis(50),
             on_failure: OnStoreFailure::default(),
@@ -63,9 +74,21 @@ impl RedisBuilder {
     /// `tokio-rustls-comp` of the crate `redis`, which is yours to turn on.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            url: url.into(),
+            url: Address::Url(url.into()),
             ..Self::default()
         }
+    }
+
+    /// The same with another server.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Address::Url(url.into());
+        self
+    }
+
+    /// A server whose URL is in an environment variable, because it holds a password; deserializes from `url = { env = "NAME" }`.
+    pub fn url_in_env(mut self, name: impl Into<String>) -> Self {
+        self.url = Address::Env { env: name.into() };
+        self
     }
 
     /// What its keys begin with: `tower-relay` by default. Replicas that share limits have the same.
@@ -113,13 +136,55 @@ impl RedisBuilder {
         self
     }
 
+    /// Where and how in words, without user and password: what `--check` prints.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn describe(&self) -> String {
+        let place = match &self.url {
+            Address::Env { env } => format!("at the environment's {env}"),
+            Address::Url(url) => {
+                let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+                let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+                let place = rest.split_once('?').map_or(rest, |(place, _)| place);
+                format!("at {}", place.trim_end_matches('/'))
+            }
+        };
+        let failure = match self.on_failure {
+            OnStoreFailure::Local => format!("a share of 1 in {} by itself", self.replicas),
+            OnStoreFailure::FailOpen => "everything passes".to_owned(),
+            OnStoreFailure::FailClosed => "nothing passes".to_owned(),
+        };
+        format!(
+            "{place}, after {:?} without an answer {failure}",
+            self.timeout
+        )
+    }
+
     /// The store, and what settles. Nothing is connected yet.
     ///
     /// # Errors
     ///
-    /// When the URL is none, the prefix has braces, or a number is zero.
+    /// When the URL is none, its environment variable is not set, the prefix has braces, or a number is zero.
     pub fn build(self) -> Result<(RedisLimiter, Worker), ConfigError> {
-        let client = Client::open(self.url.trim()).map_err(|error| {
+        self.build_with_env(&|name| env::var(name).ok())
+    }
+
+    /// The same, with `env` in place of the environment's variables.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn build_with_env(
+        self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(RedisLimiter, Worker), ConfigError> {
+        let url = match &self.url {
+            Address::Url(url) => url.clone(),
+            Address::Env { env: name } => env(name).ok_or_else(|| {
+                let reason = format!("the environment variable {name} is not set");
+                ConfigError::new("url.env", reason)
+            })?,
+        };
+        let client = Client::open(url.trim()).map_err(|error| {
             // Not the URL itself: it may hold a password.
             ConfigError::new("url", format!("is not the URL of a server: {error}"))
         })?;

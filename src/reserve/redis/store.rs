@@ -146,6 +146,19 @@ impl Store {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 
+    /// Whether the server may be told something that cannot be said twice. After a failure it is asked to answer first.
+    pub(super) async fn is_there(&self) -> bool {
+        if self.breaker.is_sound() {
+            return true;
+        }
+        if !self.breaker.admits() {
+            return false;
+        }
+        let ping = async { cmd("PING").exec_async(&mut self.connection()?).await };
+        let answered = timeout(PATIENCE, ping).await;
+        self.noted(answered.ok()).is_some()
+    }
+
     /// Tells the server of all these in one go, at most once each.
     pub(super) async fn settle(&self, settlements: &[Settle]) {
         let answered = timeout(PATIENCE, self.tell(settlements)).await;

@@ -4,6 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -19,6 +20,8 @@ use crate::worker::Shutdown;
 
 /// Settlements that are told in one go.
 const BATCH: usize = 128;
+/// The shortest wait before a server that does not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Settles until the shutdown fires, and then what is left. While the server is left alone, so are the settlements.
 pub(super) async fn run(store: Arc<Store>, mut jobs: Receiver<Job>, mut shutdown: Shutdown) {
@@ -43,14 +46,19 @@ pub(super) async fn run(store: Arc<Store>, mut jobs: Receiver<Job>, mut shutdown
         if settlements.is_empty() {
             continue;
         }
-        while !store.breaker.admits() {
-            if stopping || shutdown.fired_within(store.breaker.wait()).await {
+        let mut is_there = store.is_there().await;
+        while !is_there && !stopping {
+            if shutdown.fired_within(store.breaker.wait().max(PAUSE)).await {
                 stopping = true;
                 jobs.close();
-                break;
             }
+            is_there = store.is_there().await;
         }
-        store.settle(&settlements).await;
+        if is_there {
+            store.settle(&settlements).await;
+        } else {
+            store.counters.unsettled.add(settlements.len() as u64);
+        }
     }
 }
 

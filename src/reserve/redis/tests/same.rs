@@ -1,5 +1,6 @@
 //! The scripts' arithmetic beside the bucket's.
 
+use ::redis::aio::MultiplexedConnection;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -103,6 +104,59 @@ fn amounts(quota: &Quota, share: u64) -> Amounts {
     })
 }
 
+async fn run(
+    scripts: &Scripts,
+    connection: &mut MultiplexedConnection,
+    quota: Quota,
+    steps: Vec<Step>,
+) -> Result<(), TestCaseError> {
+    let mut now = 1_900_000_000_000_000_u64;
+    let set_clock = |now: u64| {
+        let mut call = ::redis::cmd("MSET");
+        call.arg("s")
+            .arg(now / 1_000_000)
+            .arg("us")
+            .arg(now % 1_000_000);
+        call
+    };
+    let reset = ::redis::cmd("DEL").arg("a").to_owned();
+    reset.exec_async(connection).await.unwrap();
+    set_clock(now).exec_async(connection).await.unwrap();
+    let buckets = vec![Bucket::default(); quota.limits().len()];
+    let mut model = Model {
+        quota: quota.clone(),
+        buckets,
+    };
+    for step in steps {
+        match step {
+            Step::Wait(micros) => {
+                now += micros;
+                set_clock(now).exec_async(connection).await.unwrap();
+            }
+            Step::Reserve(share) => {
+                let amounts = amounts(&quota, share);
+                let call = scripts.reserve("a", &quota, amounts);
+                let answer: Vec<u8> = call.invoke_async(connection).await.unwrap();
+                let taken = read_reserved(&quota, &answer).unwrap();
+                prop_assert_eq!(taken.is_admitted, model.reserve(now * 1_000, amounts));
+                prop_assert_eq!(taken.levels, model.backlogs(now * 1_000));
+            }
+            Step::Settle(reserved, used) => {
+                let (reserved, used) = (amounts(&quota, reserved), amounts(&quota, used));
+                let call = scripts.settle("a", &quota, reserved, used);
+                let answer: Vec<u8> = call.invoke_async(connection).await.unwrap();
+                let forgiven = model.settle(now * 1_000, reserved, used);
+                prop_assert_eq!(read_settled(&quota, &answer), forgiven);
+                let call = scripts.reserve("a", &quota, Amounts::NONE);
+                let answer: Vec<u8> = call.invoke_async(connection).await.unwrap();
+                let taken = read_reserved(&quota, &answer).unwrap();
+                prop_assert_eq!(taken.levels, model.backlogs(now * 1_000));
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn the_scripts_decide_and_count_as_the_bucket_does_to_the_last_unit() {
     let Some(server) = Server::start() else {
@@ -111,56 +165,8 @@ fn the_scripts_decide_and_count_as_the_bucket_does_to_the_last_unit() {
     let runtime = Runtime::new().unwrap();
     let scripts = Scripts::with_fake_clock();
     let connection = runtime.block_on(server.connect());
-    let run = |quota: Quota, steps: Vec<Step>| async {
-        let mut connection = connection.clone();
-        let mut now = 1_900_000_000_000_000_u64;
-        let set_clock = |now: u64| {
-            let mut call = ::redis::cmd("MSET");
-            call.arg("s")
-                .arg(now / 1_000_000)
-                .arg("us")
-                .arg(now % 1_000_000);
-            call
-        };
-        let reset = ::redis::cmd("DEL").arg("a").to_owned();
-        reset.exec_async(&mut connection).await.unwrap();
-        set_clock(now).exec_async(&mut connection).await.unwrap();
-        let buckets = vec![Bucket::default(); quota.limits().len()];
-        let mut model = Model {
-            quota: quota.clone(),
-            buckets,
-        };
-        for step in steps {
-            match step {
-                Step::Wait(micros) => {
-                    now += micros;
-                    set_clock(now).exec_async(&mut connection).await.unwrap();
-                }
-                Step::Reserve(share) => {
-                    let amounts = amounts(&quota, share);
-                    let call = scripts.reserve("a", &quota, amounts);
-                    let answer: Vec<u8> = call.invoke_async(&mut connection).await.unwrap();
-                    let taken = read_reserved(&quota, &answer).unwrap();
-                    prop_assert_eq!(taken.is_admitted, model.reserve(now * 1_000, amounts));
-                    prop_assert_eq!(taken.levels, model.backlogs(now * 1_000));
-                }
-                Step::Settle(reserved, used) => {
-                    let (reserved, used) = (amounts(&quota, reserved), amounts(&quota, used));
-                    let call = scripts.settle("a", &quota, reserved, used);
-                    let answer: Vec<u8> = call.invoke_async(&mut connection).await.unwrap();
-                    let forgiven = model.settle(now * 1_000, reserved, used);
-                    prop_assert_eq!(read_settled(&quota, &answer), forgiven);
-                    let call = scripts.reserve("a", &quota, Amounts::NONE);
-                    let answer: Vec<u8> = call.invoke_async(&mut connection).await.unwrap();
-                    let taken = read_reserved(&quota, &answer).unwrap();
-                    prop_assert_eq!(taken.levels, model.backlogs(now * 1_000));
-                }
-            }
-        }
-        Ok(())
-    };
     proptest!(ProptestConfig::with_cases(64), |(quota in quota(), steps in steps())| {
-        runtime.block_on(run(quota, steps))?;
+        runtime.block_on(run(&scripts, &mut connection.clone(), quota, steps))?;
     });
 }
 
