@@ -57,23 +57,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let client = reqwest::Client::new();
     let mut asking = tokio::task::JoinSet::new();
-    for call in 0..3 * LIMIT {
-        let relay = call % relays.len();
+    let in_turn = relays.iter().cycle().take(3 * LIMIT);
+    for (call, relay) in in_turn.enumerate() {
         let request = client
-            .post(&relays[relay])
+            .post(relay)
             .bearer_auth("sk-one-caller")
             .header("content-type", "application/json")
             .body(r#"{"model": "demo-small", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello!"}]}"#);
-        asking.spawn(async move { (relay, request.send().await.map(|answer| answer.status())) });
+        asking.spawn(async move {
+            let answer = request.send().await;
+            (call % 2, answer.map(|answer| answer.status()))
+        });
     }
-    let mut answered = [0, 0];
+    let (mut first, mut second) = (0, 0);
     while let Some(asked) = asking.join_next().await {
         let (relay, status) = asked?;
-        if status? == 200 {
-            answered[relay] += 1;
-        }
+        let count = if relay == 0 { &mut first } else { &mut second };
+        *count += usize::from(status? == 200);
     }
-    let [first, second] = answered;
     println!(
         "{} requests at two relays: {first} answered by the first and {second} by the second, {} in all of a limit of {LIMIT}",
         3 * LIMIT,

@@ -1,6 +1,6 @@
 //! What holds while the server does not answer.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::*;
 
