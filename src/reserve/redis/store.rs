@@ -25,7 +25,7 @@ use super::{
 use crate::reserve::{Amounts, Quota};
 
 /// How long the server may take where no request waits for it, and to accept a connection.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What all scopes share.
 pub(super) struct Store {

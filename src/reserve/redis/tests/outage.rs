@@ -93,8 +93,17 @@ async fn a_server_that_is_stopped_and_comes_back_is_used_again() {
         }
     };
     timeout(Duration::from_secs(20), answered).await.unwrap();
-    let held = replica.reserve("a", &quota, 600).await.unwrap();
-    assert_eq!(handle.stood_in(), 0, "the machine is too busy to tell");
+    // On a busy machine even a server that is well may be late once.
+    let held = async {
+        loop {
+            let stood_in = handle.stood_in();
+            let held = replica.reserve("a", &quota, 600).await.unwrap();
+            if handle.stood_in() == stood_in {
+                break held;
+            }
+        }
+    };
+    let held = timeout(Duration::from_secs(20), held).await.unwrap();
 
     server.stop();
     let mut alone = 0;
@@ -144,7 +153,7 @@ async fn a_server_that_stalls_keeps_nobody_and_what_it_took_goes_back() {
 
     let pause = ::redis::cmd("CLIENT")
         .arg("PAUSE")
-        .arg(400)
+        .arg(800)
         .arg("WRITE")
         .to_owned();
     pause.exec_async(&mut connection).await.unwrap();
