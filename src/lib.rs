@@ -75,6 +75,10 @@
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | chat answers of other providers become OpenAI's |"
 )]
 #![cfg_attr(
+    feature = "traffic-split",
+    doc = "| [`TrafficSplitLayer`](traffic_split::TrafficSplitLayer) | requests split by weight, and shifted in stages that roll back by themselves |"
+)]
+#![cfg_attr(
     feature = "retry",
     doc = "| [`RetryLayer`](retry::RetryLayer) | another attempt, where time heals |"
 )]
@@ -101,13 +105,12 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`, `rate-limit`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
-//! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
+//! One for each layer, named as its module is, all on by default. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Limits, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
-//! Admission, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! The other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -121,7 +124,8 @@
         feature = "cost-meter",
         feature = "fallback",
         feature = "commit-guard",
-        feature = "rate-limit"
+        feature = "rate-limit",
+        feature = "traffic-split"
     )),
     allow(
         dead_code,
@@ -130,6 +134,8 @@
     )
 )]
 
+#[cfg(feature = "audit")]
+pub mod audit;
 #[cfg(feature = "circuit-breaker")]
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
@@ -161,6 +167,8 @@ mod testing;
 #[cfg(feature = "timeout")]
 pub mod timeout;
 mod timer;
+#[cfg(feature = "traffic-split")]
+pub mod traffic_split;
 pub mod wire;
 pub mod worker;
 

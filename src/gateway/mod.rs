@@ -26,7 +26,7 @@
 //!
 //! `/health` and, where the configuration names models, `/v1/models` and `/v1/models/{id}` are the gateway's own; everything else
 //! passes its stack: [`Edge`](crate::server::Edge), [`ModelRewrite`](crate::model_rewrite::ModelRewrite),
-//! [`ModelRoute`](crate::client::ModelRoute), [`Fallback`](crate::fallback::Fallback) where a route says so, then the upstream's own `ModelRewrite`, [`Upstream`](crate::client::Upstream) and
+//! [`ModelRoute`](crate::client::ModelRoute), [`Fallback`](crate::fallback::Fallback) or [`TrafficSplit`](crate::traffic_split::TrafficSplit) where a route says so, then the upstream's own `ModelRewrite`, [`Upstream`](crate::client::Upstream) and
 //! [`Client`](client::Client).
 //!
 //! # How connections end
@@ -49,6 +49,7 @@ mod routes;
 mod serve;
 mod service;
 mod stack;
+mod switches;
 
 pub use self::{
     assembly::Gateway,

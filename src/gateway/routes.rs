@@ -2,11 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Config, RouteConfig, config::no_empty_lists};
+use super::{
+    Config, RouteConfig,
+    config::{Way, no_empty_lists},
+    switches::Switches,
+};
 use crate::{
     client::{Target, Upstreams, UpstreamsBuilder},
     message::{ConfigError, catalog::ModelCatalog},
     stats::Stats,
+    worker::Worker,
 };
 
 /// How deep routes may lie within routes: a request passes all of them.
@@ -19,8 +24,10 @@ impl Config {
         upstreams: &Upstreams,
         catalog: &ModelCatalog,
         stats: &Stats,
-    ) -> Result<Upstreams, ConfigError> {
+        switches: &Switches,
+    ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
         self.check_names(upstreams)?;
+        let mut workers = Vec::new();
         // What is built already, by its name: first the upstreams, then routes over these, then routes over those.
         let mut built: HashMap<&str, Target> = upstreams
             .iter()
@@ -35,11 +42,10 @@ impl Config {
                         .iter()
                         .all(|name| built.contains_key(name.as_str()));
                 if is_next {
-                    let target = target(route, &built, catalog, stats);
-                    level.push((
-                        route.name.as_str(),
-                        target.map_err(|error| at(index, error))?,
-                    ));
+                    let target = self.route(route, &built, catalog, stats, switches);
+                    let (target, worker) = target.map_err(|error| at(index, error))?;
+                    level.push((route.name.as_str(), target));
+                    workers.extend(worker);
                 }
             }
             if level.is_empty() {
@@ -54,11 +60,10 @@ impl Config {
             };
             targets = targets.add(target.clone());
         }
-        upstreams
-            .iter()
-            .cloned()
-            .fold(targets, UpstreamsBuilder::add)
-            .build()
+        let upstreams = upstreams.iter().cloned();
+        let targets = upstreams.fold(targets, UpstreamsBuilder::add).build()?;
+        switches.check(self, &targets)?;
+        Ok((targets, workers))
     }
 
     /// The upstream that a route, or an upstream itself, begins with.
@@ -88,8 +93,8 @@ impl Config {
             }
         }
         for (index, route) in self.routes.iter().enumerate() {
-            let targets = route.fallback().map_err(|error| at(index, error))?;
-            for (place, name) in targets.get_targets().iter().enumerate() {
+            let way = route.way().map_err(|error| at(index, error))?;
+            for (place, name) in way.targets().iter().enumerate() {
                 if !names.contains(name.as_str()) {
                     let mut known: Vec<_> = names
                         .iter()
@@ -102,7 +107,7 @@ impl Config {
                         known.join(", ")
                     );
                     let error = ConfigError::new(place.to_string(), reason);
-                    return Err(at(index, error.within("targets").within("fallback")));
+                    return Err(at(index, error.within("targets").within(way.field())));
                 }
             }
         }
@@ -111,6 +116,7 @@ impl Config {
 
     /// Why `route` could not be built of what was.
     fn endless(&self, route: &RouteConfig, built: &HashMap<&str, Target>) -> ConfigError {
+        let field = route.way().map_or("fallback", Way::field);
         let mut way = vec![route.name.as_str()];
         let mut here = route;
         // From each that is not built to the first of its targets that is not: around the circle, if there is one.
@@ -123,40 +129,80 @@ impl Config {
             way.push(next);
             if way.iter().filter(|name| *name == next).count() > 1 {
                 let reason = format!("goes in a circle: {}", way.join(" → "));
-                return ConfigError::new("targets", reason).within("fallback");
+                return ConfigError::new("targets", reason).within(field);
             }
             here = route;
         }
         let reason = format!("lies too deep: routes may lie within {MAX_DEPTH} others");
-        ConfigError::new("targets", reason).within("fallback")
+        ConfigError::new("targets", reason).within(field)
+    }
+
+    /// One route, of targets that are built, and what keeps it going.
+    fn route(
+        &self,
+        route: &RouteConfig,
+        built: &HashMap<&str, Target>,
+        catalog: &ModelCatalog,
+        stats: &Stats,
+        switches: &Switches,
+    ) -> Result<(Target, Option<Worker>), ConfigError> {
+        no_empty_lists(route.models.as_deref(), route.endpoints.as_deref())?;
+        let way = route.way()?;
+        let within = |error: ConfigError| error.within(way.field());
+        let members = members(way, built).map_err(within)?;
+        let name = route.name.as_str();
+        let (target, worker) = match way {
+            Way::Fallback(fallback) => {
+                let chain = fallback.clone().catalog(catalog.clone()).stats(stats);
+                let chain = chain.chain(&members).map_err(within)?;
+                let first = chain.get_ref().clone();
+                (Target::new(name, chain).like(&first), None)
+            }
+            Way::Split(split, rollout) => {
+                let split = split.clone().stats(stats).salt_unless_said(name);
+                let split = split.split(&members).map_err(within)?;
+                let is_forced = switches.apply(&split.handle(), &members)?;
+                let worker = match rollout {
+                    Some(rollout) => {
+                        let within = |error: ConfigError| error.within("rollout");
+                        rollout.check(members.len()).map_err(within)?;
+                        let judged = way.targets().iter().fold(rollout.clone(), |rollout, name| {
+                            rollout.judged_by(name, self.first_upstream(name))
+                        });
+                        let running = (!is_forced).then(|| judged.build(&split.handle()));
+                        running.transpose().map_err(within)?
+                    }
+                    None => None,
+                };
+                let first = split.get_ref().clone();
+                let target = Target::new(name, split).like(&first);
+                (target, worker.map(|(_, worker)| worker))
+            }
+        };
+        Ok((described(target, route), worker))
     }
 }
 
-fn target(
-    route: &RouteConfig,
-    built: &HashMap<&str, Target>,
-    catalog: &ModelCatalog,
-    stats: &Stats,
-) -> Result<Target, ConfigError> {
-    no_empty_lists(route.models.as_deref(), route.endpoints.as_deref())?;
-    let fallback = route.fallback()?;
-    let within = |error: ConfigError| error.within("fallback");
+/// The targets of a route, in their order.
+fn members(way: Way<'_>, built: &HashMap<&str, Target>) -> Result<Upstreams, ConfigError> {
     let mut members = Upstreams::builder();
     let mut names = HashSet::new();
-    for name in route.targets() {
+    for name in way.targets() {
         // One that is named twice is for the layer to refuse.
         if let Some(target) = built.get(name.as_str()).filter(|_| names.insert(name)) {
             members = members.add(target.clone());
         }
     }
-    let members = members
+    if way.targets().len() < 2 {
+        return Err(ConfigError::new("targets", "must be at least two"));
+    }
+    members
         .build()
-        .map_err(|_| within(ConfigError::new("targets", "must be at least two")))?;
-    let chain = fallback.clone().catalog(catalog.clone()).stats(stats);
-    let chain = chain.chain(&members).map_err(within)?;
+        .map_err(|_| ConfigError::new("targets", "must be at least two"))
+}
 
-    let first = chain.get_ref().clone();
-    let mut target = Target::new(route.name.as_str(), chain).like(&first);
+/// With what the route says of itself.
+fn described(mut target: Target, route: &RouteConfig) -> Target {
     if let Some(label) = &route.label {
         target = target.label(label);
     }
@@ -166,7 +212,7 @@ fn target(
     if let Some(models) = &route.models {
         target = target.models(models.iter().cloned());
     }
-    Ok(target)
+    target
 }
 
 /// Says in which route a field is.

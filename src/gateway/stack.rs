@@ -7,7 +7,10 @@ use tower::util::option_layer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models};
+use super::{
+    Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models,
+    switches::Switches,
+};
 use crate::{
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
@@ -23,6 +26,7 @@ use crate::{
     retry::RetryBuilder,
     stats::Stats,
     timeout::TimeoutBuilder,
+    traffic_split::rollout::RolloutObserverLayer,
     worker::Worker,
 };
 
@@ -175,7 +179,8 @@ impl Config {
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
-            let (target, own) = target(config, env, catalog, audit, store, &stats)
+            let observed = self.has_rollouts();
+            let (target, own) = target(config, env, catalog, audit, store, (&stats, observed))
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -192,8 +197,15 @@ impl Config {
             upstreams = upstreams.add(target);
             workers.extend(own);
         }
-        let targets = self.targets(&upstreams.build()?, catalog, &stats)?;
+        let switches = Switches::of(env)?;
+        let (targets, of_routes) = self.targets(&upstreams.build()?, catalog, &stats, &switches)?;
+        workers.extend(of_routes);
         Ok((targets, workers))
+    }
+
+    /// Whether anything judges upstreams by their attempts.
+    pub(super) fn has_rollouts(&self) -> bool {
+        self.routes.iter().any(|route| route.rollout.is_some())
     }
 }
 
@@ -212,7 +224,7 @@ fn target(
     catalog: &ModelCatalog,
     audit: Option<&Arc<dyn Ledger>>,
     store: Option<&RedisLimiter>,
-    stats: &Stats,
+    (stats, observed): (&Stats, bool),
 ) -> Result<(Target, Vec<Worker>), ConfigError> {
     let (upstream, key_worker) = config.layer(env)?;
     let client = config
@@ -251,6 +263,7 @@ fn target(
     // The layers of this upstream alone, outermost first.
     let layers = (
         option_layer(retry.map_err(within("retry"))?),
+        option_layer(observed.then_some(RolloutObserverLayer)),
         option_layer(breaker.map_err(within("circuit_breaker"))?),
         option_layer(guard.map_err(within("commit_guard"))?),
         option_layer(timeout.map_err(within("timeout"))?),

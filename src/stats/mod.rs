@@ -30,7 +30,7 @@ mod registry;
 mod ring;
 mod series;
 
-#[cfg(feature = "circuit-breaker")]
+#[cfg(any(feature = "circuit-breaker", feature = "traffic-split"))]
 pub(crate) use self::ring::Ring;
 pub use self::{
     availability::{Availability, AvailabilityCell, Subscription},

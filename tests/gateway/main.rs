@@ -17,4 +17,5 @@ mod normalized;
 mod program;
 mod resilience;
 mod restart;
+mod splits;
 mod streams;

@@ -92,6 +92,31 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
 }
 
 #[test]
+fn a_split_and_its_rollout_are_printed_too() {
+    let file = File::new(
+        "moving.toml",
+        "[[upstreams]]\nname = \"old\"\nbase_url = \"http://127.0.0.1:1\"\nretry = {}\n\
+         [[upstreams]]\nname = \"new\"\nbase_url = \"http://127.0.0.1:2\"\n\
+         [[routes]]\nname = \"moving\"\n\
+         split = { targets = [\"old\", \"new\"], weights = [9, 1], allow_override = true }\n\
+         rollout = { stages = [[9, 1], [0, 1]], stage_time = \"1h\" }\n",
+    );
+    let (code, out, err) = said(&run(&["--config", file.path(), "--check"]));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let expected = "
+   └─ ModelRoute
+      ├─ moving  for what old serves
+      │  └─ Rollout  2 stages of 3600s
+      │     └─ TrafficSplit  old 9, new 1, callers may choose
+      ├─ old
+      │  └─ Retry
+      │     └─ RolloutObserver
+      │        └─ Upstream  http://127.0.0.1:1, no key
+";
+    assert!(out.contains(expected), "{out}");
+}
+
+#[test]
 fn a_list_of_models_that_would_be_empty_is_not_promised() {
     let file = File::new(
         "nameless.toml",

@@ -25,7 +25,9 @@ use tower_relay::{
     reserve::RetryBudget,
     retry::RetryLayer,
     server::EdgeLayer,
+    stats::Stats,
     timeout::TimeoutBuilder,
+    traffic_split::{StickyBy, TrafficSplitLayer, rollout::RolloutObserverLayer},
 };
 
 use crate::{
@@ -105,6 +107,24 @@ contract_tests!(fallback_with_every_setting, || {
         .build(&backup())
         .unwrap()
 });
+
+contract_tests!(
+    traffic_split,
+    || TrafficSplitLayer::builder().build(&backup()).unwrap(),
+    state: async |layer, services| follows_its_weights(&layer, services).await
+);
+contract_tests!(traffic_split_with_every_setting, || {
+    let builder = TrafficSplitLayer::builder()
+        .weights([1, 0])
+        .allow_override(true);
+    let stats = Stats::default();
+    let builder = builder
+        .sticky(StickyBy::api_key())
+        .stats(&stats)
+        .read_only();
+    builder.build(&backup()).unwrap()
+});
+contract_tests!(rollout_observer, RolloutObserverLayer::new);
 
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
 
@@ -205,6 +225,17 @@ async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Sta
     }
     layer.handle().reset(&key).await;
     assert_eq!(send(&two, chat()).await, 200);
+}
+
+/// What is changed by the handle holds for both.
+async fn follows_its_weights(layer: &TrafficSplitLayer, services: [Probed<impl Stack>; 2]) {
+    for (weights, passed) in [([0, 1], 0), ([1, 0], 1)] {
+        layer.handle().set_weights(&weights).unwrap();
+        for service in &services {
+            assert_eq!(send(service, chat()).await, 200);
+            assert_eq!(usize::from(service.1.take_request().is_some()), passed);
+        }
+    }
 }
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {

@@ -3,8 +3,9 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 
 use crate::{
-    fallback::FallbackBuilder,
-    gateway::{Config, CredentialConfig, RouteConfig, UpstreamConfig, client::ClientConfig},
+    gateway::{
+        Config, CredentialConfig, RouteConfig, UpstreamConfig, client::ClientConfig, config::Way,
+    },
     message::{Endpoint, ModelPattern},
     model_rewrite::ModelRewriteBuilder,
 };
@@ -67,7 +68,8 @@ impl Display for Tree<'_> {
         }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
-            write_upstream(f, upstream, &indent, is_last, audit.is_some())?;
+            let around = (audit.is_some(), self.config.has_rollouts());
+            write_upstream(f, upstream, &indent, is_last, around)?;
         }
         Ok(())
     }
@@ -78,7 +80,7 @@ fn write_upstream(
     upstream: &UpstreamConfig,
     indent: &str,
     is_last: bool,
-    audited: bool,
+    around: (bool, bool),
 ) -> fmt::Result {
     let (branch, below) = if is_last {
         ("└─", "   ")
@@ -94,7 +96,7 @@ fn write_upstream(
     )?;
 
     let mut indent = format!("{indent}{below}");
-    for (layer, settings) in layers(upstream, audited) {
+    for (layer, settings) in layers(upstream, around) {
         let gap = if settings.is_empty() { "" } else { "  " };
         writeln!(f, "{indent}└─ {layer}{gap}{settings}")?;
         indent.push_str("   ");
@@ -118,8 +120,11 @@ fn write_upstream(
     )
 }
 
-/// The layers of one upstream, outermost first, and what is to be said of each.
-fn layers(upstream: &UpstreamConfig, audited: bool) -> Vec<(&'static str, String)> {
+/// The layers of one upstream, outermost first, and what is to be said of each; whether there are an audit and rollouts around it.
+fn layers(
+    upstream: &UpstreamConfig,
+    (audited, judged): (bool, bool),
+) -> Vec<(&'static str, String)> {
     let plain = |name: &'static str, is_there: bool| is_there.then(|| (name, String::new()));
     let limit = upstream.rate_limit.clone();
     let limit = limit.map(|limit| ("RateLimit", limit.provider().describe()));
@@ -127,6 +132,7 @@ fn layers(upstream: &UpstreamConfig, audited: bool) -> Vec<(&'static str, String
     let normalize = upstream.normalize.as_ref();
     [
         plain("Retry", upstream.retry.is_some()),
+        plain("RolloutObserver", judged),
         plain("CircuitBreaker", upstream.circuit_breaker.is_some()),
         plain("CommitGuard", upstream.commit_guard.is_some()),
         plain("Timeout", upstream.timeout.is_some()),
@@ -151,10 +157,24 @@ fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt:
         route.models.as_deref(),
         route.endpoints.as_deref(),
     )?;
-    let settings = route.fallback.iter().flat_map(FallbackBuilder::settings);
-    let targets = route.targets().join(" → ");
-    let all = list(std::iter::once(targets).chain(settings));
-    writeln!(f, "{indent}│  └─ Fallback  {all}")
+    match route.way() {
+        Ok(Way::Fallback(fallback)) => {
+            let targets = route.targets().join(" → ");
+            let all = list(std::iter::once(targets).chain(fallback.settings()));
+            writeln!(f, "{indent}│  └─ Fallback  {all}")
+        }
+        Ok(Way::Split(split, rollout)) => {
+            let mut indent = format!("{indent}│  ");
+            if let Some(rollout) = rollout {
+                writeln!(f, "{indent}└─ Rollout  {}", rollout.settings())?;
+                indent.push_str("   ");
+            }
+            let all = list(split.settings().into_iter());
+            writeln!(f, "{indent}└─ TrafficSplit  {all}")
+        }
+        // It was refused before.
+        Err(_) => Ok(()),
+    }
 }
 
 /// The rest of the line of an upstream or route.

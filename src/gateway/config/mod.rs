@@ -33,7 +33,7 @@ pub use self::{
 };
 
 use self::place::Source;
-pub(super) use self::upstream::no_empty_lists;
+pub(super) use self::{route::Way, upstream::no_empty_lists};
 use crate::{
     ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
     rate_limit::RateLimitBuilder, server::EdgeBuilder,

@@ -7,6 +7,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 use crate::{
     message::{ConfigError, X_RELAY_REQUEST_ID},
     model_rewrite::{X_RELAY_CLAMPED_PARAMS, X_RELAY_DROPPED_PARAMS},
+    traffic_split::X_RELAY_UPSTREAM,
     wire::units,
 };
 
@@ -135,6 +136,7 @@ impl CorsConfig {
                 X_RELAY_REQUEST_ID,
                 X_RELAY_DROPPED_PARAMS,
                 X_RELAY_CLAMPED_PARAMS,
+                X_RELAY_UPSTREAM,
                 header::RETRY_AFTER,
             ])
             .max_age(self.max_age);

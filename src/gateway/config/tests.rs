@@ -1,6 +1,7 @@
 use std::{env, fs, process};
 
 use super::*;
+use crate::message::catalog::ModelTable;
 
 /// What is wrong with `text`, as an operator sees it.
 fn error(text: &str) -> String {
@@ -110,7 +111,7 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         ),
         (
             "[[routes]]\nname = \"x\"",
-            "7: routes.0.fallback: is missing: which targets does it have?",
+            "7: routes.0.fallback: is missing, and split too: which targets does it have?",
         ),
         (
             "[[routes]]\nname = \"x\"\nfallback = {}",
@@ -127,6 +128,30 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         (
             "[[routes]]\nname = \"x\"\nfallback = { targets = [\"a\", \"b\"], wait = \"31s\" }",
             "9: routes.0.fallback.wait: must be at most 30s",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nfallback = { targets = [\"a\", \"b\"] }\nsplit = { targets = [\"a\", \"b\"] }",
+            "10: routes.0.split: cannot stand beside fallback: make one a route of its own, and a target of the other",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nfallback = { targets = [\"a\", \"b\"] }\nrollout = {}",
+            "10: routes.0.rollout: has no split whose weights it could move",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nsplit = { targets = [\"a\"] }",
+            "9: routes.0.split.targets: must be at least two",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nsplit = { targets = [\"a\", \"c\"] }",
+            "9: routes.0.split.targets.1: there is no upstream or route \"c\", but a, b",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nsplit = { targets = [\"a\", \"b\"], weights = [0, 0] }",
+            "9: routes.0.split.weights: must not all be zero",
+        ),
+        (
+            "[[routes]]\nname = \"x\"\nsplit = { targets = [\"a\", \"b\"] }\nrollout = { stages = [[1]] }",
+            "10: routes.0.rollout.stages.0: must be 2, one for each target",
         ),
         (
             "[[routes]]\nname = \"x\"\nmodels = []\nfallback = { targets = [\"a\", \"b\"] }",
@@ -386,11 +411,10 @@ fn the_example_works_as_it_stands_and_with_every_option_in_it() {
     for upstream in &mut config.upstreams {
         upstream.client.ca_file = None;
     }
-    let key = |name: &str| {
-        Some(match name {
-            "GROQ_API_KEY" => "gsk_key".to_owned(),
-            _ => "sk-ant-key".to_owned(),
-        })
+    let key = |name: &str| match name {
+        "GROQ_API_KEY" => Some("gsk_key".to_owned()),
+        _ if name.ends_with("_KEY") => Some("sk-ant-key".to_owned()),
+        _ => None,
     };
     config.server.cors.enabled = false;
     config.audit = None;
@@ -411,12 +435,15 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
                 [audit]\npath = \"audit.jsonl\"\n\
                 [[routes]]\nname = \"steady\"\nlabel = \"OpenAI, and Azure when that fails\"\nmodels = [\"gpt-4.1\"]\n\
                 endpoints = [\"chat_completions\"]\n\
-                fallback = { targets = [\"openai\", \"azure\"], budget_percent = 100 }";
+                fallback = { targets = [\"openai\", \"azure\"], budget_percent = 100 }\n\
+                [[routes]]\nname = \"moving\"\nsplit = { targets = [\"openai\", \"groq\"], weights = [90, 10] }\n\
+                rollout = { file = \"rollout.json\" }";
     let mut named = Config::from_toml(&all_options(&text), "gateway.toml").unwrap();
     let mut default = Config::from_toml(bare, "gateway.toml").unwrap();
     named.upstreams.truncate(1);
     for config in [&mut named, &mut default] {
         config.source = None;
+        config.catalog.own = ModelTable::default();
         config.models = None;
         config.upstreams[0].aliases = None;
         config.upstreams[0].rules = Vec::new();

@@ -1,6 +1,6 @@
 //! Reading JSON in one pass, for questions that are answered without keeping anything.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use super::{Value, value::unescape};
 
@@ -23,6 +23,11 @@ impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Option<Self> {
         std::str::from_utf8(text).ok()?;
         Some(Self { text, at: 0 })
+    }
+
+    /// Where it stands, in bytes.
+    pub(super) fn position(&self) -> usize {
+        self.at
     }
 
     /// Whether nothing but white space is left.
@@ -57,6 +62,31 @@ impl<'a> Cursor<'a> {
             } else {
                 each(self, name.get(1..name.len() - 1)?)?;
             }
+            if !self.goes_on(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Goes through the members of an object: where each name lies, with its quotes, and where its value does.
+    pub(super) fn spans(
+        &mut self,
+        mut each: impl FnMut(Range<usize>, Range<usize>) -> Option<()>,
+    ) -> Option<()> {
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            return self.take(b'}');
+        }
+        loop {
+            self.peek()?;
+            let start = self.at;
+            self.string()?;
+            let name = start..self.at;
+            self.take(b':')?;
+            self.peek()?;
+            let start = self.at;
+            self.skip()?;
+            each(name, start..self.at)?;
             if !self.goes_on(b'}')? {
                 return Some(());
             }

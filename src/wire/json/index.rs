@@ -4,7 +4,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
-    Edit, JsonError, JsonErrorKind, Value,
+    Cursor, Edit, JsonError, JsonErrorKind, Value,
     value::{name_is, unescape},
 };
 
@@ -41,6 +41,29 @@ impl Index {
     /// When the text is not JSON, is not an object, names a top-level member twice, or has more than
     /// [`MAX_MEMBERS`] of them.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
+        let index = match Self::scan(text) {
+            Some(index) => index,
+            None => Self::explain(text)?,
+        };
+        index.members(text).check_names()?;
+        Ok(index)
+    }
+
+    /// The members of what is one JSON object without a doubt; `None` for anything else.
+    fn scan(text: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(text)?;
+        cursor.peek()?;
+        let open = cursor.position();
+        let mut members = Vec::with_capacity(FEW_MEMBERS);
+        cursor.spans(|name, value| {
+            members.push(Member { name, value });
+            (members.len() <= MAX_MEMBERS).then_some(())
+        })?;
+        cursor.is_at_end().then_some(Self { open, members })
+    }
+
+    /// The same by serde_json, which says what is wrong and where, and follows any nesting.
+    fn explain(text: &[u8]) -> Result<Self, JsonError> {
         let json = std::str::from_utf8(text)
             .map_err(|error| JsonError::malformed(text, error.valid_up_to(), "invalid UTF-8"))?;
         let open = json
@@ -70,10 +93,7 @@ impl Index {
             ));
         }
         outcome.map_err(|error| JsonError::from_serde(text, &error))?;
-
-        let index = Self { open, members };
-        index.members(text).check_names()?;
-        Ok(index)
+        Ok(Self { open, members })
     }
 
     /// The members, read from the text this index was made of.

@@ -50,6 +50,10 @@ impl From<Edit<'_>> for NewValue<'_> {
 
 impl From<&str> for NewValue<'_> {
     fn from(text: &str) -> Self {
+        let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+        if text.bytes().all(is_plain) {
+            return Self::owned(["\"", text, "\""].concat());
+        }
         // Text always serializes.
         Self::serialize(text).unwrap_or(Self {
             raw: Cow::Borrowed(b"null"),

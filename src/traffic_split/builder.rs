@@ -1,0 +1,281 @@
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Request};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{
+    StickyBy, TrafficSplit, TrafficSplitLayer,
+    layer::{Eligible, Member, Shared},
+    state::Weights,
+    sticky::digest,
+};
+use crate::{
+    client::{Target, Upstreams},
+    message::{ConfigError, Effects, Endpoint, RequestBody},
+    random::Random,
+    stats::Stats,
+};
+
+/// The most targets of a split.
+const MAX_TARGETS: usize = 64;
+
+/// How a [`TrafficSplitLayer`] splits requests; also its configuration.
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[must_use]
+pub struct TrafficSplitBuilder {
+    targets: Vec<String>,
+    weights: Vec<u32>,
+    sticky: StickyBy,
+    salt: String,
+    allow_override: bool,
+    spread_unavailable: bool,
+    #[serde(skip)]
+    baseline: Option<String>,
+    #[serde(skip)]
+    eligible: Option<Eligible>,
+    #[serde(skip)]
+    stats: Option<Stats>,
+}
+
+impl Default for TrafficSplitBuilder {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            weights: Vec::new(),
+            sticky: StickyBy::default(),
+            salt: String::new(),
+            allow_override: false,
+            spread_unavailable: true,
+            baseline: None,
+            eligible: None,
+            stats: None,
+        }
+    }
+}
+
+impl TrafficSplitBuilder {
+    /// The names of the targets, to be found among those that the split is built of: all of these, unless it is said. In a
+    /// [`split`](Self::split) the first is the baseline.
+    pub fn targets<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.targets = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The names that were given.
+    pub fn get_targets(&self) -> &[String] {
+        &self.targets
+    }
+
+    /// What share of the requests each target gets, in the order of the targets, the baseline first: 0 to 1,000,000, of which only the
+    /// ratios count. All for the baseline, unless it is said.
+    pub fn weights(mut self, weights: impl IntoIterator<Item = u32>) -> Self {
+        self.weights = weights.into_iter().collect();
+        self
+    }
+
+    /// What keeps requests together: [`StickyBy::request_id`] by default.
+    pub fn sticky(mut self, by: StickyBy) -> Self {
+        self.sticky = by;
+        self
+    }
+
+    /// A name of this split. Two splits of one salt that share target names divide the same keys the same way; other salts make splits
+    /// independent of each other, as one within another should be. Empty by default.
+    pub fn salt(mut self, salt: impl Into<String>) -> Self {
+        self.salt = salt.into();
+        self
+    }
+
+    /// Whether a caller may name the target in [`x-relay-upstream`](super::X_RELAY_UPSTREAM), also of a stateful request. Off by default.
+    pub fn allow_override(mut self, allow: bool) -> Self {
+        self.allow_override = allow;
+        self
+    }
+
+    /// Whether the requests of a target that is said to be [unavailable](crate::stats::Availability) go to the others. On by default, where
+    /// the split is told of it by [`stats`](Self::stats).
+    pub fn spread_unavailable(mut self, spread: bool) -> Self {
+        self.spread_unavailable = spread;
+        self
+    }
+
+    /// The baseline's name in a [`build`](Self::build), where the baseline is no target: `baseline` by default.
+    pub fn baseline(mut self, name: impl Into<String>) -> Self {
+        self.baseline = Some(name.into());
+        self
+    }
+
+    /// Which requests may leave the baseline. Those that are not stateless calls of an LLM endpoint never do.
+    pub fn eligible(
+        mut self,
+        may_leave: impl Fn(&Request<RequestBody>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.eligible = Some(Arc::new(may_leave));
+        self
+    }
+
+    /// Only what reads may leave the baseline: safe methods, and inference that nothing is kept of. What is stored, files, batches and
+    /// fine-tuning stay (the read-only mode of guide A).
+    pub fn read_only(self) -> Self {
+        self.eligible(|request| {
+            let endpoint = Endpoint::of(request);
+            request.method().is_safe()
+                || (endpoint.reads_json() && endpoint.effects(request.body()) == Effects::Generate)
+        })
+    }
+
+    /// Where the breakers of the targets publish whether they are available.
+    pub fn stats(mut self, stats: &Stats) -> Self {
+        self.stats = Some(stats.clone());
+        self
+    }
+
+    /// With this salt where none was given.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn salt_unless_said(self, salt: &str) -> Self {
+        if self.salt.is_empty() {
+            return self.salt(salt);
+        }
+        self
+    }
+
+    /// The targets with their weights, and the settings that differ from the defaults, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn settings(&self) -> Vec<String> {
+        let weighed = self.targets.iter().enumerate();
+        let weighed = weighed.map(|(place, name)| format!("{name} {}", self.weight(place)));
+        let mut settings: Vec<_> = weighed.collect();
+        if self.allow_override {
+            settings.push("callers may choose".to_owned());
+        }
+        if !self.spread_unavailable {
+            settings.push("also when unavailable".to_owned());
+        }
+        settings
+    }
+
+    #[cfg(feature = "gateway")]
+    fn weight(&self, place: usize) -> u32 {
+        let unsaid = u32::from(place == 0);
+        self.weights.get(place).copied().unwrap_or(unsaid)
+    }
+
+    /// The layer over a baseline, which may be any service, with other targets.
+    ///
+    /// # Errors
+    ///
+    /// When weights are not one for each target and the baseline, one is too large or all are zero; when a target is named that is
+    /// not there, or twice; when there are more than 64.
+    pub fn build(self, others: &Upstreams) -> Result<TrafficSplitLayer, ConfigError> {
+        let others = self.chosen(others)?;
+        let name = self
+            .baseline
+            .clone()
+            .unwrap_or_else(|| "baseline".to_owned());
+        let shared = self.shared(Member::service(name.into()), others)?;
+        Ok(TrafficSplitLayer::of(shared))
+    }
+
+    /// The service over targets alone, the first of which is the baseline. It can be a [`Target`] itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn split(self, targets: &Upstreams) -> Result<TrafficSplit<Target>, ConfigError> {
+        let mut chosen = self.chosen(targets)?.into_iter();
+        let Some(baseline) = chosen.next() else {
+            return Err(ConfigError::new("targets", "must be at least one"));
+        };
+        let shared = self.shared(Member::target(baseline.clone()), chosen.collect())?;
+        Ok(TrafficSplit::new(baseline, Arc::new(shared)))
+    }
+
+    fn chosen(&self, targets: &Upstreams) -> Result<Vec<Target>, ConfigError> {
+        if self.targets.is_empty() {
+            return Ok(targets.iter().cloned().collect());
+        }
+        let mut chosen: Vec<Target> = Vec::new();
+        for (index, name) in self.targets.iter().enumerate() {
+            let wrong = |reason| Err(ConfigError::new(index.to_string(), reason).within("targets"));
+            let Some(target) = targets.get(name) else {
+                let known: Vec<_> = targets.iter().map(|target| &**target.name()).collect();
+                return wrong(format!(
+                    "{name:?} is not there: known are {}",
+                    known.join(", ")
+                ));
+            };
+            if chosen.iter().any(|other| other.name() == target.name()) {
+                return wrong(format!("{name:?} is there twice"));
+            }
+            chosen.push(target.clone());
+        }
+        Ok(chosen)
+    }
+
+    fn shared(self, baseline: Member, others: Vec<Target>) -> Result<Shared, ConfigError> {
+        let mut members = vec![baseline];
+        members.extend(others.into_iter().map(Member::target));
+        let wrong = |reason: String| Err(ConfigError::new("targets", reason));
+        if members.len() > MAX_TARGETS {
+            return wrong(format!("must be at most {MAX_TARGETS}"));
+        }
+        for (place, member) in members.iter_mut().enumerate() {
+            member.header = HeaderValue::from_str(&member.name).ok();
+            if member.header.is_none() {
+                return wrong(format!("{:?} cannot stand in a header", member.name));
+            }
+            if let Some(stats) = &self.stats
+                && self.spread_unavailable
+                && (place > 0 || member.target.is_some())
+            {
+                member.cell = Some(stats.availability(&member.name));
+            }
+        }
+        let named_twice = |member: &Member| {
+            let same = members.iter().filter(|other| other.name == member.name);
+            same.count() > 1
+        };
+        if let Some(member) = members.iter().find(|member| named_twice(member)) {
+            return wrong(format!("{:?} is there twice", member.name));
+        }
+        let mut weights = self.weights;
+        if weights.is_empty() {
+            weights = vec![0; members.len()];
+            if let Some(baseline) = weights.first_mut() {
+                *baseline = 1;
+            }
+        }
+        let weights = Weights::new(&weights, members.len())?;
+        let seeds = members
+            .iter()
+            .map(|member| digest(format!("{}\0{}", self.salt, member.name).as_bytes()))
+            .collect();
+        Ok(Shared {
+            members,
+            seeds,
+            weights: ArcSwap::from_pointee(weights),
+            sticky: self.sticky,
+            allow_override: self.allow_override,
+            eligible: self.eligible,
+            random: Random::from_entropy(),
+            started: Instant::now(),
+            rollout: arc_swap::ArcSwapOption::empty(),
+        })
+    }
+}
+
+impl fmt::Debug for TrafficSplitBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrafficSplitBuilder")
+            .field("targets", &self.targets)
+            .field("weights", &self.weights)
+            .field("sticky", &self.sticky)
+            .field("salt", &self.salt)
+            .field("allow_override", &self.allow_override)
+            .field("spread_unavailable", &self.spread_unavailable)
+            .finish_non_exhaustive()
+    }
+}

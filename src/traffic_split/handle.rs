@@ -1,0 +1,96 @@
+use std::sync::{Arc, Weak, atomic::Ordering};
+
+use super::{layer::Shared, rollout::RolloutShared, state::Weights};
+use crate::message::ConfigError;
+
+/// Shows and changes the weights of a running split. Each change is taken as a whole: no request sees half of it.
+#[derive(Debug, Clone)]
+pub struct TrafficSplitHandle {
+    shared: Arc<Shared>,
+}
+
+/// A handle that does not keep the split alive.
+#[derive(Debug)]
+pub(super) struct WeakHandle(Weak<Shared>);
+
+impl WeakHandle {
+    pub(super) fn upgrade(&self) -> Option<TrafficSplitHandle> {
+        self.0.upgrade().map(TrafficSplitHandle::new)
+    }
+}
+
+impl TrafficSplitHandle {
+    pub(super) fn downgrade(&self) -> WeakHandle {
+        WeakHandle(Arc::downgrade(&self.shared))
+    }
+
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The targets' names, the baseline first.
+    pub fn targets(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.shared.members.iter().map(|member| &member.name)
+    }
+
+    /// The weights, in the order of the targets.
+    pub fn weights(&self) -> Box<[u32]> {
+        self.shared.weights.load().each.clone()
+    }
+
+    /// Replaces the weights, in the order of the targets. A [rollout](super::rollout) of this split replaces them in turn when it next moves.
+    ///
+    /// # Errors
+    ///
+    /// When there is not one for each target, one is above 1,000,000, or all are zero.
+    pub fn set_weights(&self, weights: &[u32]) -> Result<(), ConfigError> {
+        let weights = Weights::new(weights, self.shared.members.len())?;
+        let change = |now: &Arc<Weights>| weights.forced(now.forced);
+        self.shared.weights.rcu(change);
+        Ok(())
+    }
+
+    /// Sends all stateless requests to one target, whatever the weights, and leaves these as they are for when it is over (`None`).
+    ///
+    /// # Errors
+    ///
+    /// When there is no such target.
+    pub fn force(&self, target: Option<&str>) -> Result<(), ConfigError> {
+        let place = target.map(|name| self.place_of(name)).transpose()?;
+        self.shared.weights.rcu(|now| now.forced(place));
+        Ok(())
+    }
+
+    /// Where all stateless requests are sent.
+    pub fn forced(&self) -> Option<&Arc<str>> {
+        let place = self.shared.weights.load().forced?;
+        self.shared.members.get(place).map(|member| &member.name)
+    }
+
+    /// How many requests each target was sent, in the order of the targets.
+    pub fn counts(&self) -> Vec<u64> {
+        let members = self.shared.members.iter();
+        members
+            .map(|member| member.count.load(Ordering::Relaxed))
+            .collect()
+    }
+
+    pub(super) fn place_of(&self, name: &str) -> Result<usize, ConfigError> {
+        self.shared.place_of(name).ok_or_else(|| {
+            let names: Vec<_> = self.targets().map(|name| &**name).collect();
+            let reason = format!("{name:?} is not there: known are {}", names.join(", "));
+            ConfigError::new("target", reason)
+        })
+    }
+
+    /// Replaces both at once.
+    pub(super) fn steer(&self, weights: &[u32], forced: Option<usize>) -> Result<(), ConfigError> {
+        let weights = Weights::new(weights, self.shared.members.len())?;
+        self.shared.weights.store(Arc::new(weights.forced(forced)));
+        Ok(())
+    }
+
+    pub(super) fn attach(&self, rollout: Arc<RolloutShared>) {
+        self.shared.rollout.store(Some(rollout));
+    }
+}

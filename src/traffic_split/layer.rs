@@ -1,0 +1,212 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use http::{HeaderValue, Request};
+use tokio::time::Instant;
+use tower_layer::Layer;
+
+use super::{
+    SplitReason, StickyBy, TrafficSplit, TrafficSplitBuilder, TrafficSplitHandle,
+    rollout::RolloutShared,
+    state::{Admission, Weights},
+};
+use crate::{
+    client::Target,
+    message::{Effects, Endpoint, RequestBody},
+    random::Random,
+    stats::{Availability, AvailabilityCell},
+};
+
+/// Splits requests among targets by weight.
+///
+/// See the [module](super) for what it does and where it belongs.
+#[derive(Debug, Clone)]
+pub struct TrafficSplitLayer {
+    shared: Arc<Shared>,
+}
+
+pub(super) type Eligible = Arc<dyn Fn(&Request<RequestBody>) -> bool + Send + Sync>;
+
+/// A target that is probing gets a request of its own share this often, in milliseconds: enough to be found well again, and no
+/// more callers are put at risk.
+const PROBE_EVERY_MILLIS: u64 = 1000;
+
+/// What all services of one layer share.
+pub(super) struct Shared {
+    /// The baseline, and then the others.
+    pub(super) members: Vec<Member>,
+    /// What sets each member's draws apart from the others'.
+    pub(super) seeds: Vec<u64>,
+    pub(super) weights: ArcSwap<Weights>,
+    pub(super) sticky: StickyBy,
+    pub(super) allow_override: bool,
+    pub(super) eligible: Option<Eligible>,
+    pub(super) random: Random,
+    pub(super) started: Instant,
+    /// Who judges the targets.
+    pub(super) rollout: ArcSwapOption<RolloutShared>,
+}
+
+/// One that requests are split among.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: Arc<str>,
+    pub(super) header: Option<HeaderValue>,
+    /// `None` for a baseline that is another service; a baseline is called through the service in any case.
+    pub(super) target: Option<Target>,
+    pub(super) cell: Option<Arc<AvailabilityCell>>,
+    /// Requests that were sent to it.
+    pub(super) count: AtomicU64,
+    /// When it was last sent a probe, in milliseconds since the layer was built: never 0 once it was.
+    probed: AtomicU64,
+}
+
+impl Member {
+    pub(super) fn service(name: Arc<str>) -> Self {
+        Self {
+            name,
+            header: None,
+            target: None,
+            cell: None,
+            count: AtomicU64::new(0),
+            probed: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn target(target: Target) -> Self {
+        let name = Arc::clone(target.name());
+        Self {
+            target: Some(target),
+            ..Self::service(name)
+        }
+    }
+
+    fn availability(&self, now: impl FnOnce() -> Instant) -> Availability {
+        match self.cell.as_ref().map(|cell| cell.get()) {
+            None | Some(Availability::Available) => Availability::Available,
+            Some(other) => other.at(now()),
+        }
+    }
+
+    /// Whether it is time for a probe, and nobody else sends it.
+    fn takes_probe(&self, millis: u64) -> bool {
+        let last = self.probed.load(Ordering::Relaxed);
+        let is_due = last == 0 || millis.saturating_sub(last) >= PROBE_EVERY_MILLIS;
+        is_due
+            && self
+                .probed
+                .compare_exchange(last, millis.max(1), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+impl TrafficSplitLayer {
+    /// Settings to choose before [`build`](TrafficSplitBuilder::build).
+    pub fn builder() -> TrafficSplitBuilder {
+        TrafficSplitBuilder::default()
+    }
+
+    /// What shows and changes the weights while requests flow.
+    pub fn handle(&self) -> TrafficSplitHandle {
+        TrafficSplitHandle::new(Arc::clone(&self.shared))
+    }
+
+    pub(super) fn of(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn place_of(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|member| &*member.name == name)
+    }
+
+    /// Where `request` goes, and why.
+    pub(super) fn choose(&self, request: &Request<RequestBody>) -> (usize, SplitReason) {
+        let endpoint = Endpoint::of(request);
+        if !endpoint.reads_json() || endpoint.effects(request.body()) != Effects::Generate {
+            return (0, SplitReason::Stateful);
+        }
+        if self.eligible.as_ref().is_some_and(|may| !may(request)) {
+            return (0, SplitReason::NotEligible);
+        }
+        let weights = self.weights.load();
+        if let Some(forced) = weights.forced {
+            return (forced, SplitReason::Forced);
+        }
+        let serves = |place: usize| {
+            let member = self.members.get(place);
+            let target = member.and_then(|member| member.target.as_ref());
+            target.is_none_or(|target| target.serves_endpoint(endpoint))
+        };
+        let mut number = None;
+        let chosen = weights.place(&self.seeds, serves, || {
+            *number.insert(self.sticky.number(request, &self.random))
+        });
+        // Where none with a weight serves the endpoint, the baseline says so.
+        let Some(chosen) = chosen else {
+            return (0, SplitReason::Weight);
+        };
+        let number = || number.unwrap_or_else(|| self.sticky.number(request, &self.random));
+        match self.spread(&weights, chosen, serves, number) {
+            Some(other) if other != chosen => (other, SplitReason::Spread),
+            _ => (chosen, SplitReason::Weight),
+        }
+    }
+
+    /// Who takes the request in place of `chosen`, if that may not have it. Nobody, where none with a weight may.
+    fn spread(
+        &self,
+        weights: &Weights,
+        chosen: usize,
+        serves: impl Fn(usize) -> bool,
+        number: impl FnOnce() -> u64,
+    ) -> Option<usize> {
+        let member = self.members.get(chosen)?;
+        let mut now = None;
+        let mut now = || *now.get_or_insert_with(Instant::now);
+        match Admission::of(member.availability(&mut now)) {
+            // A lower weight of another changes nothing about who won.
+            Admission::Whole => return None,
+            Admission::Probe => {
+                let since = now().saturating_duration_since(self.started).as_millis();
+                if member.takes_probe(u64::try_from(since).unwrap_or(u64::MAX)) {
+                    return None;
+                }
+            }
+            Admission::Reduced => {}
+        }
+        let now = now();
+        let share = |place: usize| {
+            let member = self.members.get(place);
+            member.map_or(0, |member| member.availability(|| now).weight(now))
+        };
+        weights.place_available(&self.seeds, serves, share, number())
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("members", &self.members)
+            .field("weights", &self.weights.load())
+            .field("sticky", &self.sticky)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for TrafficSplitLayer {
+    type Service = TrafficSplit<S>;
+
+    fn layer(&self, inner: S) -> TrafficSplit<S> {
+        TrafficSplit::new(inner, Arc::clone(&self.shared))
+    }
+}

@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use super::{RolloutBuilder, RolloutShared, RolloutStatus};
+use crate::message::ConfigError;
+
+/// A rollout that runs: shows and steers it. Clones are the same one. What is done through it holds for the next request.
+///
+/// See the [module](super) for what it does.
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    shared: Arc<RolloutShared>,
+}
+
+impl Rollout {
+    /// Settings to choose before [`build`](RolloutBuilder::build).
+    pub fn builder() -> RolloutBuilder {
+        RolloutBuilder::default()
+    }
+
+    pub(super) fn new(shared: Arc<RolloutShared>) -> Self {
+        Self { shared }
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> RolloutStatus {
+        self.shared.with(|machine, now| {
+            machine.tick(now);
+            machine.status(now)
+        })
+    }
+
+    /// Stays in its stage. A target that fails is still rolled back.
+    pub fn pause(&self) {
+        self.shared.with(|machine, now| {
+            machine.tick(now);
+            machine.pause();
+        });
+    }
+
+    /// Goes on where it was paused. One that is rolled back, or on its way, begins again at its first stage.
+    pub fn resume(&self) {
+        self.shared.with(|machine, now| {
+            machine.tick(now);
+            machine.resume();
+        });
+    }
+
+    /// Gives the baseline all requests, at once.
+    pub fn rollback_now(&self) {
+        self.shared.with(|machine, _| machine.rollback_now());
+    }
+
+    /// Gives the baseline all requests by and by: the others keep 25 % for five minutes, 5 % for five more, and then nothing; never more
+    /// than they have now.
+    pub fn rollback_gradually(&self) {
+        self.shared.with(|machine, now| {
+            machine.tick(now);
+            machine.rollback_gradually();
+        });
+    }
+
+    /// Sends all stateless requests to one target, whatever the stage says and however it does, until that is over (`None`). The
+    /// stage's time stands still meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such target.
+    pub fn force(&self, target: Option<&str>) -> Result<(), ConfigError> {
+        let names = &self.shared.plan.targets;
+        let place_of = |name: &str| {
+            let place = names.iter().position(|target| &**target == name);
+            place.ok_or_else(|| {
+                let reason = format!("{name:?} is not there: known are {}", names.join(", "));
+                ConfigError::new("target", reason)
+            })
+        };
+        let place = target.map(place_of).transpose()?;
+        self.shared.with(|machine, now| {
+            machine.tick(now);
+            machine.force(place);
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,337 @@
+//! Where a rollout is, and where it goes: pure, with the time as an argument.
+
+mod steering;
+
+use std::{mem, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    judge::{Judge, Reference},
+    limits::Metric,
+    plan::{Plan, ROLLBACK_PERCENT},
+    saved::Saved,
+    status::{RolloutEvent, RolloutState, RolloutStatus, TargetStatus},
+    view::{Sample, View},
+};
+
+/// What the targets are compared with is looked at anew this often.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// A rollout.
+#[derive(Debug)]
+pub(super) struct Machine {
+    plan: Arc<Plan>,
+    state: RolloutState,
+    stage: usize,
+    /// The time spent in the stage, or in the step back.
+    elapsed: Duration,
+    /// Of a gradual rollback.
+    step: usize,
+    forced: Option<usize>,
+    /// When `elapsed` was last brought up to date.
+    since: Instant,
+    /// It was said that the stage's time is over and it stays.
+    held: bool,
+    targets: Vec<Watched>,
+    reference: Reference,
+    refreshed: Option<Instant>,
+    events: Vec<RolloutEvent>,
+    revision: u64,
+}
+
+/// What was seen of one target.
+#[derive(Debug)]
+struct Watched {
+    view: View,
+    /// One for each limit.
+    judges: Vec<Judge>,
+    /// Attempts in this stage.
+    requests: u64,
+}
+
+impl Watched {
+    fn new(plan: &Plan, now: Instant) -> Self {
+        Self {
+            view: View::new(now, plan.window),
+            judges: Self::judges(plan),
+            requests: 0,
+        }
+    }
+
+    fn judges(plan: &Plan) -> Vec<Judge> {
+        let limited = Metric::ALL.into_iter();
+        limited
+            .filter(|metric| plan.limits.has(*metric))
+            .map(Judge::new)
+            .collect()
+    }
+}
+
+impl Machine {
+    /// At its first stage, or where it was `saved`.
+    pub(super) fn new(plan: Arc<Plan>, saved: Option<&Saved>, now: Instant) -> Self {
+        let watched = |_| Watched::new(&plan, now);
+        let mut machine = Self {
+            targets: (0..plan.targets.len()).map(watched).collect(),
+            plan,
+            state: RolloutState::Active,
+            stage: 0,
+            elapsed: Duration::ZERO,
+            step: 0,
+            forced: None,
+            since: now,
+            held: false,
+            reference: Reference::default(),
+            refreshed: None,
+            events: Vec::new(),
+            revision: 0,
+        };
+        if let Some(saved) = saved {
+            machine.adopt(saved);
+            machine.events.clear();
+        }
+        machine
+    }
+
+    /// Counts every change of what is to be written down.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn state(&self) -> RolloutState {
+        self.state
+    }
+
+    pub(super) fn forced(&self) -> Option<usize> {
+        self.forced
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<RolloutEvent> {
+        mem::take(&mut self.events)
+    }
+
+    /// The weights that hold.
+    pub(super) fn weights(&self) -> Box<[u32]> {
+        match self.state {
+            RolloutState::Active | RolloutState::Paused | RolloutState::Complete => {
+                self.plan.stage(self.stage).into()
+            }
+            RolloutState::RollingBack => {
+                let percent = ROLLBACK_PERCENT.get(self.step).copied().unwrap_or(0);
+                self.plan.reduced(self.stage, percent)
+            }
+            RolloutState::RolledBack => self.plan.baseline_only(),
+        }
+    }
+
+    /// Takes note of how an attempt at a target ended, and goes back at once if that is one too many.
+    pub(super) fn record(&mut self, target: usize, sample: &Sample, now: Instant) {
+        self.refresh(now);
+        let is_judged = self.forced.is_none()
+            && !matches!(
+                self.state,
+                RolloutState::RolledBack | RolloutState::Complete
+            );
+        let Some(watched) = self.targets.get_mut(target) else {
+            return;
+        };
+        watched.view.add(sample, now);
+        watched.requests += 1;
+        if !is_judged {
+            return;
+        }
+        for judge in &mut watched.judges {
+            judge.add(sample, &self.reference);
+            if target == 0 {
+                judge.note_suffering(now);
+            }
+        }
+        if target > 0
+            && let Some(metric) = self.breach(target, now)
+        {
+            self.breached(target, metric);
+        }
+    }
+
+    /// The limit that the target surely exceeds, while the baseline does not.
+    fn breach(&mut self, target: usize, now: Instant) -> Option<Metric> {
+        let alpha = self.plan.alpha;
+        let (baseline, others) = self.targets.split_first_mut()?;
+        let watched = others.get_mut(target.checked_sub(1)?)?;
+        for (judge, baseline) in watched.judges.iter_mut().zip(&baseline.judges) {
+            if !judge.is_breached(alpha) {
+                continue;
+            }
+            if !judge.is_shared_by(baseline, now) {
+                return Some(judge.metric);
+            }
+            // What happened while all suffered says nothing about this one.
+            judge.acquit();
+        }
+        None
+    }
+
+    fn breached(&mut self, target: usize, metric: Metric) {
+        let judge = self.targets.get(target).and_then(|watched| {
+            let mut judges = watched.judges.iter();
+            judges.find(|judge| judge.metric == metric)
+        });
+        let (observed, allowed) = judge.map_or((0.0, 0.0), Judge::shares);
+        if let Some(target) = self.plan.targets.get(target).cloned() {
+            self.events.push(RolloutEvent::Breached {
+                target,
+                metric,
+                observed,
+                allowed,
+            });
+        }
+        self.rollback_now();
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        self.since = self.since.max(now);
+        self.refresh(now);
+        if self.forced.is_some() {
+            return;
+        }
+        match self.state {
+            RolloutState::Active => {
+                self.elapsed += passed;
+                if self.elapsed >= self.plan.stage_time && self.has_passed() {
+                    self.advance();
+                }
+            }
+            RolloutState::RollingBack => {
+                self.elapsed += passed;
+                if self.elapsed >= self.plan.rollback_step {
+                    self.step_back(self.step + 1);
+                }
+            }
+            RolloutState::Paused | RolloutState::RolledBack | RolloutState::Complete => {}
+        }
+    }
+
+    /// Whether every target of the stage was asked often enough, and looks as it should.
+    fn has_passed(&mut self) -> bool {
+        let mut over = None;
+        let weights = self.plan.stage(self.stage).iter();
+        let watched = self.targets.iter().zip(weights).zip(&self.plan.targets);
+        for ((watched, weight), name) in watched.skip(1) {
+            if *weight == 0 {
+                continue;
+            }
+            if watched.requests < self.plan.minimum_requests {
+                return false;
+            }
+            let suspect = watched.judges.iter().find(|judge| judge.is_over());
+            over = over.or(suspect.map(|judge| (Arc::clone(name), judge.metric)));
+        }
+        let Some((target, metric)) = over else {
+            return true;
+        };
+        if !mem::replace(&mut self.held, true) {
+            self.events.push(RolloutEvent::Held { target, metric });
+        }
+        false
+    }
+
+    fn advance(&mut self) {
+        if self.stage + 1 < self.plan.stages.len() {
+            self.begin_stage(self.stage + 1);
+        } else {
+            self.state = RolloutState::Complete;
+            self.changed(RolloutEvent::Complete);
+        }
+    }
+
+    fn begin_stage(&mut self, stage: usize) {
+        self.stage = stage;
+        self.restart_clock();
+        for watched in &mut self.targets {
+            watched.requests = 0;
+            watched.judges.iter_mut().for_each(Judge::begin_stage);
+        }
+        self.changed(RolloutEvent::Stage {
+            stage,
+            weights: self.plan.stage(stage).into(),
+        });
+    }
+
+    fn restart_clock(&mut self) {
+        self.elapsed = Duration::ZERO;
+        self.step = 0;
+        self.held = false;
+    }
+
+    /// Forgets what was seen of the targets before.
+    fn acquit(&mut self) {
+        for watched in &mut self.targets {
+            watched.judges = Watched::judges(&self.plan);
+            watched.requests = 0;
+        }
+    }
+
+    fn changed(&mut self, event: RolloutEvent) {
+        self.revision += 1;
+        self.events.push(event);
+    }
+
+    /// What is to be written down.
+    pub(super) fn saved(&self) -> Saved {
+        let mut saved = Saved::new(&self.plan, self.state, self.stage);
+        saved.elapsed_seconds = self.elapsed.as_secs();
+        saved.step = self.step;
+        saved.requests = self
+            .targets
+            .iter()
+            .map(|watched| watched.requests)
+            .collect();
+        saved.force = self
+            .forced
+            .and_then(|place| self.plan.targets.get(place).cloned());
+        saved.weights = self.weights().into();
+        saved
+    }
+
+    fn refresh(&mut self, now: Instant) {
+        let is_fresh = |at: Instant| now.saturating_duration_since(at) < REFRESH;
+        if self.refreshed.is_some_and(is_fresh) {
+            return;
+        }
+        self.refreshed = Some(now);
+        if let Some(baseline) = self.targets.first() {
+            self.reference = Reference::new(&self.plan.limits, &baseline.view, now);
+        }
+    }
+
+    pub(super) fn status(&self, now: Instant) -> RolloutStatus {
+        let weights = self.weights();
+        let targets = self.plan.targets.iter().zip(&self.targets).zip(&weights);
+        let targets = targets.map(|((name, watched), weight)| TargetStatus {
+            name: Arc::clone(name),
+            weight: *weight,
+            requests: watched.requests,
+            error_rate: watched.view.outcomes(now).failure_rate(),
+            p95: watched.view.histogram(Metric::P95, now).quantile(0.95),
+            over: watched
+                .judges
+                .iter()
+                .filter(|judge| judge.is_over())
+                .map(|judge| judge.metric)
+                .collect(),
+        });
+        RolloutStatus {
+            state: self.state,
+            stage: self.stage,
+            stages: self.plan.stages.len(),
+            elapsed: self.elapsed,
+            forced: self
+                .forced
+                .and_then(|place| self.plan.targets.get(place).cloned()),
+            targets: targets.collect(),
+        }
+    }
+}
