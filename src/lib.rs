@@ -106,7 +106,7 @@
 //! # Features
 //!
 //! One for each layer, named as its module is, all on by default. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
-//! `tiktoken` (token counts by OpenAI's vocabulary), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
+//! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!

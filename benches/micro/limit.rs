@@ -13,19 +13,19 @@ use governor::RateLimiter;
 use tokio::time::Instant;
 use tower_relay::{
     key::Key,
-    reserve::{Account, Amounts, Answer, Limit, Limiter, LocalLimiter, Quota, Reservation},
+    reserve::{Account, Amounts, Answer, Limit, Limiter, LocalLimiter, Place, Quota, Reservation},
 };
 
 criterion_group!(benches, limits);
 
 const KEYS: u32 = 10_000;
 
-fn reserve(limiter: &LocalLimiter, account: &Account, quota: &Quota, amounts: Amounts) -> bool {
+fn reserve(limiter: &LocalLimiter, account: &Account, quota: &Quota, amounts: Amounts) -> Place {
     let Answer::Now(Some(decision)) = limiter.reserve(account, quota, amounts) else {
         panic!("an answer at once")
     };
     assert!(decision.is_admitted());
-    decision.shared
+    decision.place
 }
 
 fn key(number: u32) -> Key {
@@ -58,7 +58,7 @@ fn limits(c: &mut Criterion) {
     });
     let held = || {
         let limiter: Arc<dyn Limiter> = Arc::clone(&limiter) as _;
-        Reservation::new(limiter, account.clone(), quota.clone(), amounts, false)
+        Reservation::new(limiter, account.clone(), quota.clone(), amounts, Place::Own)
     };
     let used = Amounts::request().with_tokens(480, 311);
     group.bench_function("settle", |b| {

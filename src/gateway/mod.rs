@@ -58,7 +58,7 @@ pub use self::{
     cli::main,
     config::{
         CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, RouteConfig,
-        ServerConfig, StyleConfig, UpstreamConfig,
+        ServerConfig, StoreConfig, StyleConfig, UpstreamConfig,
     },
     handles::Handles,
     service::{GatewayFuture, GatewayService},

@@ -22,6 +22,7 @@ use crate::{
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     normalize::ResponseNormalizeBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
+    reserve::RedisLimiter,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     traffic_split::rollout::RolloutObserverLayer,
@@ -88,7 +89,13 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
         self.catalog()
-            .and_then(|catalog| self.upstreams(env, &catalog, None, &mut Handles::default()))
+            .and_then(|catalog| {
+                let (store, worker) = self.store(env)?.unzip();
+                let (upstreams, mut workers) =
+                    self.upstreams(env, &catalog, None, store.as_ref(), &mut Handles::default())?;
+                workers.extend(worker);
+                Ok((upstreams, workers))
+            })
             .map_err(|error| self.locate(&error))
     }
 
@@ -108,14 +115,18 @@ impl Config {
         let (audit, audit_worker) = audit.transpose().map_err(within("audit"))?.unzip();
         let audit = audit.map(|audit| Arc::new(audit) as Arc<dyn Ledger>);
         let mut handles = Handles::default();
-        let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref(), &mut handles)?;
+        let (store, store_worker) = self.store(env)?.unzip();
+        let (upstreams, workers) =
+            self.upstreams(env, &catalog, audit.as_ref(), store.as_ref(), &mut handles)?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
         let models = models::offered(aliases.as_ref(), &upstreams, self, &catalog);
 
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
-        let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
+        let limit = self.rate_limit.clone();
+        let limit = limit.map(|limit| kept_in(store.as_ref(), "callers", limit));
+        let limit = limit.map(RateLimitBuilder::build);
         let limit = limit.transpose().map_err(within("rate_limit"))?;
         handles.set_tenant_limit(limit.as_ref().map(RateLimitLayer::handle));
         let layers = (
@@ -133,7 +144,7 @@ impl Config {
         if let Some(models) = models {
             gateway = gateway.with_models(models);
         }
-        let workers = workers.into_iter().chain(audit_worker);
+        let workers = workers.into_iter().chain(audit_worker).chain(store_worker);
         Ok(workers.fold(gateway, Gateway::with_worker))
     }
 
@@ -150,18 +161,29 @@ impl Config {
         self.catalog.build().map_err(within("catalog"))
     }
 
+    /// What replicas share, and what settles there.
+    fn store(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<(RedisLimiter, Worker)>, ConfigError> {
+        let redis = self.store.redis.clone();
+        let built = redis.map(|redis| redis.build_with_env(env)).transpose();
+        built.map_err(within("redis")).map_err(within("store"))
+    }
+
     fn upstreams(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
         catalog: &ModelCatalog,
         audit: Option<&Arc<dyn Ledger>>,
+        store: Option<&RedisLimiter>,
         handles: &mut Handles,
     ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
             let observed = self.has_rollouts();
-            let (target, own) = target(config, env, catalog, audit, (handles, observed))
+            let (target, own) = target(config, env, catalog, audit, store, (handles, observed))
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -191,12 +213,21 @@ impl Config {
     }
 }
 
+/// The limits of `scope`, in the store where there is one.
+fn kept_in(store: Option<&RedisLimiter>, scope: &str, limit: RateLimitBuilder) -> RateLimitBuilder {
+    match store {
+        Some(store) => limit.limiter(Arc::new(store.scoped(scope))),
+        None => limit,
+    }
+}
+
 /// The stack of one upstream, down to its client.
 fn target(
     config: &UpstreamConfig,
     env: &dyn Fn(&str) -> Option<String>,
     catalog: &ModelCatalog,
     audit: Option<&Arc<dyn Ledger>>,
+    store: Option<&RedisLimiter>,
     (handles, observed): (&mut Handles, bool),
 ) -> Result<(Target, Vec<Worker>), ConfigError> {
     let (upstream, key_worker) = config.layer(env)?;
@@ -217,7 +248,8 @@ fn target(
     let guard = config.commit_guard.clone();
     let guard = guard.map(CommitGuardBuilder::build).transpose();
     let limit = config.rate_limit.clone().map(|limit| {
-        let limit = limit.provider();
+        let scope = format!("upstream {}", config.name);
+        let limit = kept_in(store, &scope, limit.provider());
         match &config.models {
             Some(models) => limit.by(KeyBy::model_among(models.iter().cloned())),
             None => limit,

@@ -70,7 +70,7 @@ impl Shared {
             ask.account.clone(),
             ask.quota.clone(),
             ask.amounts,
-            decision.shared,
+            decision.place,
         );
         let shared = Arc::clone(self);
         Ok(Pass::new(shared, ask, reservation, decision.levels, sent))
@@ -141,7 +141,7 @@ impl Shared {
                 limit,
                 levels,
             },
-            Verdict::Admitted => Denied::Full {
+            Verdict::Admitted | Verdict::Unavailable { .. } => Denied::Full {
                 wait: MIN_SLEEP,
                 limit: 0,
                 levels,

@@ -23,6 +23,8 @@ pub(super) enum Denied {
     TooLarge { limit: usize, levels: Box<Levels> },
     /// The provider said that there is no room.
     Held { wait: Duration },
+    /// The store of the limits does not answer.
+    Unavailable { wait: Duration },
 }
 
 impl Denied {
@@ -37,13 +39,16 @@ impl Denied {
                 levels,
             }),
             Verdict::TooLarge { limit } => Some(Self::TooLarge { limit, levels }),
+            Verdict::Unavailable { wait } => Some(Self::Unavailable { wait }),
         }
     }
 
     /// When there may be room; `None` for never.
     pub(super) fn wait(&self) -> Option<Duration> {
         match self {
-            Self::Full { wait, .. } | Self::Held { wait } => Some(*wait),
+            Self::Full { wait, .. } | Self::Held { wait } | Self::Unavailable { wait } => {
+                Some(*wait)
+            }
             Self::TooLarge { .. } => None,
         }
     }
@@ -79,6 +84,7 @@ impl Shared {
                 );
                 (limited("requests", message, *wait), Reason::ProviderLimit)
             }
+            Denied::Unavailable { wait } => (unavailable(*wait), Reason::LimitsUnavailable),
         };
         let mut response = Rejection::new("rate_limit", reason).into_response(&error, ask.dialect);
         if let Denied::Full { levels, .. } | Denied::TooLarge { levels, .. } = denied
@@ -119,6 +125,16 @@ fn limited(kind: &'static str, message: String, wait: Duration) -> ApiError {
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, kind, message)
         .with_code("rate_limit_exceeded")
         .with_retry_after(wait)
+}
+
+fn unavailable(wait: Duration) -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "server_error",
+        "Rate limits cannot be checked at the moment. Please try again.",
+    )
+    .with_code("rate_limits_unavailable")
+    .with_retry_after(wait)
 }
 
 fn too_large(ask: &Ask, level: Option<&Level>) -> ApiError {

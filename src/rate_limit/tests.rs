@@ -2,6 +2,7 @@ mod config;
 mod load;
 mod provider;
 mod settling;
+mod unavailable;
 mod waiting;
 
 use std::{convert::Infallible, time::Duration};

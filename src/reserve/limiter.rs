@@ -72,8 +72,8 @@ pub struct Settlement<'a> {
     pub account: &'a Account,
     /// By which quota.
     pub quota: &'a Quota,
-    /// Whether it was taken from what keys without a bucket of their own share: [`Decision::shared`].
-    pub shared: bool,
+    /// Where it was taken: [`Decision::place`].
+    pub place: Place,
     /// What was reserved.
     pub reserved: Amounts,
     /// What was used.
@@ -88,8 +88,25 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What is left after that.
     pub levels: Levels,
-    /// Whether the buckets are those that keys share for which there is no room.
-    pub shared: bool,
+    /// Whose buckets it was taken from.
+    pub place: Place,
+}
+
+/// The buckets that a reservation was taken from, so that it is settled with the same.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The key's own.
+    #[default]
+    Own,
+    /// Those that keys share for which there is no room.
+    Shared,
+    /// The key's own of what stands in for a store that does not answer.
+    StandIn,
+    /// The shared ones of that.
+    StandInShared,
+    /// None: it was admitted without being counted.
+    Nowhere,
 }
 
 /// Whether a reservation was made.
@@ -110,6 +127,11 @@ pub enum Verdict {
         /// That limit, as an index into the quota's.
         limit: usize,
     },
+    /// The store does not answer, and nothing is admitted without it.
+    Unavailable {
+        /// When it is asked again.
+        wait: Duration,
+    },
 }
 
 impl Decision {
@@ -118,7 +140,7 @@ impl Decision {
         Self {
             verdict: Verdict::Admitted,
             levels,
-            shared: false,
+            place: Place::Own,
         }
     }
 
@@ -151,7 +173,7 @@ impl Decision {
         Self {
             verdict,
             levels,
-            shared: false,
+            place: Place::Own,
         }
     }
 }
@@ -175,6 +197,15 @@ impl Levels {
         for (level, backlog) in self.backlogs.iter_mut().zip(backlogs) {
             *level = backlog;
         }
+    }
+
+    /// What they are where each of so many replicas has used as much.
+    #[cfg(feature = "redis")]
+    pub(super) fn times(mut self, replicas: u64) -> Self {
+        for backlog in &mut self.backlogs {
+            *backlog = backlog.saturating_mul(u128::from(replicas));
+        }
+        self
     }
 
     /// The level of each limit.

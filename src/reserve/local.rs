@@ -12,7 +12,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Account, Amounts, Answer, Bucket, Decision, Levels, Limit, Limiter, Quota, Settlement, Verdict,
+    Account, Amounts, Answer, Bucket, Decision, Levels, Limit, Limiter, Place, Quota, Settlement,
+    Verdict,
 };
 use crate::key::Key;
 
@@ -190,7 +191,9 @@ impl Limiter for LocalLimiter {
         if !is_admitted {
             decision = Decision::refused(quota, decision.levels, amounts);
         }
-        decision.shared = shared;
+        if shared {
+            decision.place = Place::Shared;
+        }
         Answer::now(decision)
     }
 
@@ -198,7 +201,7 @@ impl Limiter for LocalLimiter {
         let Settlement { account, quota, .. } = *settlement;
         let (reserved, used) = (settlement.reserved, settlement.used);
         let now = self.now();
-        let forgiven = if settlement.shared {
+        let forgiven = if settlement.place == Place::Shared {
             self.with_shared(quota, now, |entry| entry.settle(now, reserved, used))
         } else {
             let owes = || {

@@ -18,7 +18,7 @@
 //! let amounts = Amounts::request().with_tokens(100, 700);
 //! let decision = limiter.reserve(&account, &quota, amounts).await;
 //! assert!(decision.is_admitted());
-//! let reservation = Reservation::new(Arc::clone(&limiter), account.clone(), quota.clone(), amounts, decision.shared);
+//! let reservation = Reservation::new(Arc::clone(&limiter), account.clone(), quota.clone(), amounts, decision.place);
 //! // Another of the same size has to wait, until the first turns out to have used less.
 //! assert!(!limiter.reserve(&account, &quota, amounts).await.is_admitted());
 //! reservation.settle(Amounts::request().with_tokens(98, 51));
@@ -40,16 +40,20 @@ mod limit;
 mod limiter;
 mod local;
 mod original;
+#[cfg(feature = "redis")]
+mod redis;
 mod reservation;
 mod retry_budget;
 
 pub(crate) use self::original::Original;
+#[cfg(feature = "redis")]
+pub use self::redis::{OnStoreFailure, RedisBuilder, RedisHandle, RedisLimiter};
 pub use self::{
     attempt_limit::{AttemptLimit, SetAside},
     attempts::{Attempt, Attempts, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},
     bucket::{Bucket, Level},
     limit::{Amounts, Dimension, Limit, MAX_LIMITS, Quota},
-    limiter::{Account, Answer, Decision, Levels, Limiter, Settlement, Verdict},
+    limiter::{Account, Answer, Decision, Levels, Limiter, Place, Settlement, Verdict},
     local::LocalLimiter,
     reservation::Reservation,
     retry_budget::{RetryBudget, Withdrawal},

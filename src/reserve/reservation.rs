@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Account, Amounts, Limiter, Quota, Settlement};
+use super::{Account, Amounts, Limiter, Place, Quota, Settlement};
 
 /// Amounts that are reserved with a [`Limiter`] and settled exactly once: by [`settle`](Self::settle) with what was used, or, when it
 /// is dropped instead, with nothing.
@@ -12,25 +12,25 @@ pub struct Reservation {
     limiter: Arc<dyn Limiter>,
     account: Account,
     quota: Quota,
-    shared: bool,
+    place: Place,
     reserved: Amounts,
     is_settled: bool,
 }
 
 impl Reservation {
-    /// What `limiter` has taken for `account`. `shared` is the decision's.
+    /// What `limiter` has taken for `account`. `place` is the decision's.
     pub fn new(
         limiter: Arc<dyn Limiter>,
         account: Account,
         quota: Quota,
         reserved: Amounts,
-        shared: bool,
+        place: Place,
     ) -> Self {
         Self {
             limiter,
             account,
             quota,
-            shared,
+            place,
             reserved,
             is_settled: false,
         }
@@ -63,7 +63,7 @@ impl Reservation {
         self.limiter.settle(&Settlement {
             account: &self.account,
             quota: &self.quota,
-            shared: self.shared,
+            place: self.place,
             reserved: self.reserved,
             used,
         });

@@ -132,6 +132,39 @@ fn a_list_of_models_that_would_be_empty_is_not_promised() {
 }
 
 #[test]
+fn a_store_on_the_command_line_stands_in_the_stack_without_its_password() {
+    let file = File::new(
+        "shared.toml",
+        "[store.redis]\nurl = \"redis://elsewhere\"\nreplicas = 3\n\
+         [[upstreams]]\nname = \"near\"\nbase_url = \"http://127.0.0.1:1\"\n",
+    );
+    let store = "rediss://user:secret@host:1/";
+    let (code, _, err) = said(&run(&[
+        "--config",
+        file.path(),
+        "--redis",
+        store,
+        "--check",
+    ]));
+    assert_eq!(code, Some(2));
+    assert!(
+        err.contains("store.redis.url") && !err.contains("secret"),
+        "{err}"
+    );
+    let store = "redis://user:secret@host:1/";
+    let (code, out, _) = said(&run(&[
+        "--config",
+        file.path(),
+        "--redis",
+        store,
+        "--check",
+    ]));
+    assert_eq!(code, Some(0));
+    let line = "├─ Redis  at host:1, after 50ms without an answer a share of 1 in 3 by itself\n";
+    assert!(out.contains(line), "{out}");
+}
+
+#[test]
 fn what_it_cannot_run_it_says_in_one_line_and_exits_with_2() {
     let broken = File::new(
         "broken.toml",
@@ -165,7 +198,7 @@ fn an_address_in_use_is_said_and_exits_with_2() {
 fn help_and_version_are_printed() {
     let (code, out, _) = said(&run(&["--help"]));
     assert_eq!(code, Some(0));
-    for option in ["--config FILE", "--listen ADDR", "--check"] {
+    for option in ["--config FILE", "--listen ADDR", "--redis URL", "--check"] {
         assert!(out.contains(option), "{out}");
     }
     assert_eq!(

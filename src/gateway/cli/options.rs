@@ -2,6 +2,8 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::gateway::Config;
+
 pub(super) const HELP: &str = "\
 A relay for LLM APIs.
 
@@ -12,6 +14,7 @@ Without a configuration it runs before embedded demo upstreams: no key, no netwo
 Options:
       --config FILE   What to run, in TOML; examples/gateway.toml documents every option
       --listen ADDR   Where to listen, in place of what the configuration says [default: 127.0.0.1:8080]
+      --redis URL     Share limits through this Redis or Valkey server, in place of what the configuration says
       --check         Check the configuration, print the stack that it describes, and end
   -h, --help          Print this
   -V, --version       Print the version
@@ -27,6 +30,7 @@ Exit codes: 0 after a shutdown (SIGINT, SIGTERM), 2 for wrong options, a wrong c
 pub(super) struct Options {
     pub(super) config: Option<PathBuf>,
     pub(super) listen: Option<SocketAddr>,
+    pub(super) redis: Option<String>,
     pub(super) action: Action,
 }
 
@@ -49,6 +53,7 @@ impl Options {
             match argument {
                 Arg::Long("config") => options.config = Some(parser.value()?.into()),
                 Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
+                Arg::Long("redis") => options.redis = Some(parser.value()?.string()?),
                 Arg::Long("check") => options.action = Action::Check,
                 Arg::Short('h') | Arg::Long("help") => {
                     return Ok(Self {
@@ -66,5 +71,14 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// Puts what they say in place of what `config` does.
+    pub(super) fn apply(&self, config: &mut Config) {
+        config.listen = self.listen.unwrap_or(config.listen);
+        if let Some(url) = &self.redis {
+            let redis = config.store.redis.take().unwrap_or_default();
+            config.store.redis = Some(redis.url(url));
+        }
     }
 }

@@ -72,7 +72,7 @@ fn check(options: &Options) -> Result<String, String> {
 }
 
 fn describe(mut config: Config, options: &Options, env: Env<'_>) -> Result<String, String> {
-    config.listen = options.listen.unwrap_or(config.listen);
+    options.apply(&mut config);
     let gateway = config.build_with_env(env).map_err(text)?;
     let tree = Tree {
         config: &config,
@@ -113,7 +113,7 @@ async fn serve(
     upstreams: impl Future<Output = Infallible>,
     hint: &str,
 ) -> Result<(), String> {
-    config.listen = options.listen.unwrap_or(config.listen);
+    options.apply(&mut config);
     let gateway = config.build_with_env(env).map_err(text)?;
     let listener = TcpListener::bind(config.listen)
         .await

@@ -22,6 +22,7 @@ impl Display for Tree<'_> {
         let Config {
             listen,
             server,
+            store,
             rate_limit,
             models,
             routes,
@@ -45,6 +46,9 @@ impl Display for Tree<'_> {
         writeln!(f, "├─ GET /health")?;
         if self.lists_models {
             writeln!(f, "├─ GET /v1/models")?;
+        }
+        if let Some(redis) = &store.redis {
+            writeln!(f, "├─ Redis  {}", redis.describe())?;
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");

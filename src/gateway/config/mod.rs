@@ -7,6 +7,7 @@ mod invalid;
 mod place;
 mod route;
 mod server;
+mod store;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -27,6 +28,7 @@ pub use self::{
     invalid::InvalidConfig,
     route::RouteConfig,
     server::{CorsConfig, ServerConfig},
+    store::StoreConfig,
     upstream::{StyleConfig, UpstreamConfig},
 };
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub edge: EdgeBuilder,
     /// What is known of models.
     pub catalog: CatalogConfig,
+    /// What replicas of this gateway share.
+    pub store: StoreConfig,
     /// What each caller may use per time, by API key. Off, unless there is a table.
     pub rate_limit: Option<RateLimitBuilder>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
@@ -89,6 +93,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
+            store: StoreConfig::default(),
             rate_limit: None,
             models: None,
             audit: None,

@@ -309,6 +309,46 @@ fn a_debugged_configuration_shows_no_secret() {
 }
 
 #[test]
+fn a_store_is_a_url_or_a_table_and_its_password_is_not_shown() {
+    let upstream =
+        "[[upstreams]]\nname = \"a\"\nbase_url = \"http://a.test\"\n[upstreams.rate_limit]\n";
+    let read = |store: &str| Config::from_toml(&format!("{store}\n{upstream}"), "relay.toml");
+    let text = "[store]\nredis = \"redis://u:secret@host:6380/2\"\n[rate_limit]";
+    let mut config = read(text).unwrap();
+    // The store's worker settles.
+    assert_eq!(config.build().unwrap().take_workers().len(), 1);
+    let redis = config.store.redis.clone().unwrap();
+    assert_eq!(
+        redis.describe(),
+        "at host:6380/2, after 50ms without an answer a share of 1 in 1 by itself"
+    );
+    config.source = None;
+    assert!(!format!("{config:?}").contains("secret"));
+
+    let table = |inner: &str| read(&format!("[store.redis]\n{inner}"));
+    let env = |name: &str| (name == "REDIS_URL").then(|| "redis://host".to_owned());
+    let named = table("url = { env = \"REDIS_URL\" }\non_failure = \"fail_closed\"").unwrap();
+    named.build_with_env(&env).unwrap();
+    assert_eq!(
+        named.build_with_env(&|_| None).unwrap_err().to_string(),
+        "relay.toml:2: store.redis.url.env: the environment variable REDIS_URL is not set"
+    );
+    let wrong = table("").unwrap().build().unwrap_err().to_string();
+    assert!(
+        wrong.contains("store.redis.url: is not the URL of a server"),
+        "{wrong}"
+    );
+    let wrong = table("url = \"redis://h\"\nreplicas = 0").unwrap().build();
+    let wrong = wrong.unwrap_err().to_string();
+    assert_eq!(
+        wrong,
+        "relay.toml:3: store.redis.replicas: must be more than zero"
+    );
+    assert!(table("urls = \"redis://h\"").is_err());
+    assert!(table("url = 7").is_err());
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     assert_eq!(
         Config::from_file("/nowhere/relay.toml")
@@ -388,7 +428,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         "/examples/gateway.toml"
     ))
     .unwrap();
-    let bare = "[rate_limit]\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
+    let bare = "[store.redis]\nurl = \"redis://127.0.0.1:6379/\"\n[rate_limit]\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
                 rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\

@@ -35,7 +35,7 @@ fn reserve(
         account(name),
         quota.clone(),
         reserved,
-        decision.shared,
+        decision.place,
     ))
 }
 
@@ -228,7 +228,7 @@ proptest! {
                 panic!("answers at once")
             };
             prop_assert!(decision.is_admitted());
-            if !decision.shared {
+            if decision.place == Place::Own {
                 *own.entry(name).or_insert(0) += 3;
             }
         }

@@ -141,6 +141,7 @@ fn what_a_layer_refused_is_told_from_what_the_upstream_answered() {
         (Reason::ModelNotFound, Outcome::ModelNotFound),
         (Reason::Overloaded, Outcome::Refused(Refusal::Tenant)),
         (Reason::Unauthenticated, Outcome::Refused(Refusal::Tenant)),
+        (Reason::LimitsUnavailable, Outcome::Refused(Refusal::Tenant)),
         (
             Reason::Timeout(Phase::Connect),
             Outcome::Timeout {

@@ -1,0 +1,183 @@
+//! The store that replicas share.
+
+mod breaker;
+mod builder;
+mod counters;
+mod scripts;
+mod share;
+mod store;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::sync::Arc;
+
+pub use self::{
+    builder::{OnStoreFailure, RedisBuilder},
+    counters::RedisHandle,
+};
+
+use self::{
+    share::share,
+    store::{Job, Settle, Store},
+};
+use super::{
+    Account, Amounts, Answer, Decision, Levels, Limiter, LocalLimiter, Place, Quota, Settlement,
+    Verdict,
+};
+
+#[doc = include_str!("../../docs/redis.md")]
+#[derive(Debug, Clone)]
+pub struct RedisLimiter {
+    store: Arc<Store>,
+    stand_in: Arc<LocalLimiter>,
+    prefix: Arc<str>,
+    scope: Arc<str>,
+    on_failure: OnStoreFailure,
+    replicas: u64,
+}
+
+impl RedisLimiter {
+    /// Settings to choose before [`build`](RedisBuilder::build), with the server's URL.
+    pub fn builder(url: impl Into<String>) -> RedisBuilder {
+        RedisBuilder::new(url)
+    }
+
+    /// Buckets apart from these, on the same connection and settled by the same worker: a layer of callers' limits and one of a
+    /// provider's must not take each other's for the same key. `limits` unless it is said; braces in the name become parentheses.
+    #[must_use]
+    pub fn scoped(&self, name: &str) -> Self {
+        Self {
+            scope: name.replace('{', "(").replace('}', ")").into(),
+            stand_in: Arc::new(LocalLimiter::new(self.stand_in.max_keys())),
+            ..self.clone()
+        }
+    }
+
+    /// What it has counted, of all scopes together.
+    pub fn handle(&self) -> RedisHandle {
+        RedisHandle::new(Arc::clone(&self.store))
+    }
+
+    /// One key for all limits of an account, with the account as its hash tag: whatever else is kept of it is in the same slot of
+    /// a cluster.
+    fn key(&self, account: &Account) -> String {
+        format!("{}:{}:{{{}}}", self.prefix, self.scope, account.key())
+    }
+
+    /// What becomes of a reservation that the server does not decide.
+    fn without_store(&self, account: &Account, quota: &Quota, amounts: Amounts) -> Decision {
+        let counters = &self.store.counters;
+        let mut decision = Decision::admitted(Levels::default());
+        match self.on_failure {
+            OnStoreFailure::FailOpen => {
+                counters.uncounted.add(1);
+                decision.place = Place::Nowhere;
+                return decision;
+            }
+            OnStoreFailure::FailClosed => {}
+            OnStoreFailure::Local => {
+                let share = share(quota, self.replicas);
+                if let Answer::Now(Some(own)) = self.stand_in.reserve(account, &share, amounts)
+                    && !matches!(own.verdict, Verdict::TooLarge { .. })
+                {
+                    counters.stood_in.add(1);
+                    decision.verdict = own.verdict;
+                    decision.levels = own.levels.times(self.replicas);
+                    decision.place = match own.place {
+                        Place::Shared => Place::StandInShared,
+                        _ => Place::StandIn,
+                    };
+                    return decision;
+                }
+                if let refused = Decision::refused(quota, Levels::default(), amounts)
+                    && matches!(refused.verdict, Verdict::TooLarge { .. })
+                {
+                    return refused;
+                }
+            }
+        }
+        counters.refused.add(1);
+        decision.verdict = Verdict::Unavailable {
+            wait: self.store.breaker.wait().max(self.store.timeout()),
+        };
+        decision
+    }
+}
+
+impl Limiter for RedisLimiter {
+    fn reserve(&self, account: &Account, quota: &Quota, amounts: Amounts) -> Answer<Decision> {
+        if quota.limits().is_empty() {
+            return Answer::now(Decision::admitted(Levels::default()));
+        }
+        let (limiter, account, quota) = (self.clone(), account.clone(), quota.clone());
+        Answer::Later(Box::pin(async move {
+            let store = Arc::clone(&limiter.store);
+            let taken = store.reserve(limiter.key(&account), quota.clone(), amounts);
+            match taken.await {
+                Some(taken) if taken.is_admitted => Decision::admitted(taken.levels),
+                Some(taken) => Decision::refused(&quota, taken.levels, amounts),
+                None => limiter.without_store(&account, &quota, amounts),
+            }
+        }))
+    }
+
+    fn settle(&self, settlement: &Settlement<'_>) {
+        let Settlement { account, quota, .. } = *settlement;
+        let place = match settlement.place {
+            Place::Nowhere => return,
+            Place::StandIn => Place::Own,
+            Place::StandInShared => Place::Shared,
+            Place::Own | Place::Shared => {
+                if !quota.limits().is_empty() {
+                    self.store.queue(Job::Settle(Settle {
+                        key: self.key(account),
+                        quota: quota.clone(),
+                        reserved: settlement.reserved,
+                        used: settlement.used,
+                    }));
+                }
+                return;
+            }
+        };
+        self.stand_in.settle(&Settlement {
+            quota: &share(quota, self.replicas),
+            place,
+            ..*settlement
+        });
+    }
+
+    fn levels(&self, account: &Account, quota: &Quota) -> Answer<Levels> {
+        if quota.limits().is_empty() {
+            return Answer::now(Levels::default());
+        }
+        let (limiter, account, quota) = (self.clone(), account.clone(), quota.clone());
+        Answer::Later(Box::pin(async move {
+            let store = Arc::clone(&limiter.store);
+            // Nothing is always there to be taken.
+            let taken = store.reserve(limiter.key(&account), quota.clone(), Amounts::NONE);
+            if let Some(taken) = taken.await {
+                return taken.levels;
+            }
+            match limiter.on_failure {
+                OnStoreFailure::Local => {
+                    let share = share(&quota, limiter.replicas);
+                    let levels = limiter.stand_in.levels(&account, &share).await;
+                    levels.times(limiter.replicas)
+                }
+                OnStoreFailure::FailOpen | OnStoreFailure::FailClosed => Levels::default(),
+            }
+        }))
+    }
+
+    fn reset(&self, account: &Account) -> Answer<()> {
+        let limiter = self.clone();
+        let account = account.clone();
+        Answer::Later(Box::pin(async move {
+            limiter.stand_in.reset(&account).await;
+            Arc::clone(&limiter.store)
+                .reset(limiter.key(&account))
+                .await;
+        }))
+    }
+}
