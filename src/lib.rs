@@ -59,6 +59,10 @@
     doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |"
 )]
 #![cfg_attr(
+    feature = "admission",
+    doc = "| [`AdmissionLayer`](admission::AdmissionLayer) | so many in flight, the others in line by priority |"
+)]
+#![cfg_attr(
     feature = "model-rewrite",
     doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
 )]
@@ -101,7 +105,7 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`, `admission`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -119,7 +123,8 @@
         feature = "circuit-breaker",
         feature = "cost-meter",
         feature = "fallback",
-        feature = "commit-guard"
+        feature = "commit-guard",
+        feature = "admission"
     )),
     allow(
         dead_code,
@@ -128,6 +133,8 @@
     )
 )]
 
+#[cfg(feature = "admission")]
+pub mod admission;
 #[cfg(feature = "circuit-breaker")]
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]

@@ -9,6 +9,7 @@ use tower_service::Service;
 
 use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models};
 use crate::{
+    admission::AdmissionBuilder,
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
     commit_guard::CommitGuardBuilder,
@@ -109,7 +110,14 @@ impl Config {
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
-        let layers = (option_layer(log), option_layer(bill), option_layer(rewrite));
+        let admission = self.admission.clone().map(AdmissionBuilder::build);
+        let admission = admission.transpose().map_err(within("admission"))?;
+        let layers = (
+            option_layer(log),
+            option_layer(bill),
+            option_layer(admission),
+            option_layer(rewrite),
+        );
         let stack = layers.layer(ModelRoute::new(upstreams));
 
         let mut gateway = Gateway::new(&edge, stack)

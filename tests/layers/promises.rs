@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_relay::{
+    admission::{Adaptive, AdmissionLayer, Limits},
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
@@ -127,6 +128,16 @@ contract_tests!(commit_guard_that_holds_next_to_nothing, || {
     CommitGuardLayer::builder().max_bytes(1).build().unwrap()
 });
 
+contract_tests!(
+    admission,
+    || AdmissionLayer::builder().limits(Limits::new(1, 0)).build().unwrap(),
+    state: async |layer, services| shares_its_permits(&layer, services).await
+);
+contract_tests!(admission_by_key_that_adapts, || {
+    let builder = AdmissionLayer::builder().by(KeyBy::api_key());
+    builder.adaptive(Adaptive::default()).build().unwrap()
+});
+
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 
 /// A backup that answers with nothing.
@@ -175,6 +186,17 @@ async fn follows_its_circuit(layer: &CircuitBreakerLayer, [one, two]: [Probed<im
     for service in [&one, &two] {
         assert_eq!(send(service, chat()).await, 200);
     }
+}
+
+/// What one service lets in the other does not.
+async fn shares_its_permits(layer: &AdmissionLayer, [one, two]: [Probed<impl Stack>; 2]) {
+    let held = one.0.clone().oneshot(chat()).await.unwrap();
+    for service in [&one, &two] {
+        assert_eq!(send(service, chat()).await, 503);
+    }
+    assert_eq!(layer.handle().in_flight(), 1);
+    drop(held);
+    assert_eq!(send(&two, chat()).await, 200);
 }
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {

@@ -21,6 +21,7 @@ impl Display for Tree<'_> {
         let Config {
             listen,
             server,
+            admission,
             models,
             routes,
             upstreams,
@@ -46,6 +47,10 @@ impl Display for Tree<'_> {
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
+        if let Some(admission) = admission {
+            writeln!(f, "{indent}└─ Admission  {}", admission.describe())?;
+            indent.push_str("   ");
+        }
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");

@@ -33,8 +33,8 @@ pub use self::{
 use self::place::Source;
 pub(super) use self::upstream::no_empty_lists;
 use crate::{
-    ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
-    server::EdgeBuilder,
+    admission::AdmissionBuilder, ledger::JsonlAuditBuilder, message::ConfigError,
+    model_rewrite::ModelRewriteBuilder, server::EdgeBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -66,6 +66,8 @@ pub struct Config {
     pub edge: EdgeBuilder,
     /// What is known of models.
     pub catalog: CatalogConfig,
+    /// How many requests are let in at a time, of all callers together. Off, unless there is a table.
+    pub admission: Option<AdmissionBuilder>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
@@ -87,6 +89,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
+            admission: None,
             models: None,
             audit: None,
             routes: Vec::new(),

@@ -364,7 +364,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         "/examples/gateway.toml"
     ))
     .unwrap();
-    let bare = "[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
+    let bare = "[admission]\nadaptive = {}\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
                 retry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
