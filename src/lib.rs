@@ -105,12 +105,13 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`, `admission`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`, `rate-limit`, `admission`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
 //! Limits, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Admission, fallbacks, cost metering and the other layers that the introduction promises; the changelog says what has arrived. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -124,6 +125,7 @@
         feature = "cost-meter",
         feature = "fallback",
         feature = "commit-guard",
+        feature = "rate-limit",
         feature = "admission"
     )),
     allow(
@@ -153,6 +155,8 @@ pub mod model_rewrite;
 #[cfg(feature = "normalize")]
 pub mod normalize;
 mod random;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
 pub mod reserve;
 #[cfg(feature = "retry")]
 pub mod retry;

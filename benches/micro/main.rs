@@ -10,6 +10,7 @@
 mod catalog;
 mod estimate;
 mod json;
+mod limit;
 mod normalize;
 mod sse;
 mod stack;
@@ -21,6 +22,7 @@ criterion::criterion_main!(
     estimate::benches,
     json::benches,
     normalize::benches,
+    limit::benches,
     sse::benches,
     stack::benches,
     stats::benches,

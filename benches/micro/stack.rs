@@ -21,6 +21,7 @@ use tower_relay::{
     fallback::FallbackLayer,
     message::{RequestBody, ResponseBody},
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
+    rate_limit::RateLimitBuilder,
     retry::RetryLayer,
     server::EdgeLayer,
     timeout::TimeoutLayer,
@@ -142,6 +143,14 @@ fn layers(criterion: &mut Criterion) {
     layered(criterion, "stack/admission", AdmissionLayer::default());
     layered(criterion, "stack/model_rewrite", models.clone());
     layered(criterion, "stack/model_rewrite_rules", fitted);
+    let limit = || RateLimitBuilder::per_minute(u64::MAX >> 8, u64::MAX >> 8);
+    for (name, limit) in [
+        ("stack/rate_limit", limit()),
+        ("stack/rate_limit_untold", limit().headers(false)),
+        ("stack/rate_limit_of_a_provider", limit().provider()),
+    ] {
+        layered(criterion, name, limit.build().unwrap());
+    }
     layered(criterion, "stack/retry", RetryLayer::default());
     let backup = Upstreams::builder().add(Target::new("backup", Answers));
     let fallback = FallbackLayer::builder().build(&backup.build().unwrap());

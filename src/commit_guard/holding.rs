@@ -69,8 +69,8 @@ impl Holding {
 
     pub(super) fn new(call: Call, response: Response<ResponseBody>, alarm: Alarm) -> Self {
         let response = response.map(ResponseBody::watched);
-        let media = response.body().media();
-        Self {
+        let media = response.body().source_media();
+        let mut holding = Self {
             media,
             framing: Framing::of(media),
             held: Held::default(),
@@ -79,9 +79,15 @@ impl Holding {
             silence: Silence::new(call.limits.idle),
             alarm,
             commit_by: None,
-            response: Some(response),
+            response: None,
             call,
+        };
+        // A layer further in may have had to read it, too.
+        for data in response.body().read_so_far() {
+            holding.take(data);
         }
+        holding.response = Some(response);
+        holding
     }
 
     fn is_stream(&self) -> bool {
@@ -239,11 +245,12 @@ impl Holding {
         if is_whole || (!self.is_stream() && self.call.limits.idle.is_zero()) {
             return response;
         }
+        let media = response.body().media();
         let shared = &self.call.shared;
         let floor = self.call.limits.min_tokens_per_second;
         let tail = Tail {
-            framing: Framing::of(self.media),
-            media: self.media,
+            framing: Framing::of(media),
+            media,
             dialect: self.call.dialect,
             silence: Silence::new(self.call.limits.idle),
             alarm: std::mem::take(&mut self.alarm),

@@ -151,8 +151,12 @@ where
             attempt.answered(&response);
             if attempt.shows_header(&response) {
                 *this.attempt = Some(attempt);
+                let mut json = Gather::default();
+                // A layer further in may have had to read it, too.
+                for data in response.body().read_so_far() {
+                    json.push(data.clone(), 0);
+                }
                 let response = Some(Box::new(response.map(ResponseBody::weigh_output)));
-                let json = Gather::default();
                 this.state.set(State::Holding { response, json });
                 continue;
             }

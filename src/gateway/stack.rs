@@ -14,10 +14,12 @@ use crate::{
     client::{ModelRoute, Target, Upstreams},
     commit_guard::CommitGuardBuilder,
     cost_meter::{BillLayer, CostMeterLayer},
+    key::KeyBy,
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
     normalize::ResponseNormalizeBuilder,
+    rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     stats::Stats,
     timeout::TimeoutBuilder,
@@ -110,10 +112,13 @@ impl Config {
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
+        let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
+        let limit = limit.transpose().map_err(within("rate_limit"))?;
         let admission = self.admission.clone().map(AdmissionBuilder::build);
         let admission = admission.transpose().map_err(within("admission"))?;
         let layers = (
             option_layer(log),
+            option_layer(limit),
             option_layer(bill),
             option_layer(admission),
             option_layer(rewrite),
@@ -196,6 +201,14 @@ fn target(
     let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
     let guard = config.commit_guard.clone();
     let guard = guard.map(CommitGuardBuilder::build).transpose();
+    let limit = config.rate_limit.clone().map(|limit| {
+        let limit = limit.provider();
+        match &config.models {
+            Some(models) => limit.by(KeyBy::model_among(models.iter().cloned())),
+            None => limit,
+        }
+    });
+    let limit = limit.map(RateLimitBuilder::build).transpose();
     let timeout = config
         .timeout
         .clone()
@@ -214,6 +227,7 @@ fn target(
         option_layer(breaker.map_err(within("circuit_breaker"))?),
         option_layer(guard.map_err(within("commit_guard"))?),
         option_layer(timeout.map_err(within("timeout"))?),
+        option_layer(limit.map_err(within("rate_limit"))?),
         option_layer(meter),
         option_layer(rewrite),
         option_layer(normalize.map_err(within("normalize"))?),

@@ -37,6 +37,12 @@ pub enum Reason {
     UpgradeUnsupported,
     /// The upstream is out of rotation.
     CircuitOpen,
+    /// Whoever asks has used up a limit of theirs on requests or tokens per time.
+    RateLimited,
+    /// The limit that the relay keeps for the upstream is used up.
+    ProviderLimit,
+    /// The request is more than the limit that the relay keeps for the upstream ever gives at once.
+    TooLargeForProvider,
     /// A deadline of the relay passed.
     Timeout(Phase),
 }
@@ -70,6 +76,9 @@ impl Reason {
             Self::ModelNotFound => "model_not_found",
             Self::UpgradeUnsupported => "upgrade_unsupported",
             Self::CircuitOpen => "circuit_open",
+            Self::RateLimited => "rate_limited",
+            Self::ProviderLimit => "provider_limit",
+            Self::TooLargeForProvider => "too_large_for_provider",
             Self::Timeout(_) => "timeout",
         }
     }

@@ -32,6 +32,8 @@ pub struct ResponseBody {
     /// What was read of the source before the caller asked for it.
     ahead: VecDeque<SourceFrame>,
     media: Media,
+    /// What the upstream's bytes are, where a transform makes something else of them.
+    source_media: Option<Media>,
     pipeline: Option<Box<Pipeline>>,
     watch: Option<Box<Watch>>,
     deadline: Option<Expiry>,
@@ -96,6 +98,7 @@ impl ResponseBody {
             source,
             ahead: VecDeque::new(),
             media: Media::Opaque,
+            source_media: None,
             pipeline: None,
             watch: None,
             deadline: None,
@@ -107,6 +110,18 @@ impl ResponseBody {
     pub fn with_media(mut self, media: Media) -> Self {
         self.media = media;
         self
+    }
+
+    /// States what a transform makes of the bytes.
+    pub(crate) fn turned_into(mut self, media: Media) -> Self {
+        self.source_media.get_or_insert(self.media);
+        self.media = media;
+        self
+    }
+
+    /// What the upstream's bytes are, which may not be what the caller gets.
+    pub(crate) fn source_media(&self) -> Media {
+        self.source_media.unwrap_or(self.media)
     }
 
     /// What the bytes are.
@@ -143,27 +158,36 @@ impl ResponseBody {
     }
 
     fn watch(&mut self) -> &mut Watch {
+        self.watch_with(|_| {})
+    }
+
+    /// What watches the answer, made and `prepared` before it sees anything if there is none yet.
+    fn watch_with(&mut self, prepare: impl FnOnce(&mut Watch)) -> &mut Watch {
         let declared =
             matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
-        let broken = self.is_broken_ahead();
-        let (media, ahead) = (self.media, &self.ahead);
+        let broken = self.ahead.back().and_then(|last| last.as_ref().err());
+        let broken = broken.map(|broken| broken.failure);
+        let (media, ahead) = (self.source_media(), &self.ahead);
         let watch = self.watch.get_or_insert_with(|| {
             let mut watch = Box::new(Watch::new(media));
+            prepare(&mut watch);
             for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
                 watch.data(data);
             }
             watch
         });
-        if declared && !broken {
-            watch.source_ended();
+        match broken {
+            Some(failure) => watch.failed(failure),
+            None if declared => watch.source_ended(),
+            None => {}
         }
         watch
     }
 
-    /// Weighs the text that passes, for [`Completion::output_weight`]: about 20 ns an event of a stream. To be asked before the
-    /// answer is read ahead.
+    /// Weighs the text that passes, for [`Completion::output_weight`]: about 20 ns an event of a stream. Where somebody looks at the
+    /// answer already, what has passed is not weighed.
     pub fn weigh_output(mut self) -> Self {
-        self.watch().weigh_output();
+        self.watch_with(Watch::weigh_output).weigh_output();
         self
     }
 
@@ -221,7 +245,7 @@ impl ResponseBody {
     }
 
     /// What was read ahead and is still to be handed on.
-    pub(super) fn read_so_far(&self) -> impl Iterator<Item = &Bytes> {
+    pub(crate) fn read_so_far(&self) -> impl Iterator<Item = &Bytes> {
         self.ahead.iter().flatten().filter_map(Frame::data_ref)
     }
 

@@ -8,6 +8,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use proptest::prelude::*;
 use serde_json::Value;
+use tokio_test::block_on;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use super::{Reasoning, ResponseNormalizeLayer};
@@ -49,7 +50,7 @@ fn seen(
     let response = service.oneshot(request).now_or_never().unwrap().unwrap();
     let mut body = response.into_body();
     let mut seen = Vec::new();
-    while let Some(Ok(frame)) = body.frame().now_or_never().unwrap() {
+    while let Some(Ok(frame)) = block_on(body.frame()) {
         seen.extend_from_slice(&frame.into_data().unwrap());
     }
     String::from_utf8(seen).unwrap()

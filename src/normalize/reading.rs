@@ -43,10 +43,16 @@ pub(super) struct Read {
 impl Reading {
     /// Reads a JSON answer, which nobody can use before its end.
     pub(super) fn answer(response: Response<ResponseBody>, cap: usize) -> Self {
+        let (mut text, mut counted) = (Gather::default(), 0);
+        // A layer further in may have had to read it, too.
+        for data in response.body().read_so_far() {
+            counted += data.len().max(MIN_PIECE);
+            text.push(data.clone(), 0);
+        }
         Self {
             response,
-            text: Gather::default(),
-            counted: 0,
+            text,
+            counted,
             cap,
             until: None,
             timer: None,

@@ -190,7 +190,7 @@ fn replaced(read: Read, text: Bytes) -> Response<ResponseBody> {
     let whole = read.is_whole;
     let response = read.response.map(|body| {
         let body = if whole { body } else { ResponseBody::empty() };
-        body.with_media(Media::Json)
+        body.turned_into(Media::Json)
     });
     let mut response = transform(response, Replace(text));
     let headers = response.headers_mut();

@@ -157,7 +157,7 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// A wait, or the moment at which it ends, in any of the spellings.
-fn read_wait(value: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn read_wait(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     let until = |moment: SystemTime| moment.duration_since(now).unwrap_or_default();
     let since_epoch = |seconds| {

@@ -1,4 +1,4 @@
-//! Failures of an upstream: tried again, left alone, told, and made good by the next.
+//! Failures of an upstream: tried again, left alone, told, and made good by the next; and callers who ask too much.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -290,4 +290,31 @@ async fn what_a_route_serves_is_listed_once_as_its_first_upstreams() {
             ("last", "third")
         ]
     );
+}
+
+#[tokio::test]
+async fn callers_are_limited_by_their_key_and_told_so() {
+    let (upstream, _) = demo().await;
+    let relay = Relay::start(&format!(
+        "[rate_limit]\nlimits = [{{ requests = 2, per = \"1h\" }}]\n\
+         [[upstreams]]\nname = \"demo\"\nbase_url = \"http://{upstream}/v1\"\n\
+         credential = {{ env = \"DEMO_KEY\" }}\n[upstreams.rate_limit]\nlearn = true"
+    ))
+    .await;
+    let ask = async |key: &str| {
+        let body = chat("demo-small", &json!({}));
+        let mut request = post(relay.uri("/v1/chat/completions"), &body);
+        let value = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+        send(request).await
+    };
+    for left in ["1", "0"] {
+        let answered = ask("sk-one").await;
+        assert_eq!(answered.status, 200);
+        assert_eq!(answered.headers["x-ratelimit-remaining-requests"], left);
+    }
+    let refused = ask("sk-one").await;
+    assert_eq!(refused.failure(), (429, "rate_limit_exceeded".to_owned()));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(ask("sk-two").await.status, 200);
 }

@@ -1,6 +1,7 @@
 //! The contract, held against every layer of this crate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -20,6 +21,8 @@ use tower_relay::{
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     normalize::ResponseNormalizeLayer,
+    rate_limit::{RateLimitBuilder, RateLimitLayer},
+    reserve::Quota,
     reserve::RetryBudget,
     retry::RetryLayer,
     server::EdgeLayer,
@@ -95,7 +98,7 @@ contract_tests!(fallback, || FallbackLayer::builder()
     .build(&backup())
     .unwrap());
 contract_tests!(fallback_with_every_setting, || {
-    let minute = std::time::Duration::from_secs(60);
+    let minute = Duration::from_secs(60);
     FallbackBuilder::guide_e()
         .sticky(minute)
         .budget(RetryBudget::default())
@@ -126,6 +129,19 @@ contract_tests!(cost_meter_with_every_setting, || {
 contract_tests!(commit_guard, CommitGuardLayer::default, bodies: held);
 contract_tests!(commit_guard_that_holds_next_to_nothing, || {
     CommitGuardLayer::builder().max_bytes(1).build().unwrap()
+});
+
+contract_tests!(
+    rate_limit,
+    || RateLimitBuilder::guide_c().build().unwrap(),
+    state: async |layer, services| shares_its_buckets(&layer, services).await
+);
+contract_tests!(rate_limit_that_waits, || {
+    let builder = RateLimitBuilder::guide_c_controller();
+    builder.wait(Duration::from_secs(9)).build().unwrap()
+});
+contract_tests!(rate_limit_of_a_provider, || {
+    RateLimitBuilder::guide_c().provider().build().unwrap()
 });
 
 contract_tests!(
@@ -186,6 +202,20 @@ async fn follows_its_circuit(layer: &CircuitBreakerLayer, [one, two]: [Probed<im
     for service in [&one, &two] {
         assert_eq!(send(service, chat()).await, 200);
     }
+}
+
+/// What one service used the other does not have.
+async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Stack>; 2]) {
+    let key = Key::secret("api_key", SECRET.as_bytes());
+    let quota = Quota::per_minute(2, 100_000).unwrap();
+    layer.handle().set_quota(&key, Some(&quota));
+    assert_eq!(send(&one, chat()).await, 200);
+    assert_eq!(send(&two, chat()).await, 200);
+    for service in [&one, &two] {
+        assert_eq!(send(service, chat()).await, 429);
+    }
+    layer.handle().reset(&key).await;
+    assert_eq!(send(&two, chat()).await, 200);
 }
 
 /// What one service lets in the other does not.

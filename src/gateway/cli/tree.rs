@@ -21,6 +21,7 @@ impl Display for Tree<'_> {
         let Config {
             listen,
             server,
+            rate_limit,
             admission,
             models,
             routes,
@@ -47,6 +48,10 @@ impl Display for Tree<'_> {
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
+        if let Some(limit) = rate_limit {
+            writeln!(f, "{indent}└─ RateLimit  {}", limit.describe())?;
+            indent.push_str("   ");
+        }
         if let Some(admission) = admission {
             writeln!(f, "{indent}└─ Admission  {}", admission.describe())?;
             indent.push_str("   ");
@@ -90,19 +95,9 @@ fn write_upstream(
     )?;
 
     let mut indent = format!("{indent}{below}");
-    if upstream.cost.is_some() || audited {
-        writeln!(f, "{indent}└─ CostMeter")?;
-        indent.push_str("   ");
-    }
-    if let Some(models) = upstream.rewrite() {
-        writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(&models))?;
-        indent.push_str("   ");
-    }
-    if let Some(normalize) = &upstream.normalize {
-        write!(f, "{indent}└─ ResponseNormalize")?;
-        let settings = list(normalize.settings());
+    for (layer, settings) in layers(upstream, audited) {
         let gap = if settings.is_empty() { "" } else { "  " };
-        writeln!(f, "{gap}{settings}")?;
+        writeln!(f, "{indent}└─ {layer}{gap}{settings}")?;
         indent.push_str("   ");
     }
     let address = upstream.base_url.as_ref().or(upstream.template.as_ref());
@@ -122,6 +117,28 @@ fn write_upstream(
         "{indent}   └─ client  {}",
         client(upstream, &upstream.client)
     )
+}
+
+/// The layers of one upstream, outermost first, and what is to be said of each.
+fn layers(upstream: &UpstreamConfig, audited: bool) -> Vec<(&'static str, String)> {
+    let plain = |name: &'static str, is_there: bool| is_there.then(|| (name, String::new()));
+    let limit = upstream.rate_limit.clone();
+    let limit = limit.map(|limit| ("RateLimit", limit.provider().describe()));
+    let models = upstream.rewrite();
+    let normalize = upstream.normalize.as_ref();
+    [
+        plain("Retry", upstream.retry.is_some()),
+        plain("CircuitBreaker", upstream.circuit_breaker.is_some()),
+        plain("CommitGuard", upstream.commit_guard.is_some()),
+        plain("Timeout", upstream.timeout.is_some()),
+        limit,
+        plain("CostMeter", upstream.cost.is_some() || audited),
+        models.map(|models| ("ModelRewrite", rewrite(&models))),
+        normalize.map(|normalize| ("ResponseNormalize", list(normalize.settings()))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt::Result {

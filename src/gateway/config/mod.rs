@@ -34,7 +34,7 @@ use self::place::Source;
 pub(super) use self::upstream::no_empty_lists;
 use crate::{
     admission::AdmissionBuilder, ledger::JsonlAuditBuilder, message::ConfigError,
-    model_rewrite::ModelRewriteBuilder, server::EdgeBuilder,
+    model_rewrite::ModelRewriteBuilder, rate_limit::RateLimitBuilder, server::EdgeBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -66,6 +66,8 @@ pub struct Config {
     pub edge: EdgeBuilder,
     /// What is known of models.
     pub catalog: CatalogConfig,
+    /// What each caller may use per time, by API key. Off, unless there is a table.
+    pub rate_limit: Option<RateLimitBuilder>,
     /// How many requests are let in at a time, of all callers together. Off, unless there is a table.
     pub admission: Option<AdmissionBuilder>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
@@ -89,6 +91,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
+            rate_limit: None,
             admission: None,
             models: None,
             audit: None,

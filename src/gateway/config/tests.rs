@@ -364,10 +364,10 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         "/examples/gateway.toml"
     ))
     .unwrap();
-    let bare = "[admission]\nadaptive = {}\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
+    let bare = "[rate_limit]\n[admission]\nadaptive = {}\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
-                retry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
+                rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
                 [audit]\npath = \"audit.jsonl\"\n\
                 [[routes]]\nname = \"steady\"\nlabel = \"OpenAI, and Azure when that fails\"\nmodels = [\"gpt-4.1\"]\n\
                 endpoints = [\"chat_completions\"]\n\

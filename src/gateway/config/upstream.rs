@@ -13,6 +13,7 @@ use crate::{
     message::{ConfigError, Endpoint, ModelPattern},
     model_rewrite::{Aliases, Checks, ModelRewriteBuilder, ModelRewriteLayer, ParamRule},
     normalize::ResponseNormalizeBuilder,
+    rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -68,6 +69,8 @@ pub struct UpstreamConfig {
     pub cost: Option<CostMeterBuilder>,
     /// How its answers become OpenAI's. They pass as they are, unless there is a table.
     pub normalize: Option<ResponseNormalizeBuilder>,
+    /// What is sent to it per time, by model, and whether its own word on that is heeded. Off, unless there is a table.
+    pub rate_limit: Option<RateLimitBuilder>,
     /// How it is connected to.
     pub client: ClientConfig,
 }

@@ -165,7 +165,13 @@ impl From<&Rejection> for Outcome {
                 Self::InvalidRequest
             }
             Reason::ModelNotFound => Self::ModelNotFound,
-            Reason::Overloaded | Reason::Unauthenticated => Self::Refused(Refusal::Tenant),
+            Reason::Overloaded | Reason::Unauthenticated | Reason::RateLimited => {
+                Self::Refused(Refusal::Tenant)
+            }
+            Reason::ProviderLimit => Self::Refused(Refusal::ProviderLimit {
+                retry_after: rejection.retry_after,
+            }),
+            Reason::TooLargeForProvider => Self::ContextTooLong,
             Reason::CircuitOpen => Self::Refused(Refusal::CircuitOpen),
             Reason::Timeout(phase) => Self::Timeout { phase },
         }

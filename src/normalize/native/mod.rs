@@ -130,5 +130,5 @@ fn restated(
         .headers_mut()
         .insert(header::CONTENT_TYPE, content_type);
     // What watches the answer reads the upstream's bytes, by the media that it finds when it is first registered.
-    response.map(|body| body.on_end(|_| ()).with_media(media))
+    response.map(|body| body.turned_into(media))
 }

@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::Value;
+use tokio_test::block_on;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use crate::{
@@ -107,7 +108,7 @@ fn sent_through(
         let _ = settled.send(completion.clone());
     });
     let (mut pieces, mut error) = (Vec::new(), None);
-    while let Some(frame) = body.frame().now_or_never().unwrap() {
+    while let Some(frame) = block_on(body.frame()) {
         match frame {
             Ok(frame) => {
                 pieces.push(String::from_utf8_lossy(&frame.into_data().unwrap()).into_owned());

@@ -1,0 +1,162 @@
+mod config;
+mod load;
+mod provider;
+mod settling;
+mod waiting;
+
+use std::{convert::Infallible, time::Duration};
+
+use http::{Request, Response};
+use tower::{Layer, Service, ServiceExt};
+
+use super::{RateLimitBuilder, RateLimitHandle, RateLimitLayer};
+use crate::{
+    key::{Key, KeyBy},
+    message::{Media, RequestBody, ResponseBody},
+    reserve::{Limit, Quota},
+    testing::answering,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A layer for everyone together, with so many requests and tokens a minute.
+fn limited(requests: u64, tokens: u64) -> RateLimitBuilder {
+    RateLimitBuilder::per_minute(requests, tokens).by(KeyBy::global())
+}
+
+/// A chat request of 0 estimated tokens of input and a cap of `output`.
+fn chat(output: u64) -> Request<RequestBody> {
+    let body = format!(r#"{{"model":"m","messages":[],"max_tokens":{output}}}"#);
+    Request::post("/v1/chat/completions")
+        .body(RequestBody::json(body))
+        .unwrap()
+}
+
+/// A chat answer that used so many tokens.
+fn answer(input: u64, output: u64) -> Response<ResponseBody> {
+    let text = format!(
+        r#"{{"choices":[{{"message":{{"content":"x"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":{input},"completion_tokens":{output},"total_tokens":{}}}}}"#,
+        input + output
+    );
+    Response::new(ResponseBody::from(text).with_media(Media::Json))
+}
+
+fn using(
+    input: u64,
+    output: u64,
+) -> impl Service<
+    Request<RequestBody>,
+    Response = Response<ResponseBody>,
+    Error = Infallible,
+    Future: Send,
+> + Clone {
+    answering(move |_| answer(input, output))
+}
+
+/// Sends, and reads the answer to its end.
+async fn send<S>(service: &S, request: Request<RequestBody>) -> http::response::Parts
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>, Error = Infallible> + Clone,
+{
+    let response = service.clone().oneshot(request).await.unwrap();
+    crate::testing::read(response).await.0
+}
+
+/// What is used of each limit of the key of everyone.
+async fn used(handle: &RateLimitHandle) -> Vec<u64> {
+    let levels = handle.levels(&Key::GLOBAL).await;
+    levels.iter().map(|level| level.used).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_admitted_is_told_the_limit_the_use_and_the_wait() {
+    let layer = limited(10, 1_000).build().unwrap();
+    let service = layer.layer(using(100, 400));
+    let head = send(&service, chat(400)).await;
+    assert_eq!(head.status, 200);
+    assert_eq!(head.headers["x-ratelimit-limit-requests"], "10");
+    assert_eq!(head.headers["x-ratelimit-remaining-requests"], "9");
+    assert_eq!(head.headers["x-ratelimit-reset-requests"], "6s");
+    assert_eq!(head.headers["x-ratelimit-limit-tokens"], "1000");
+    assert_eq!(head.headers["x-ratelimit-remaining-tokens"], "600");
+
+    let response = service.clone().oneshot(chat(625)).await.unwrap();
+    let rejection = *response
+        .extensions()
+        .get::<crate::message::Rejection>()
+        .unwrap();
+    assert_eq!(rejection.reason, crate::message::Reason::RateLimited);
+    assert_eq!(rejection.retry_after, Some(Duration::from_millis(7_500)));
+    let (head, text) = crate::testing::read(response).await;
+    assert_eq!(head.status, 429);
+    assert_eq!(head.headers["retry-after"], "8");
+    assert_eq!(head.headers["retry-after-ms"], "7500");
+    assert_eq!(head.headers["x-ratelimit-remaining-tokens"], "500");
+    assert_eq!(
+        text,
+        r#"{"error":{"message":"Rate limit reached (1000 tokens per minute): Limit 1000, Used 500, Requested 625. Please try again in 7.5s.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#
+    );
+    tokio::time::advance(Duration::from_millis(7_500)).await;
+    assert_eq!(send(&service, chat(625)).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_larger_than_the_burst_is_refused_for_good() {
+    let layer = limited(10, 1_000).wait(MINUTE).build().unwrap();
+    let service = layer.layer(using(1, 1));
+    let response = service.clone().oneshot(chat(1_001)).await.unwrap();
+    assert!(!response.headers().contains_key("retry-after"));
+    let refused = crate::testing::refusal(response).await;
+    assert_eq!(refused, (400, "request_too_large".to_owned()));
+    assert_eq!(used(&layer.handle()).await, [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_key_has_its_own_quota_and_buckets() {
+    let tier = Quota::per_minute(2, 1_000).unwrap();
+    let builder = RateLimitBuilder::per_minute(1, 1_000)
+        .quota_for(Key::secret("api_key", b"sk-a"), tier.clone())
+        .quota_by(move |key, _| (*key == Key::secret("api_key", b"sk-b")).then(|| tier.clone()));
+    let layer = builder.build().unwrap();
+    let service = layer.layer(using(1, 1));
+    let of = |key: &str| {
+        let mut request = chat(1);
+        let value = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+        request
+    };
+    for (key, admitted) in [("sk-a", 2), ("sk-b", 2), ("sk-c", 1)] {
+        for nth in 0..3 {
+            let status = if nth < admitted { 200 } else { 429 };
+            assert_eq!(send(&service, of(key)).await.status, status, "{key} {nth}");
+        }
+    }
+    let handle = layer.handle();
+    let key = Key::secret("api_key", b"sk-c");
+    handle.set_quota(&key, Some(&Quota::per_minute(5, 1_000).unwrap()));
+    assert_eq!(send(&service, of("sk-c")).await.status, 200);
+    handle.set_quota(&key, None);
+    assert_eq!(send(&service, of("sk-c")).await.status, 429);
+    handle.reset(&key).await;
+    assert_eq!(send(&service, of("sk-c")).await.status, 200);
+    handle.set_default(Quota::new([Limit::requests(4, MINUTE)]).unwrap());
+    assert_eq!(send(&service, of("sk-c")).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_not_admitted_where_tokens_count() {
+    let service = limited(10, 1_000).build().unwrap().layer(using(1, 1));
+    let body = r#"{"model":"m","max_tokens":1,"max_tokens":900}"#;
+    let request = Request::post("/v1/chat/completions").body(RequestBody::json(body));
+    let response = service.clone().oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(
+        crate::testing::refusal(response).await,
+        (400, "invalid_json".to_owned())
+    );
+    let requests = Quota::new([Limit::requests(9, MINUTE)]).unwrap();
+    let layer = RateLimitLayer::builder().quota(requests).build().unwrap();
+    let request = Request::post("/v1/chat/completions").body(RequestBody::json(body));
+    let head = send(&layer.layer(using(1, 1)), request.unwrap()).await;
+    assert_eq!(head.status, 200);
+    assert!(!head.headers.contains_key("x-ratelimit-limit-tokens"));
+}
