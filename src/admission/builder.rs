@@ -168,6 +168,20 @@ impl AdmissionBuilder {
         self
     }
 
+    /// The same, with a limit that stays where it is set and none by key: for limits of another kind that share the rest.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn fixed(mut self) -> Self {
+        (self.adaptive, self.limits_of) = (None, Custom::default());
+        self.keys.clear();
+        self
+    }
+
+    /// Whether who goes first was said.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn has_priority(&self) -> bool {
+        self.priority.is_some() || self.priority_header.is_some()
+    }
+
     /// The limits in words: what `--check` prints.
     #[cfg(feature = "gateway")]
     pub(crate) fn describe(&self) -> String {

@@ -49,13 +49,14 @@ mod routes;
 mod serve;
 mod service;
 mod stack;
+mod tenants;
 
 pub use self::{
     assembly::Gateway,
     cli::main,
     config::{
-        CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, RouteConfig,
-        ServerConfig, StyleConfig, UpstreamConfig,
+        AllowanceConfig, CatalogConfig, Config, CorsConfig, CredentialConfig, Headers,
+        InvalidConfig, RouteConfig, ServerConfig, StyleConfig, TenantConfig, UpstreamConfig,
     },
     service::{GatewayFuture, GatewayService},
     stack::Stack,

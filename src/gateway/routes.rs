@@ -156,7 +156,9 @@ fn target(
     let chain = chain.chain(&members).map_err(within)?;
 
     let first = chain.get_ref().clone();
-    let mut target = Target::new(route.name.as_str(), chain).like(&first);
+    let mut target = Target::new(route.name.as_str(), chain)
+        .like(&first)
+        .over(members.iter());
     if let Some(label) = &route.label {
         target = target.label(label);
     }

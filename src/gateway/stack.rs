@@ -7,7 +7,12 @@ use tower::util::option_layer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models};
+use super::{
+    Config, Gateway, InvalidConfig, UpstreamConfig,
+    access_log::AccessLogLayer,
+    models,
+    tenants::{self, AllowanceLayer},
+};
 use crate::{
     admission::AdmissionBuilder,
     circuit_breaker::CircuitBreakerBuilder,
@@ -21,6 +26,7 @@ use crate::{
     normalize::ResponseNormalizeBuilder,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
+    server::tenants::AuthLayer,
     stats::Stats,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -105,21 +111,42 @@ impl Config {
         let audit = self.audit.clone().map(JsonlAuditBuilder::build);
         let (audit, audit_worker) = audit.transpose().map_err(within("audit"))?.unzip();
         let audit = audit.map(|audit| Arc::new(audit) as Arc<dyn Ledger>);
+        let tenants = self.build_tenants()?;
         let (upstreams, workers) = self.upstreams(env, &catalog, audit.as_ref())?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
-        let models = models::offered(aliases.as_ref(), &upstreams, self, &catalog);
+        let offer = models::Offer {
+            rewrite: aliases.as_ref(),
+            upstreams: &upstreams,
+            config: self,
+            catalog: &catalog,
+        };
+        let models = offer.models(None);
+        let models_of = tenants.as_ref().map(|tenants| offer.models_of(tenants));
 
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
         let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
         let limit = limit.transpose().map_err(within("rate_limit"))?;
-        let admission = self.admission.clone().map(AdmissionBuilder::build);
+        let auth = tenants.clone().map(AuthLayer::new);
+        let allowances = tenants.is_some().then(|| AllowanceLayer::new(self));
+        let allowances = allowances.transpose()?;
+        let admission = self.admission.clone().map(|admission| {
+            let by_tenant = tenants.is_some() && !admission.has_priority();
+            if by_tenant {
+                admission.priority(tenants::priority())
+            } else {
+                admission
+            }
+        });
+        let admission = admission.map(AdmissionBuilder::build);
         let admission = admission.transpose().map_err(within("admission"))?;
         let layers = (
             option_layer(log),
+            option_layer(auth),
             option_layer(limit),
             option_layer(bill),
+            option_layer(allowances),
             option_layer(admission),
             option_layer(rewrite),
         );
@@ -130,6 +157,9 @@ impl Config {
             .map_err(within("server"))?;
         if let Some(models) = models {
             gateway = gateway.with_models(models);
+        }
+        if let (Some(tenants), Some(models_of)) = (tenants, models_of) {
+            gateway = gateway.with_tenants(tenants, models_of);
         }
         let workers = workers.into_iter().chain(audit_worker);
         Ok(workers.fold(gateway, Gateway::with_worker))
@@ -261,6 +291,7 @@ fn meter(
         return Ok(None);
     };
     let builder = builder.name(config.name.trim()).catalog(catalog.clone());
+    let builder = builder.key(tenants::counted_by());
     let builder = match audit {
         Some(audit) => builder.ledger(Arc::clone(audit)),
         None => builder,

@@ -7,14 +7,16 @@ mod invalid;
 mod place;
 mod route;
 mod server;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -27,6 +29,7 @@ pub use self::{
     invalid::InvalidConfig,
     route::RouteConfig,
     server::{CorsConfig, ServerConfig},
+    tenants::{AllowanceConfig, TenantConfig},
     upstream::{StyleConfig, UpstreamConfig},
 };
 
@@ -66,6 +69,14 @@ pub struct Config {
     pub edge: EdgeBuilder,
     /// What is known of models.
     pub catalog: CatalogConfig,
+    /// Who may call. Everyone, unless there are any.
+    pub tenants: Vec<TenantConfig>,
+    /// What all tenants of an organisation may use together, by its name.
+    pub organisations: BTreeMap<String, AllowanceConfig>,
+    /// What all tenants of a team may use together, by `ORGANISATION/TEAM`, or by `TEAM` without an organisation.
+    pub teams: BTreeMap<String, AllowanceConfig>,
+    /// The file in which changes of keys at run time are kept. None, unless it is said: then they are forgotten with the process.
+    pub tenant_state: Option<PathBuf>,
     /// What each caller may use per time, by API key. Off, unless there is a table.
     pub rate_limit: Option<RateLimitBuilder>,
     /// How many requests are let in at a time, of all callers together. Off, unless there is a table.
@@ -91,6 +102,10 @@ impl Default for Config {
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
+            tenants: Vec::new(),
+            organisations: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            tenant_state: None,
             rate_limit: None,
             admission: None,
             models: None,

@@ -164,10 +164,12 @@ impl From<&Rejection> for Outcome {
             Reason::InvalidRequest | Reason::BodyTooLarge | Reason::UpgradeUnsupported => {
                 Self::InvalidRequest
             }
-            Reason::ModelNotFound => Self::ModelNotFound,
-            Reason::Overloaded | Reason::Unauthenticated | Reason::RateLimited => {
-                Self::Refused(Refusal::Tenant)
-            }
+            // Not for this caller; another upstream may.
+            Reason::ModelNotFound | Reason::UpstreamNotAllowed => Self::ModelNotFound,
+            Reason::Overloaded
+            | Reason::Unauthenticated
+            | Reason::Forbidden
+            | Reason::RateLimited => Self::Refused(Refusal::Tenant),
             Reason::ProviderLimit => Self::Refused(Refusal::ProviderLimit {
                 retry_after: rejection.retry_after,
             }),
