@@ -59,6 +59,10 @@
     doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |"
 )]
 #![cfg_attr(
+    feature = "edge",
+    doc = "| [`AuthLayer`](server::tenants::AuthLayer) | who may call, and what they may ask for |"
+)]
+#![cfg_attr(
     feature = "admission",
     doc = "| [`AdmissionLayer`](admission::AdmissionLayer) | so many in flight, the others in line by priority |"
 )]

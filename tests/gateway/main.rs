@@ -18,3 +18,4 @@ mod program;
 mod resilience;
 mod restart;
 mod streams;
+mod tenants;

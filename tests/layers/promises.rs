@@ -25,7 +25,10 @@ use tower_relay::{
     reserve::Quota,
     reserve::RetryBudget,
     retry::RetryLayer,
-    server::EdgeLayer,
+    server::{
+        EdgeLayer,
+        tenants::{AuthLayer, KeyHash, Tenant, TenantKey, Tenants},
+    },
     timeout::TimeoutBuilder,
 };
 
@@ -145,6 +148,12 @@ contract_tests!(rate_limit_of_a_provider, || {
 });
 
 contract_tests!(
+    auth,
+    || AuthLayer::new(tenants()),
+    state: async |layer, services| forgets_its_keys(&layer, services).await
+);
+
+contract_tests!(
     admission,
     || AdmissionLayer::builder().limits(Limits::new(1, 0)).build().unwrap(),
     state: async |layer, services| shares_its_permits(&layer, services).await
@@ -216,6 +225,24 @@ async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Sta
     }
     layer.handle().reset(&key).await;
     assert_eq!(send(&two, chat()).await, 200);
+}
+
+/// One whose key is the tests' own.
+fn tenants() -> Tenants {
+    let key = TenantKey::new("first", KeyHash::of(SECRET));
+    Tenants::new([Tenant::new("probe").key(key)]).unwrap()
+}
+
+/// What is revoked is so for all.
+async fn forgets_its_keys(layer: &AuthLayer, services: [Probed<impl Stack>; 2]) {
+    for (revoked, status) in [(false, 200), (true, 401)] {
+        if revoked {
+            layer.tenants().revoke("probe", "first").unwrap();
+        }
+        for service in &services {
+            assert_eq!(send(service, chat()).await, status);
+        }
+    }
 }
 
 /// What one service lets in the other does not.

@@ -378,6 +378,10 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     for config in [&mut named, &mut default] {
         config.source = None;
         config.models = None;
+        config.tenant_state = None;
+        config.tenants.clear();
+        config.teams.clear();
+        config.organisations.clear();
         config.upstreams[0].aliases = None;
         config.upstreams[0].rules = Vec::new();
         config.upstreams[0].headers = Headers::default();
