@@ -225,13 +225,13 @@ impl AdmissionBuilder {
         }
         let priority = match (&self.priority, &self.priority_header) {
             (Some(by), _) => Some(by.clone()),
-            (None, Some(name)) => match name.parse::<HeaderName>() {
-                Ok(name) => Some(PriorityBy::header(name)),
-                Err(_) => {
+            (None, Some(name)) => {
+                let parsed = name.parse::<HeaderName>().map_err(|_| {
                     let reason = format!("{name:?} is not the name of a header");
-                    return Err(ConfigError::new("priority_header", reason));
-                }
-            },
+                    ConfigError::new("priority_header", reason)
+                })?;
+                Some(PriorityBy::header(parsed))
+            }
             (None, None) => None,
         };
         Ok(AdmissionLayer::of(self, priority))

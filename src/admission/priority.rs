@@ -93,8 +93,10 @@ pub struct PriorityBy(Source);
 #[derive(Clone)]
 enum Source {
     Header(HeaderName),
-    Custom(Arc<dyn Fn(&Request<RequestBody>) -> Option<Priority> + Send + Sync>),
+    Custom(PriorityOf),
 }
+
+type PriorityOf = Arc<dyn Fn(&Request<RequestBody>) -> Option<Priority> + Send + Sync>;
 
 impl PriorityBy {
     /// A header, such as one that one's own proxy sets. Callers who may set it themselves all have the highest priority soon. What

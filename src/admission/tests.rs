@@ -21,18 +21,15 @@ use crate::message::{BodyError, Rejection, RequestBody, ResponseBody};
 
 type Boxed = BoxCloneSyncService<Request<RequestBody>, Response<ResponseBody>, Infallible>;
 
+/// A request that was sent on, and where its answer is awaited.
+type Asked = (
+    Request<RequestBody>,
+    oneshot::Sender<Response<ResponseBody>>,
+);
+
 /// An upstream whose answers the test gives.
 #[derive(Debug, Clone, Default)]
-struct Upstream(
-    Arc<
-        Mutex<
-            VecDeque<(
-                Request<RequestBody>,
-                oneshot::Sender<Response<ResponseBody>>,
-            )>,
-        >,
-    >,
-);
+struct Upstream(Arc<Mutex<VecDeque<Asked>>>);
 
 impl Service<Request<RequestBody>> for Upstream {
     type Response = Response<ResponseBody>;
@@ -118,7 +115,7 @@ fn waiting(service: &Boxed, name: &str, priority: &str) -> Call {
 fn at_once(service: &Boxed, name: &str, priority: &str) -> Response<ResponseBody> {
     match ask(service, request(name, priority)) {
         Ok(answer) => answer,
-        Err(_) => panic!("it waits, or is asked"),
+        Err(_call) => panic!("it waits, or is asked"),
     }
 }
 

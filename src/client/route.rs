@@ -78,7 +78,7 @@ impl Service<Request<RequestBody>> for ModelRoute {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> ModelRouteFuture {
-        let state = match self.choose(&request).map(Target::clone) {
+        let state = match self.choose(&request).cloned() {
             Ok(target) => State::Ready {
                 target,
                 request: Some(request),

@@ -47,12 +47,9 @@ impl Offer<'_> {
             let names = aliases.names().into_iter();
             for name in names.filter(|name| !name.contains('*')) {
                 let model = aliases.resolve(&name).unwrap_or_default();
-                match self.server(&model, allowed) {
-                    Ok(target) => {
-                        let owner = target.map(|target| self.owner(target, allowed));
-                        list(name, owner, &model);
-                    }
-                    Err(NotAllowed) => {}
+                if let Ok(target) = self.server(&model, allowed) {
+                    let owner = target.map(|target| self.owner(target, allowed));
+                    list(name, owner, &model);
                 }
             }
         }

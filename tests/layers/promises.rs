@@ -230,7 +230,9 @@ async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Sta
 /// One whose key is the tests' own.
 fn tenants() -> Tenants {
     let key = TenantKey::new("first", KeyHash::of(SECRET));
-    Tenants::new([Tenant::new("probe").key(key)]).unwrap()
+    // That of requests to unknown endpoints.
+    let other = TenantKey::new("other", KeyHash::of("of-the-caller"));
+    Tenants::new([Tenant::new("probe").key(key).key(other)]).unwrap()
 }
 
 /// What is revoked is so for all.

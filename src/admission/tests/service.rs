@@ -304,7 +304,7 @@ async fn an_adaptive_limit_follows_the_time_to_the_first_output() {
     };
     let grown = load(100).await;
     assert!(grown > 20, "{grown}");
-    *slow.lock().unwrap() = Duration::from_millis(1_000);
+    *slow.lock().unwrap() = Duration::from_secs(1);
     let fallen = load(20).await;
     assert!(fallen < grown, "{grown} to {fallen}");
 }

@@ -5,7 +5,7 @@ use http::{Request, StatusCode};
 use super::Tenant;
 use crate::{
     message::{ApiError, Endpoint, RequestBody, members},
-    wire::path::percent_decode,
+    wire::{json::Value, path::percent_decode},
 };
 
 /// Whether `request` is one that `tenant` may send.
@@ -31,7 +31,7 @@ pub(super) fn check(tenant: &Tenant, request: &Request<RequestBody>) -> Result<(
             _ => Err(unreadable()),
         };
     };
-    let model = members.get("model").and_then(|model| model.as_str());
+    let model = members.get("model").and_then(Value::as_str);
     let model = model.ok_or_else(ApiError::missing_model)?;
     check_model(tenant, &model)?;
     // OpenRouter's: the models to go on with where the first one fails.

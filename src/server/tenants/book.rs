@@ -96,12 +96,12 @@ impl Book {
     }
 }
 
-const NAMES: &str = "must be 1 to 64 letters, digits or any of \"-_.@:\"";
+const NAMES: &str = "must be 1 to 60 bytes of letters, digits and any of \"-_.@:\"";
 
-/// Names stand in logs, bills and headers, and are joined with slashes.
+/// Names stand in logs and bills, and two of them, joined with a slash, in a [`Key`](crate::key::Key), which has 128 bytes for them.
 fn is_name(text: &str) -> bool {
     let is_allowed = |c: char| c.is_alphanumeric() || "-_.@:".contains(c);
-    (1..=64).contains(&text.chars().count()) && text.chars().all(is_allowed)
+    (1..=60).contains(&text.len()) && text.chars().all(is_allowed)
 }
 
 fn wrong(message: &'static str) -> ApiError {

@@ -95,12 +95,14 @@ impl Tenants {
         let mut book = Book::new(entries.clone())?;
         if !state.tenants.is_empty() {
             for (name, changed) in &state.tenants {
-                match entries.iter_mut().find(|entry| entry.tenant.name() == name) {
-                    Some(entry) => changed.iter().for_each(|key| put(&mut entry.keys, key)),
-                    None => tracing::warn!(
+                let entry = entries.iter_mut().find(|entry| entry.tenant.name() == name);
+                if let Some(entry) = entry {
+                    changed.iter().for_each(|key| put(&mut entry.keys, key));
+                } else {
+                    tracing::warn!(
                         tenant = name,
                         "keys of a tenant that is no more: they open nothing"
-                    ),
+                    );
                 }
             }
             let merged = Book::new(entries);

@@ -241,7 +241,7 @@ fn names_and_keys_are_checked_and_told_by_their_place() {
     let field = |tenants: Vec<Tenant>| Tenants::new(tenants).unwrap_err().to_string();
     let acme = || Tenant::new("acme").key(key("a"));
     for (tenants, expected) in [
-        (vec![Tenant::new("a/b")], "0.name: must be 1 to 64"),
+        (vec![Tenant::new("a/b")], "0.name: must be 1 to 60"),
         (vec![acme().organisation("")], "0.organisation: must be"),
         (
             vec![acme(), Tenant::new("acme")],
