@@ -113,10 +113,10 @@ fn waiting(service: &Boxed, name: &str, priority: &str) -> Call {
 
 /// One that is answered at once.
 fn at_once(service: &Boxed, name: &str, priority: &str) -> Response<ResponseBody> {
-    match ask(service, request(name, priority)) {
-        Ok(answer) => answer,
-        Err(_call) => panic!("it waits, or is asked"),
-    }
+    let Ok(answer) = ask(service, request(name, priority)) else {
+        panic!("it waits, or is asked");
+    };
+    answer
 }
 
 /// What comes of a call that is called by now.

@@ -97,7 +97,9 @@ impl Tenants {
             for (name, changed) in &state.tenants {
                 let entry = entries.iter_mut().find(|entry| entry.tenant.name() == name);
                 if let Some(entry) = entry {
-                    changed.iter().for_each(|key| put(&mut entry.keys, key));
+                    for key in changed {
+                        put(&mut entry.keys, key);
+                    }
                 } else {
                     tracing::warn!(
                         tenant = name,
