@@ -6,6 +6,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVING = {"gateway", "demo_upstream"}
+ARGUMENTS = {"audit_report": ["examples/audit-sample.jsonl"]}
 
 
 def main() -> None:
@@ -15,7 +16,11 @@ def main() -> None:
     ending = [name for name in names if name not in SERVING]
     for name in ending:
         ran = subprocess.run(
-            ["cargo", "run", "--quiet", "--example", name], cwd=ROOT, capture_output=True, text=True, timeout=600
+            ["cargo", "run", "--quiet", "--example", name, "--", *ARGUMENTS.get(name, [])],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         if ran.returncode != 0:
             sys.exit(f"example {name} failed with {ran.returncode}:\n{ran.stdout[-4000:]}\n{ran.stderr[-4000:]}")

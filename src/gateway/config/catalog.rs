@@ -21,8 +21,10 @@ pub struct CatalogConfig {
     pub builtin: bool,
     /// Then these files, each LiteLLM's price list, as [`ModelTable::from_litellm_json`] reads it.
     pub litellm: Vec<PathBuf>,
-    /// Last, your own, as [`ModelTable::from_toml`] reads them.
+    /// Then your own, as [`ModelTable::from_toml`] reads them.
     pub files: Vec<PathBuf>,
+    /// Last, what stands in the configuration itself, in the same form.
+    pub own: ModelTable,
 }
 
 impl Default for CatalogConfig {
@@ -31,6 +33,7 @@ impl Default for CatalogConfig {
             builtin: true,
             litellm: Vec::new(),
             files: Vec::new(),
+            own: ModelTable::default(),
         }
     }
 }
@@ -38,7 +41,8 @@ impl Default for CatalogConfig {
 impl CatalogConfig {
     /// Reads the files, each of at most 16 MiB.
     pub(crate) fn build(&self) -> Result<ModelCatalog, ConfigError> {
-        if self.litellm.is_empty() && self.files.is_empty() && self.builtin {
+        let is_plain = self.litellm.is_empty() && self.files.is_empty() && self.own.is_empty();
+        if is_plain && self.builtin {
             return Ok(ModelCatalog::builtin());
         }
         let mut table = if self.builtin {
@@ -54,7 +58,7 @@ impl CatalogConfig {
             let read = |text: String| ModelTable::from_toml(&text);
             table = table.overlay(&load("files", path, read)?);
         }
-        Ok(ModelCatalog::new(table))
+        Ok(ModelCatalog::new(table.overlay(&self.own)))
     }
 }
 

@@ -1,6 +1,7 @@
 use std::{env, fs, process};
 
 use super::*;
+use crate::message::catalog::ModelTable;
 
 /// What is wrong with `text`, as an operator sees it.
 fn error(text: &str) -> String {
@@ -377,6 +378,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     named.upstreams.truncate(1);
     for config in [&mut named, &mut default] {
         config.source = None;
+        config.catalog.own = ModelTable::default();
         config.models = None;
         config.tenant_state = None;
         config.tenants.clear();

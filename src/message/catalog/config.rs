@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for ModelTable {
     }
 }
 
-#[cfg(feature = "gateway")]
+#[cfg(any(feature = "gateway", feature = "audit"))]
 impl ModelTable {
     /// Reads a table from TOML.
     ///
