@@ -59,6 +59,14 @@
     doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |"
 )]
 #![cfg_attr(
+    feature = "edge",
+    doc = "| [`AuthLayer`](server::tenants::AuthLayer) | who may call, and what they may ask for |"
+)]
+#![cfg_attr(
+    feature = "admission",
+    doc = "| [`AdmissionLayer`](admission::AdmissionLayer) | so many in flight, the others in line by priority |"
+)]
+#![cfg_attr(
     feature = "model-rewrite",
     doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
 )]
@@ -125,7 +133,8 @@
         feature = "fallback",
         feature = "commit-guard",
         feature = "rate-limit",
-        feature = "traffic-split"
+        feature = "traffic-split",
+        feature = "admission"
     )),
     allow(
         dead_code,
@@ -134,6 +143,8 @@
     )
 )]
 
+#[cfg(feature = "admission")]
+pub mod admission;
 #[cfg(feature = "audit")]
 pub mod audit;
 #[cfg(feature = "circuit-breaker")]

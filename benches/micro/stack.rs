@@ -14,6 +14,7 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
 use tower_relay::{
+    admission::AdmissionLayer,
     circuit_breaker::CircuitBreakerLayer,
     client::{Credential, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
@@ -146,6 +147,7 @@ fn layers(criterion: &mut Criterion) {
         CircuitBreakerLayer::default(),
     );
     layered(criterion, "stack/commit_guard", CommitGuardLayer::default());
+    layered(criterion, "stack/admission", AdmissionLayer::default());
     layered(criterion, "stack/model_rewrite", models.clone());
     layered(criterion, "stack/model_rewrite_rules", fitted);
     let limit = || RateLimitBuilder::per_minute(u64::MAX >> 8, u64::MAX >> 8);

@@ -12,14 +12,18 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{Target, TargetFuture, Upstreams};
-use crate::message::{ApiError, Endpoint, Reason, Rejection, RequestBody, ResponseBody};
+use crate::message::{
+    AllowedUpstreams, ApiError, Endpoint, Reason, Rejection, RequestBody, ResponseBody,
+};
 
 /// Sends each request to the first of [`Upstreams`] that names its model and serves its endpoint; else to the first that
 /// serves the endpoint and names no models; else to the first that serves the endpoint.
 ///
 /// Requests that name no model, or whose body is not read, go to the first that serves the endpoint: always the same, so
 /// that what it keeps is found again. Where no upstream serves the endpoint the answer is 404 with the code
-/// `endpoint_not_served`: which endpoints a key may be used for is not the caller's to choose.
+/// `endpoint_not_served`: which endpoints a key may be used for is not the caller's to choose. Of a request that may only be sent to
+/// some upstreams ([`AllowedUpstreams`]) the others do not know; where only such ones name its model, it is 404
+/// `model_not_found`.
 #[derive(Debug, Clone)]
 pub struct ModelRoute {
     upstreams: Upstreams,
@@ -31,24 +35,35 @@ impl ModelRoute {
         Self { upstreams }
     }
 
-    fn choose(&self, request: &Request<RequestBody>) -> Option<&Target> {
+    fn choose(&self, request: &Request<RequestBody>) -> Result<&Target, Unserved> {
         let endpoint = Endpoint::of(request);
-        let serving = || {
-            self.upstreams
-                .iter()
-                .filter(move |target| target.serves_endpoint(endpoint))
+        let allowed = request.extensions().get::<AllowedUpstreams>();
+        let all = || {
+            let targets = self.upstreams.iter();
+            targets.filter(move |target| target.serves_endpoint(endpoint))
         };
+        let serving =
+            || all().filter(move |target| allowed.is_none_or(|allowed| target.is_allowed(allowed)));
         let model = if endpoint.reads_json() {
             request.body().model()
         } else {
             None
         };
-        let named = model.and_then(|model| {
-            serving()
-                .find(|target| target.names_models() && target.serves_model(&model))
-                .or_else(|| serving().find(|target| !target.names_models()))
-        });
-        named.or_else(|| serving().next())
+        let names =
+            |target: &&Target, model: &str| target.names_models() && target.serves_model(model);
+        if let Some(model) = &model {
+            let named = serving()
+                .find(|target| names(target, model))
+                .or_else(|| serving().find(|target| !target.names_models()));
+            if let Some(target) = named {
+                return Ok(target);
+            }
+            // To send it to another that does not serve it would only hide why.
+            if allowed.is_some() && all().any(|target| names(&target, model)) {
+                return Err(Unserved::Model);
+            }
+        }
+        serving().next().ok_or(Unserved::Endpoint)
     }
 }
 
@@ -64,20 +79,32 @@ impl Service<Request<RequestBody>> for ModelRoute {
 
     fn call(&mut self, request: Request<RequestBody>) -> ModelRouteFuture {
         let state = match self.choose(&request).cloned() {
-            Some(target) => State::Ready {
+            Ok(target) => State::Ready {
                 target,
                 request: Some(request),
             },
-            None => State::Refused {
-                response: Some(Box::new(not_served(&request))),
+            Err(unserved) => State::Refused {
+                response: Some(Box::new(not_served(&request, unserved))),
             },
         };
         ModelRouteFuture { state }
     }
 }
 
-fn not_served(request: &Request<RequestBody>) -> Response<ResponseBody> {
+/// What no upstream serves that may be asked.
+#[derive(Debug, Clone, Copy)]
+enum Unserved {
+    Endpoint,
+    Model,
+}
+
+fn not_served(request: &Request<RequestBody>, unserved: Unserved) -> Response<ResponseBody> {
     let endpoint = Endpoint::of(request);
+    if let (Unserved::Model, Some(model)) = (unserved, request.body().model()) {
+        let error = ApiError::model_not_found(&model);
+        return Rejection::new("model_route", Reason::ModelNotFound)
+            .into_response(&error, endpoint.dialect());
+    }
     let error = ApiError::new(
         StatusCode::NOT_FOUND,
         "invalid_request_error",

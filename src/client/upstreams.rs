@@ -5,18 +5,19 @@ use std::{
     collections::HashSet,
     convert::Infallible,
     fmt,
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
 use crate::message::{
-    Chosen, ConfigError, Endpoint, ModelPattern, RequestBody, ResponseBody, catalog::Capabilities,
+    AllowedUpstreams, ApiError, Chosen, ConfigError, Endpoint, ModelPattern, Reason, Rejection,
+    RequestBody, ResponseBody, catalog::Capabilities,
 };
 
 /// One member of [`Upstreams`]: a complete stack, boxed once, with its name and what it can do.
@@ -36,6 +37,8 @@ struct About {
     models: Option<Vec<ModelPattern>>,
     capabilities: Capabilities,
     own_names: Option<OwnNames>,
+    /// The names of the upstreams that it sends to, where it is none itself.
+    reaches: Option<Arc<[Arc<str>]>>,
 }
 
 /// What a stack makes of a model's name.
@@ -59,6 +62,7 @@ impl Target {
             models: None,
             capabilities: Capabilities::default(),
             own_names: None,
+            reaches: None,
         };
         Self {
             about: Arc::new(about),
@@ -85,12 +89,35 @@ impl Target {
     pub fn like(self, other: &Self) -> Self {
         self.describe(|about| {
             let (name, label) = (Arc::clone(&about.name), about.label.take());
+            let reaches = about.reaches.take();
             *about = About {
                 name,
                 label,
+                reaches,
                 ..About::clone(&other.about)
             };
         })
+    }
+
+    /// States that its stack sends nothing anywhere but to these, which then decide what may be [sent](AllowedUpstreams) to it. A
+    /// target is otherwise an upstream of its own name.
+    pub fn over<'a>(self, members: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut reaches = Vec::new();
+        for member in members {
+            match &member.about.reaches {
+                Some(names) => reaches.extend(names.iter().cloned()),
+                None => reaches.push(Arc::clone(member.name())),
+            }
+        }
+        self.describe(|about| about.reaches = Some(reaches.into()))
+    }
+
+    /// Whether any upstream that it sends to is allowed.
+    pub fn is_allowed(&self, allowed: &AllowedUpstreams) -> bool {
+        match &self.about.reaches {
+            Some(names) => names.iter().any(|name| allowed.contains(name)),
+            None => allowed.contains(&self.about.name),
+        }
     }
 
     fn describe(mut self, change: impl FnOnce(&mut About)) -> Self {
@@ -162,11 +189,24 @@ impl Service<Request<RequestBody>> for Target {
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> TargetFuture {
+        let allowed = request.extensions().get::<AllowedUpstreams>();
+        if allowed.is_some_and(|allowed| !self.is_allowed(allowed)) {
+            let refused = not_allowed(&request);
+            return TargetFuture(Box::pin(ready(Ok(refused))));
+        }
         request
             .extensions_mut()
             .insert(Chosen(Arc::clone(&self.about.name)));
         TargetFuture(self.stack.call(request))
     }
+}
+
+fn not_allowed(request: &Request<RequestBody>) -> Response<ResponseBody> {
+    let message = "this request may not be sent to the upstream that serves it";
+    let error = ApiError::new(StatusCode::FORBIDDEN, "invalid_request_error", message)
+        .with_code("upstream_not_allowed");
+    let dialect = Endpoint::of(request).dialect();
+    Rejection::new("upstreams", Reason::UpstreamNotAllowed).into_response(&error, dialect)
 }
 
 /// The future of [`Target`].

@@ -12,8 +12,11 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::message::{
-    Bill, Completion, Endpoint, RequestBody, RequestId, ResponseBody, Served, usage::Usage,
+use crate::{
+    message::{
+        Bill, Completion, Endpoint, RequestBody, RequestId, ResponseBody, Served, usage::Usage,
+    },
+    server::tenants::Caller,
 };
 
 /// Writes a `tracing` event at info level when an answer has ended: who answered, how it ended, how long it took and what it used.
@@ -54,6 +57,7 @@ where
             started: Instant::now(),
             endpoint: Endpoint::of(&request),
             id: request.extensions().get().cloned(),
+            caller: request.extensions().get::<Caller>().cloned(),
         });
         AccessLogFuture {
             future: self.inner.call(request),
@@ -76,6 +80,7 @@ struct Entry {
     started: Instant,
     endpoint: Endpoint,
     id: Option<RequestId>,
+    caller: Option<Caller>,
 }
 
 impl<F, E> Future for AccessLogFuture<F>
@@ -105,6 +110,7 @@ impl Entry {
         let usage = completion.usage.as_ref();
         tracing::info!(
             id = self.id.as_ref().map(tracing::field::display),
+            caller = self.caller.as_ref().map(|caller| tracing::field::display(caller.key())),
             endpoint = self.endpoint.as_str(),
             status,
             upstream = served.map(|served| &*served.upstream),

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use tokio::net::TcpListener;
 use tower_layer::Layer;
@@ -6,7 +6,7 @@ use tower_layer::Layer;
 use super::{GatewayService, Handles, ServerConfig, Stack, serve};
 use crate::{
     message::ConfigError,
-    server::{EdgeLayer, Models},
+    server::{EdgeLayer, Models, tenants::Tenants},
     worker::Worker,
 };
 
@@ -58,6 +58,21 @@ impl<S: Stack> Gateway<S> {
     pub fn with_models(mut self, models: Models) -> Self {
         self.service.set_models(models);
         self
+    }
+
+    /// Lets nobody call but `tenants`, and shows each of them the models of its name; who has none there is shown what an upstream says.
+    pub(super) fn with_tenants(
+        mut self,
+        tenants: Tenants,
+        models: HashMap<String, Models>,
+    ) -> Self {
+        self.service.set_tenants(tenants, models);
+        self
+    }
+
+    /// Who may call, where not everyone may: their keys change by it while the gateway serves.
+    pub fn tenants(&self) -> Option<&Tenants> {
+        self.service.tenants()
     }
 
     /// Whether it answers `/v1/models` itself.

@@ -25,6 +25,9 @@
 //!
 //! # What it answers
 //!
+//! Where the configuration names tenants, whoever presents none of their keys is answered 401, whatever they ask but `/health`, before anything of
+//! a body is read.
+//!
 //! `/health` and, where the configuration names models, `/v1/models` and `/v1/models/{id}` are the gateway's own; everything else
 //! passes its stack: [`Edge`](crate::server::Edge), [`ModelRewrite`](crate::model_rewrite::ModelRewrite),
 //! [`ModelRoute`](crate::client::ModelRoute), [`Fallback`](crate::fallback::Fallback) or [`TrafficSplit`](crate::traffic_split::TrafficSplit) where a route says so, then the upstream's own `ModelRewrite`, [`Upstream`](crate::client::Upstream) and
@@ -52,13 +55,15 @@ mod serve;
 mod service;
 mod stack;
 mod switches;
+mod tenants;
 
 pub use self::{
     assembly::Gateway,
     cli::main,
     config::{
-        CatalogConfig, Config, CorsConfig, CredentialConfig, Headers, InvalidConfig, RouteConfig,
-        ServerConfig, StoreConfig, StyleConfig, UpstreamConfig,
+        AllowanceConfig, CatalogConfig, Config, CorsConfig, CredentialConfig, Headers,
+        InvalidConfig, RouteConfig, ServerConfig, StoreConfig, StyleConfig, TenantConfig,
+        UpstreamConfig,
     },
     handles::Handles,
     service::{GatewayFuture, GatewayService},

@@ -159,7 +159,8 @@ impl Config {
                 let chain = chain.chain(&members).map_err(within)?;
                 handles.add_fallback(name, chain.handle());
                 let first = chain.get_ref().clone();
-                (Target::new(name, chain).like(&first), None)
+                let target = Target::new(name, chain).like(&first);
+                (target.over(members.iter()), None)
             }
             Way::Split(split, rollout) => {
                 let split = split.clone().stats(handles.stats()).salt_unless_said(name);
@@ -179,6 +180,7 @@ impl Config {
                 };
                 let first = split.get_ref().clone();
                 let target = Target::new(name, split).like(&first);
+                let target = target.over(members.iter());
                 (target, worker.map(|(_, worker)| worker))
             }
         };

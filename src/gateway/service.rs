@@ -1,10 +1,12 @@
 //! Which part of a gateway answers a request.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     fmt,
-    future::Ready,
+    future::{Ready, ready},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -18,8 +20,11 @@ use tower_service::Service;
 
 use super::Stack;
 use crate::{
-    message::{BoxError, RequestBody, RequestId, ResponseBody, X_RELAY_REQUEST_ID},
-    server::{Edge, EdgeFuture, Health, Models},
+    message::{BoxError, Endpoint, RequestBody, RequestId, ResponseBody, X_RELAY_REQUEST_ID},
+    server::{
+        Edge, EdgeFuture, Health, Models,
+        tenants::{Tenants, service::refuse},
+    },
 };
 
 /// All of a [`Gateway`](super::Gateway) but the listening: `/health`, `/v1/models`, and its stack for everything else.
@@ -36,18 +41,38 @@ pub struct GatewayService<S> {
 struct Dispatch<S> {
     edge: Edge<S>,
     models: Option<Models>,
+    tenants: Option<Arc<Guests>>,
+}
+
+/// Who may call, and what each of them is shown.
+struct Guests {
+    tenants: Tenants,
+    /// By tenant; who is not there is shown what an upstream says.
+    models: HashMap<String, Models>,
 }
 
 impl<S> GatewayService<S> {
     pub(super) fn new(edge: Edge<S>) -> Self {
         Self {
-            dispatch: Dispatch { edge, models: None },
+            dispatch: Dispatch {
+                edge,
+                models: None,
+                tenants: None,
+            },
             cors: None,
         }
     }
 
     pub(super) fn set_models(&mut self, models: Models) {
         self.dispatch.models = Some(models);
+    }
+
+    pub(super) fn set_tenants(&mut self, tenants: Tenants, models: HashMap<String, Models>) {
+        self.dispatch.tenants = Some(Arc::new(Guests { tenants, models }));
+    }
+
+    pub(super) fn tenants(&self) -> Option<&Tenants> {
+        self.dispatch.tenants.as_ref().map(|guests| &guests.tenants)
     }
 
     pub(super) fn lists_models(&self) -> bool {
@@ -117,15 +142,29 @@ where
 }
 
 impl<S: Stack> Dispatch<S> {
-    fn handle<B>(&self, request: Request<B>) -> DispatchFuture<S, B>
+    fn handle<B>(&self, mut request: Request<B>) -> DispatchFuture<S, B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let path = request.uri().path();
-        if path == "/health" {
+        if request.uri().path() == "/health" {
             return DispatchFuture::small(request, Health::new());
         }
-        if let Some(models) = &self.models
+        let mut models = self.models.as_ref();
+        if let Some(guests) = &self.tenants {
+            // By the head alone: who may not call has no body read.
+            match guests.tenants.authenticate(request.headers()) {
+                Ok(caller) => {
+                    models = guests.models.get(caller.tenant().name());
+                    request.extensions_mut().insert(caller);
+                }
+                Err(error) => {
+                    let refused = refuse(Endpoint::of(&request), &error);
+                    return DispatchFuture::ready(&request, ready(Ok(refused)));
+                }
+            }
+        }
+        let path = request.uri().path();
+        if let Some(models) = models
             && path
                 .strip_prefix("/v1")
                 .unwrap_or(path)
@@ -192,6 +231,14 @@ where
             future: service.call(request),
             id,
         }
+    }
+
+    fn ready(
+        request: &Request<B>,
+        future: Ready<Result<Response<ResponseBody>, Infallible>>,
+    ) -> Self {
+        let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::generate);
+        Self::Small { future, id }
     }
 }
 

@@ -8,10 +8,14 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Config, Gateway, Handles, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models,
+    Config, Gateway, Handles, InvalidConfig, UpstreamConfig,
+    access_log::AccessLogLayer,
+    models,
     switches::Switches,
+    tenants::{self, AllowanceLayer},
 };
 use crate::{
+    admission::AdmissionBuilder,
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
     commit_guard::CommitGuardBuilder,
@@ -24,6 +28,7 @@ use crate::{
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::RedisLimiter,
     retry::RetryBuilder,
+    server::tenants::AuthLayer,
     timeout::TimeoutBuilder,
     traffic_split::rollout::RolloutObserverLayer,
     worker::Worker,
@@ -118,8 +123,16 @@ impl Config {
         let (store, store_worker) = self.store(env)?.unzip();
         let (upstreams, workers) =
             self.upstreams(env, &catalog, audit.as_ref(), store.as_ref(), &mut handles)?;
+        let tenants = self.build_tenants()?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
-        let models = models::offered(aliases.as_ref(), &upstreams, self, &catalog);
+        let offer = models::Offer {
+            rewrite: aliases.as_ref(),
+            upstreams: &upstreams,
+            config: self,
+            catalog: &catalog,
+        };
+        let models = offer.models(None);
+        let models_of = tenants.as_ref().map(|tenants| offer.models_of(tenants));
 
         // The layers that every request passes, outermost first.
         let log = self.server.access_log.then_some(AccessLogLayer);
@@ -129,10 +142,26 @@ impl Config {
         let limit = limit.map(RateLimitBuilder::build);
         let limit = limit.transpose().map_err(within("rate_limit"))?;
         handles.set_tenant_limit(limit.as_ref().map(RateLimitLayer::handle));
+        let auth = tenants.clone().map(AuthLayer::new);
+        let allowances = tenants.is_some().then(|| AllowanceLayer::new(self));
+        let allowances = allowances.transpose()?;
+        let admission = self.admission.clone().map(|admission| {
+            let by_tenant = tenants.is_some() && !admission.has_priority();
+            if by_tenant {
+                admission.priority(tenants::priority())
+            } else {
+                admission
+            }
+        });
+        let admission = admission.map(AdmissionBuilder::build);
+        let admission = admission.transpose().map_err(within("admission"))?;
         let layers = (
             option_layer(log),
+            option_layer(auth),
             option_layer(limit),
             option_layer(bill),
+            option_layer(allowances),
+            option_layer(admission),
             option_layer(rewrite),
         );
         let stack = layers.layer(ModelRoute::new(upstreams));
@@ -143,6 +172,9 @@ impl Config {
             .map_err(within("server"))?;
         if let Some(models) = models {
             gateway = gateway.with_models(models);
+        }
+        if let (Some(tenants), Some(models_of)) = (tenants, models_of) {
+            gateway = gateway.with_tenants(tenants, models_of);
         }
         let workers = workers.into_iter().chain(audit_worker).chain(store_worker);
         Ok(workers.fold(gateway, Gateway::with_worker))
@@ -313,6 +345,7 @@ fn meter(
         return Ok(None);
     };
     let builder = builder.name(config.name.trim()).catalog(catalog.clone());
+    let builder = builder.key(tenants::counted_by());
     let builder = match audit {
         Some(audit) => builder.ledger(Arc::clone(audit)),
         None => builder,

@@ -31,6 +31,10 @@ pub enum Reason {
     Overloaded,
     /// Whoever asks did not say who they are.
     Unauthenticated,
+    /// Whoever asks may not ask for this.
+    Forbidden,
+    /// What is asked may not be sent to this upstream.
+    UpstreamNotAllowed,
     /// No upstream is known to serve the model.
     ModelNotFound,
     /// The connection cannot be upgraded to another protocol.
@@ -75,6 +79,8 @@ impl Reason {
             Self::BodyTooLarge => "body_too_large",
             Self::Overloaded => "overloaded",
             Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::UpstreamNotAllowed => "upstream_not_allowed",
             Self::ModelNotFound => "model_not_found",
             Self::UpgradeUnsupported => "upgrade_unsupported",
             Self::CircuitOpen => "circuit_open",

@@ -7,6 +7,7 @@ mod edge;
 mod health;
 mod json;
 mod models;
+pub mod tenants;
 
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},

@@ -153,14 +153,7 @@ impl Models {
                 },
             );
         }
-        ApiError::new(
-            StatusCode::NOT_FOUND,
-            "invalid_request_error",
-            format!("The model '{id}' does not exist or you do not have access to it."),
-        )
-        .with_param("model")
-        .with_code("model_not_found")
-        .to_response(Dialect::OpenAi)
+        ApiError::model_not_found(id).to_response(Dialect::OpenAi)
     }
 }
 

@@ -28,7 +28,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tower_relay::gateway::{Config, Handles, demo::Demo};
+use tower_relay::gateway::{Config, Gateway, Handles, Stack, demo::Demo};
 
 /// Far more than anything here takes: a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(30);
@@ -56,7 +56,11 @@ impl Relay {
         };
         let gateway =
             Config::from_toml(config, "test").and_then(|config| config.build_with_env(&env));
-        let gateway = gateway.unwrap_or_else(|error| panic!("{error}"));
+        Self::serve(gateway.unwrap_or_else(|error| panic!("{error}"))).await
+    }
+
+    /// Runs a gateway.
+    pub(crate) async fn serve(gateway: Gateway<impl Stack>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let handles = gateway.handles().clone();

@@ -20,3 +20,4 @@ mod resilience;
 mod restart;
 mod splits;
 mod streams;
+mod tenants;

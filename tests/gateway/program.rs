@@ -121,6 +121,29 @@ fn a_split_and_its_rollout_are_printed_too() {
 }
 
 #[test]
+fn tenants_and_what_they_share_stand_where_requests_pass_them() {
+    let file = File::new(
+        "tenants.toml",
+        "[[tenants]]\nname = \"a\"\norganisation = \"o\"\nupstreams = [\"near\"]\n\
+         limits = [{ requests = 9, per = \"1m\" }]\nadmission = { max_in_flight = 3 }\n\
+         [organisations.o]\nadmission = { max_in_flight = 5 }\n[rate_limit]\n[admission]\nmax_wait = \"5s\"\n\
+         [[upstreams]]\nname = \"near\"\nbase_url = \"http://127.0.0.1:1\"\n",
+    );
+    let (code, out, _) = said(&run(&["--config", file.path(), "--check"]));
+    assert_eq!(code, Some(0));
+    let expected = "\
+└─ Edge
+   └─ Auth  a (only at near)
+      └─ RateLimit  300 requests per minute, 500000 tokens per minute
+         └─ by tenant: 1 with limits, 1 with admission
+            └─ by organisation: 0 with limits, 1 with admission
+               └─ Admission  50 in flight, 1000 waiting up to 5s
+                  └─ ModelRoute
+";
+    assert!(out.contains(expected), "{out}");
+}
+
+#[test]
 fn a_list_of_models_that_would_be_empty_is_not_promised() {
     let file = File::new(
         "nameless.toml",

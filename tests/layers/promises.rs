@@ -7,6 +7,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_relay::{
+    admission::{Adaptive, AdmissionLayer, Limits},
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
@@ -24,7 +25,10 @@ use tower_relay::{
     reserve::Quota,
     reserve::RetryBudget,
     retry::RetryLayer,
-    server::EdgeLayer,
+    server::{
+        EdgeLayer,
+        tenants::{AuthLayer, KeyHash, Tenant, TenantKey, Tenants},
+    },
     stats::Stats,
     timeout::TimeoutBuilder,
     traffic_split::{StickyBy, TrafficSplitLayer, rollout::RolloutObserverLayer},
@@ -163,6 +167,22 @@ contract_tests!(rate_limit_of_a_provider, || {
     RateLimitBuilder::guide_c().provider().build().unwrap()
 });
 
+contract_tests!(
+    auth,
+    || AuthLayer::new(tenants()),
+    state: async |layer, services| forgets_its_keys(&layer, services).await
+);
+
+contract_tests!(
+    admission,
+    || AdmissionLayer::builder().limits(Limits::new(1, 0)).build().unwrap(),
+    state: async |layer, services| shares_its_permits(&layer, services).await
+);
+contract_tests!(admission_by_key_that_adapts, || {
+    let builder = AdmissionLayer::builder().by(KeyBy::api_key());
+    builder.adaptive(Adaptive::default()).build().unwrap()
+});
+
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 
 /// A backup that answers with nothing.
@@ -236,6 +256,37 @@ async fn follows_its_weights(layer: &TrafficSplitLayer, services: [Probed<impl S
             assert_eq!(usize::from(service.1.take_request().is_some()), passed);
         }
     }
+}
+
+/// One whose key is the tests' own.
+fn tenants() -> Tenants {
+    let key = TenantKey::new("first", KeyHash::of(SECRET));
+    // That of requests to unknown endpoints.
+    let other = TenantKey::new("other", KeyHash::of("of-the-caller"));
+    Tenants::new([Tenant::new("probe").key(key).key(other)]).unwrap()
+}
+
+/// What is revoked is so for all.
+async fn forgets_its_keys(layer: &AuthLayer, services: [Probed<impl Stack>; 2]) {
+    for (revoked, status) in [(false, 200), (true, 401)] {
+        if revoked {
+            layer.tenants().revoke("probe", "first").unwrap();
+        }
+        for service in &services {
+            assert_eq!(send(service, chat()).await, status);
+        }
+    }
+}
+
+/// What one service lets in the other does not.
+async fn shares_its_permits(layer: &AdmissionLayer, [one, two]: [Probed<impl Stack>; 2]) {
+    let held = one.0.clone().oneshot(chat()).await.unwrap();
+    for service in [&one, &two] {
+        assert_eq!(send(service, chat()).await, 503);
+    }
+    assert_eq!(layer.handle().in_flight(), 1);
+    drop(held);
+    assert_eq!(send(&two, chat()).await, 200);
 }
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {

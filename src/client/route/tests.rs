@@ -145,3 +145,62 @@ fn targets_are_found_by_name_in_order_of_preference() {
     assert_eq!(upstreams.len(), 2);
     assert!(upstreams.get("Bee").is_none() && upstreams.get("b").is_some());
 }
+
+/// What becomes of a chat for `model` that may only be sent to these: who answers, or the refusal's code.
+async fn chosen_of(allowed: &[&str], targets: Vec<Target>, model: &str) -> String {
+    let upstreams = targets
+        .into_iter()
+        .fold(Upstreams::builder(), UpstreamsBuilder::add);
+    let mut request = Request::post("/v1/chat/completions")
+        .body(RequestBody::json(format!(r#"{{"model":"{model}"}}"#)))
+        .unwrap();
+    let allowed = AllowedUpstreams::new(allowed.iter().copied());
+    request.extensions_mut().insert(allowed);
+    let route = ModelRoute::new(upstreams.build().unwrap());
+    let Ok(response) = route.oneshot(request).await;
+    if response.status() == 200 {
+        return read(response).await.1;
+    }
+    refusal(response).await.1
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_is_not_there() {
+    let targets = || {
+        vec![
+            target("us").models(models(["gpt-*", "ada"])),
+            target("eu").models(models(["gpt-*"])),
+            target("any"),
+        ]
+    };
+    for (allowed, model, expected) in [
+        (&["eu"][..], "gpt-4", "eu"),
+        (&["eu"], "ada", "model_not_found"),
+        (&["eu"], "unknown", "eu"),
+        (&["any", "eu"], "ada", "any"),
+        (&["us", "eu"], "gpt-4", "us"),
+        (&[], "gpt-4", "model_not_found"),
+        (&[], "unknown", "endpoint_not_served"),
+    ] {
+        let chosen = chosen_of(allowed, targets(), model).await;
+        assert_eq!(chosen, expected, "{allowed:?} {model}");
+    }
+}
+
+#[tokio::test]
+async fn a_target_refuses_what_may_not_be_sent_to_it_whoever_chose_it() {
+    let [us, eu] = ["us", "eu"].map(target);
+    let route = target("steady").over([&us, &eu]);
+    let outer = target("outer").over([&route]);
+    for (allowed, statuses) in [(&["eu"][..], [403, 200, 200, 200]), (&["asia"], [403; 4])] {
+        for (target, status) in [&us, &eu, &route, &outer].into_iter().zip(statuses) {
+            let mut request = Request::post("/v1/chat/completions")
+                .body(RequestBody::json("{}"))
+                .unwrap();
+            let allowed = AllowedUpstreams::new(allowed.iter().copied());
+            request.extensions_mut().insert(allowed);
+            let Ok(response) = target.clone().oneshot(request).await;
+            assert_eq!(response.status(), status, "{}", target.name());
+        }
+    }
+}

@@ -15,6 +15,7 @@ Options:
       --config FILE   What to run, in TOML; examples/gateway.toml documents every option
       --listen ADDR   Where to listen, in place of what the configuration says [default: 127.0.0.1:8080]
       --redis URL     Share limits through this Redis or Valkey server, in place of what the configuration says
+      --hash-key      Read a key from standard input and print its SHA-256, as [[tenants]] takes it
       --check         Check the configuration, print the stack that it describes, and end
   -h, --help          Print this
   -V, --version       Print the version
@@ -39,6 +40,7 @@ pub(super) enum Action {
     #[default]
     Serve,
     Check,
+    HashKey,
     Help,
     Version,
 }
@@ -55,6 +57,7 @@ impl Options {
                 Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
                 Arg::Long("redis") => options.redis = Some(parser.value()?.string()?),
                 Arg::Long("check") => options.action = Action::Check,
+                Arg::Long("hash-key") => options.action = Action::HashKey,
                 Arg::Short('h') | Arg::Long("help") => {
                     return Ok(Self {
                         action: Action::Help,

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fmt::Display,
     future,
-    io::{self, Write},
+    io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr},
     process::ExitCode,
 };
@@ -18,7 +18,7 @@ use super::{
     signals::Signals,
     tree::Tree,
 };
-use crate::gateway::Config;
+use crate::{gateway::Config, server::tenants::KeyHash};
 
 /// Where a configuration finds what it names.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -46,6 +46,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
     match options.action {
         Action::Help => print(HELP),
         Action::Version => print(concat!("tower-relay ", env!("CARGO_PKG_VERSION"), "\n")),
+        Action::HashKey => hash_key(io::stdin().lock()).and_then(print),
         Action::Check => check(&options).and_then(print),
         Action::Serve => {
             log();
@@ -55,6 +56,19 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
                 .block_on(start(&options))
         }
     }
+}
+
+/// The hash of the key that stands in `input`, without the line's end after it.
+fn hash_key(input: impl Read) -> Result<String, String> {
+    const MAX: u64 = 4096;
+    let mut key = String::new();
+    let read = input.take(MAX + 1).read_to_string(&mut key);
+    read.map_err(|error| format!("cannot read the key: {error}"))?;
+    let key = key.trim();
+    if key.is_empty() || key.len() as u64 >= MAX || key.contains(char::is_whitespace) {
+        return Err("there must be one key on standard input, without spaces".to_owned());
+    }
+    Ok(format!("{}\n", KeyHash::of(key)))
 }
 
 fn check(options: &Options) -> Result<String, String> {

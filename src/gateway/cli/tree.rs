@@ -4,7 +4,8 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 use crate::{
     gateway::{
-        Config, CredentialConfig, RouteConfig, UpstreamConfig, client::ClientConfig, config::Way,
+        AllowanceConfig, Config, CredentialConfig, RouteConfig, TenantConfig, UpstreamConfig,
+        client::ClientConfig, config::Way,
     },
     message::{Endpoint, ModelPattern},
     model_rewrite::ModelRewriteBuilder,
@@ -23,7 +24,11 @@ impl Display for Tree<'_> {
             listen,
             server,
             store,
+            tenants,
+            organisations,
+            teams,
             rate_limit,
+            admission,
             models,
             routes,
             upstreams,
@@ -52,8 +57,37 @@ impl Display for Tree<'_> {
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
+        if !tenants.is_empty() {
+            writeln!(f, "{indent}└─ Auth  {}", list(tenants.iter().map(tenant)))?;
+            indent.push_str("   ");
+        }
         if let Some(limit) = rate_limit {
             writeln!(f, "{indent}└─ RateLimit  {}", limit.describe())?;
+            indent.push_str("   ");
+        }
+        let each_key = tenants.iter().map(|tenant| tenant.each_key.clone());
+        let of_tenants = tenants.iter().map(TenantConfig::allowance);
+        for (level, allowances) in [
+            ("each key", each_key.collect::<Vec<_>>()),
+            ("tenant", of_tenants.collect()),
+            ("team", teams.values().cloned().collect()),
+            ("organisation", organisations.values().cloned().collect()),
+        ] {
+            let count = |has: &dyn Fn(&AllowanceConfig) -> bool| {
+                allowances.iter().filter(|allowance| has(allowance)).count()
+            };
+            let limits = count(&|allowance| allowance.limits.is_some());
+            let admissions = count(&|allowance| allowance.admission.is_some());
+            if limits + admissions > 0 {
+                writeln!(
+                    f,
+                    "{indent}└─ by {level}: {limits} with limits, {admissions} with admission"
+                )?;
+                indent.push_str("   ");
+            }
+        }
+        if let Some(admission) = admission {
+            writeln!(f, "{indent}└─ Admission  {}", admission.describe())?;
             indent.push_str("   ");
         }
         if let Some(models) = models {
@@ -73,6 +107,15 @@ impl Display for Tree<'_> {
         }
         Ok(())
     }
+}
+
+fn tenant(tenant: &TenantConfig) -> String {
+    let mut text = tenant.name.clone();
+    if let Some(upstreams) = &tenant.upstreams {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " (only at {})", upstreams.join(" and "));
+    }
+    text
 }
 
 fn write_upstream(

@@ -8,14 +8,16 @@ mod place;
 mod route;
 mod server;
 mod store;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -29,14 +31,15 @@ pub use self::{
     route::RouteConfig,
     server::{CorsConfig, ServerConfig},
     store::StoreConfig,
+    tenants::{AllowanceConfig, TenantConfig},
     upstream::{StyleConfig, UpstreamConfig},
 };
 
 use self::place::Source;
 pub(super) use self::{route::Way, upstream::no_empty_lists};
 use crate::{
-    ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
-    rate_limit::RateLimitBuilder, server::EdgeBuilder,
+    admission::AdmissionBuilder, ledger::JsonlAuditBuilder, message::ConfigError,
+    model_rewrite::ModelRewriteBuilder, rate_limit::RateLimitBuilder, server::EdgeBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -70,8 +73,18 @@ pub struct Config {
     pub catalog: CatalogConfig,
     /// What replicas of this gateway share.
     pub store: StoreConfig,
+    /// Who may call. Everyone, unless there are any.
+    pub tenants: Vec<TenantConfig>,
+    /// What all tenants of an organisation may use together, by its name.
+    pub organisations: BTreeMap<String, AllowanceConfig>,
+    /// What all tenants of a team may use together, by `ORGANISATION/TEAM`, or by `TEAM` without an organisation.
+    pub teams: BTreeMap<String, AllowanceConfig>,
+    /// The file in which changes of keys at run time are kept. None, unless it is said: then they are forgotten with the process.
+    pub tenant_state: Option<PathBuf>,
     /// What each caller may use per time, by API key. Off, unless there is a table.
     pub rate_limit: Option<RateLimitBuilder>,
+    /// How many requests are let in at a time, of all callers together. Off, unless there is a table.
+    pub admission: Option<AdmissionBuilder>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
@@ -94,7 +107,12 @@ impl Default for Config {
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
             store: StoreConfig::default(),
+            tenants: Vec::new(),
+            organisations: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            tenant_state: None,
             rate_limit: None,
+            admission: None,
             models: None,
             audit: None,
             routes: Vec::new(),

@@ -91,6 +91,16 @@ impl ApiError {
             .with_code("missing_api_key")
     }
 
+    /// The 404 for a model that is not there, or not for whoever asks.
+    pub(crate) fn model_not_found(model: &str) -> Self {
+        // The name is the caller's: as much of it as one needs to know it again.
+        let name: String = model.chars().take(128).collect();
+        let message = format!("The model '{name}' does not exist or you do not have access to it.");
+        Self::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
+            .with_param("model")
+            .with_code("model_not_found")
+    }
+
     /// The 400 for a request that names no model where one is needed.
     pub(crate) fn missing_model() -> Self {
         Self::invalid_request("you must provide a model parameter")

@@ -164,9 +164,11 @@ impl From<&Rejection> for Outcome {
             Reason::InvalidRequest | Reason::BodyTooLarge | Reason::UpgradeUnsupported => {
                 Self::InvalidRequest
             }
-            Reason::ModelNotFound => Self::ModelNotFound,
+            // Not for this caller; another upstream may.
+            Reason::ModelNotFound | Reason::UpstreamNotAllowed => Self::ModelNotFound,
             Reason::Overloaded
             | Reason::Unauthenticated
+            | Reason::Forbidden
             | Reason::RateLimited
             | Reason::LimitsUnavailable => Self::Refused(Refusal::Tenant),
             Reason::ProviderLimit => Self::Refused(Refusal::ProviderLimit {

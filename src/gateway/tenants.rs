@@ -1,0 +1,214 @@
+//! What a gateway's tenants may use: limits within limits.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use http::Request;
+use tower::util::BoxCloneSyncService;
+use tower_layer::Layer;
+
+use super::{Config, Stack, config::AllowanceConfig};
+use crate::{
+    admission::{AdmissionBuilder, AdmissionLayer, Limits, Priority, PriorityBy},
+    key::{Key, KeyBy, Missing},
+    message::{ConfigError, RequestBody, ResponseBody},
+    rate_limit::{RateLimitBuilder, RateLimitLayer},
+    reserve::Quota,
+    server::tenants::Caller,
+};
+
+/// The limits of tenants, by key, tenant, team and organisation, the narrowest outermost: who is refused by it takes nothing of the others',
+/// and who waits for it keeps nobody else's room.
+///
+/// Only what the configuration names is there, each a box of its own: a request without such limits passes none.
+#[derive(Clone)]
+pub(super) struct AllowanceLayer {
+    /// From the outermost on.
+    rates: Vec<RateLimitLayer>,
+    admissions: Vec<AdmissionLayer>,
+}
+
+/// Who is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Key,
+    Tenant,
+    Team,
+    Organisation,
+}
+
+impl Level {
+    const ALL: [Self; 4] = [Self::Key, Self::Tenant, Self::Team, Self::Organisation];
+
+    fn key(self, caller: &Caller) -> Option<&Key> {
+        match self {
+            Self::Key => Some(caller.key()),
+            Self::Tenant => Some(caller.tenant_key()),
+            Self::Team => caller.team_key(),
+            Self::Organisation => caller.organisation_key(),
+        }
+    }
+
+    /// Whose allowance holds: at each key that of its tenant.
+    fn allowance_key(self, caller: &Caller) -> Option<&Key> {
+        match self {
+            Self::Key => Some(caller.tenant_key()),
+            _ => self.key(caller),
+        }
+    }
+
+    /// The allowances of this level, by whose they are.
+    fn allowances(self, config: &Config) -> HashMap<Key, AllowanceConfig> {
+        let named = |kind, groups: &BTreeMap<String, AllowanceConfig>| {
+            let groups = groups.iter();
+            groups
+                .map(|(name, allowance)| (Key::named(kind, name), allowance.clone()))
+                .collect()
+        };
+        let tenants = config.tenants.iter();
+        match self {
+            Self::Key => tenants
+                .map(|tenant| (Key::named("tenant", &tenant.name), tenant.each_key.clone()))
+                .collect(),
+            Self::Tenant => tenants
+                .map(|tenant| (Key::named("tenant", &tenant.name), tenant.allowance()))
+                .collect(),
+            Self::Team => named("team", &config.teams),
+            Self::Organisation => named("organisation", &config.organisations),
+        }
+    }
+
+    /// Whom a request is counted for, where one of these has something to be counted.
+    fn by<T: Send + Sync + 'static>(self, of: &Arc<HashMap<Key, T>>) -> KeyBy {
+        let of = Arc::clone(of);
+        let key_of = move |request: &Request<RequestBody>| {
+            let caller = request.extensions().get::<Caller>()?;
+            let is_counted = of.contains_key(self.allowance_key(caller)?);
+            is_counted.then(|| self.key(caller).cloned()).flatten()
+        };
+        KeyBy::custom(key_of).when_missing(Missing::Exempt)
+    }
+}
+
+impl AllowanceLayer {
+    /// The limits that `config` names.
+    pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
+        let (mut rates, mut admissions) = (Vec::new(), Vec::new());
+        for level in Level::ALL {
+            let allowances = level.allowances(config);
+            let quotas = |(key, allowance): (&Key, &AllowanceConfig)| {
+                Some((key.clone(), allowance.limits.clone()?))
+            };
+            rates.extend(rate_limit(
+                level,
+                allowances.iter().filter_map(quotas).collect(),
+            )?);
+            let limits = |(key, allowance): (&Key, &AllowanceConfig)| {
+                Some((key.clone(), allowance.admission?))
+            };
+            let limits = allowances.iter().filter_map(limits).collect();
+            admissions.extend(admission(level, limits, config.admission.as_ref())?);
+        }
+        Ok(Self { rates, admissions })
+    }
+}
+
+fn rate_limit(
+    level: Level,
+    quotas: HashMap<Key, Quota>,
+) -> Result<Option<RateLimitLayer>, ConfigError> {
+    if quotas.is_empty() {
+        return Ok(None);
+    }
+    let quotas = Arc::new(quotas);
+    let by = level.by(&quotas);
+    let quota_of = move |_: &Key, request: &Request<RequestBody>| {
+        let caller = request.extensions().get::<Caller>()?;
+        quotas.get(level.allowance_key(caller)?).cloned()
+    };
+    RateLimitBuilder::default()
+        .by(by)
+        .quota_by(quota_of)
+        .build()
+        .map(Some)
+}
+
+fn admission(
+    level: Level,
+    limits: HashMap<Key, Limits>,
+    global: Option<&AdmissionBuilder>,
+) -> Result<Option<AdmissionLayer>, ConfigError> {
+    if limits.is_empty() {
+        return Ok(None);
+    }
+    let limits = Arc::new(limits);
+    let by = level.by(&limits);
+    // A key is named within its tenant: `key:TENANT/ID`, and neither name has a slash.
+    let limits_of = move |key: &Key| match level {
+        Level::Key => {
+            let shown = key.to_string();
+            let tenant = shown.strip_prefix("key:")?.split('/').next()?;
+            limits.get(&Key::named("tenant", tenant)).copied()
+        }
+        _ => limits.get(key).copied(),
+    };
+    // How long one may wait, and when those who are shed may come again, is as it is for all.
+    let builder = global.cloned().unwrap_or_default();
+    builder
+        .fixed()
+        .by(by)
+        .limits_by(limits_of)
+        .priority(priority())
+        .build()
+        .map(Some)
+}
+
+/// Who goes first where the tenants say so.
+pub(super) fn priority() -> PriorityBy {
+    PriorityBy::custom(|request| {
+        let caller = request.extensions().get::<Caller>()?;
+        caller.priority().map(Priority::new)
+    })
+}
+
+/// Whom attempts are recorded for: a tenant's key by its name, and anybody else's by its digest.
+pub(super) fn counted_by() -> KeyBy {
+    let by_digest = KeyBy::api_key().when_missing(Missing::Exempt);
+    KeyBy::custom(move |request| match request.extensions().get::<Caller>() {
+        Some(caller) => Some(caller.key().clone()),
+        None => by_digest.key_of(request).ok().flatten(),
+    })
+    .when_missing(Missing::Exempt)
+}
+
+impl<S: Stack> Layer<S> for AllowanceLayer {
+    type Service = BoxCloneSyncService<
+        Request<RequestBody>,
+        http::Response<ResponseBody>,
+        std::convert::Infallible,
+    >;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let mut stack = BoxCloneSyncService::new(inner);
+        // The innermost first.
+        for layer in self.admissions.iter().rev() {
+            stack = BoxCloneSyncService::new(layer.layer(stack));
+        }
+        for layer in self.rates.iter().rev() {
+            stack = BoxCloneSyncService::new(layer.layer(stack));
+        }
+        stack
+    }
+}
+
+impl fmt::Debug for AllowanceLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AllowanceLayer")
+            .field("rates", &self.rates.len())
+            .field("admissions", &self.admissions.len())
+            .finish()
+    }
+}
