@@ -59,6 +59,10 @@
     doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |"
 )]
 #![cfg_attr(
+    feature = "model-select",
+    doc = "| [`ModelSelectLayer`](model_select::ModelSelectLayer) | the model, for requests that leave it to the relay |"
+)]
+#![cfg_attr(
     feature = "model-rewrite",
     doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
 )]
@@ -101,7 +105,7 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`, `rate-limit`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`, `rate-limit`, `model-select`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -121,7 +125,8 @@
         feature = "cost-meter",
         feature = "fallback",
         feature = "commit-guard",
-        feature = "rate-limit"
+        feature = "rate-limit",
+        feature = "model-select"
     )),
     allow(
         dead_code,
@@ -145,6 +150,8 @@ pub mod ledger;
 pub mod message;
 #[cfg(feature = "model-rewrite")]
 pub mod model_rewrite;
+#[cfg(feature = "model-select")]
+pub mod model_select;
 #[cfg(feature = "normalize")]
 pub mod normalize;
 mod random;

@@ -17,6 +17,7 @@ use crate::{
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    model_select::ModelSelectBuilder,
     normalize::ResponseNormalizeBuilder,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
@@ -113,10 +114,15 @@ impl Config {
         let bill = self.keeps_bills().then(BillLayer::new);
         let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
         let limit = limit.transpose().map_err(within("rate_limit"))?;
+        let select = self.model_select.clone();
+        let select = select.map(|select| select.catalog(catalog.clone()));
+        let select = select.map(ModelSelectBuilder::build).transpose();
+        let select = select.map_err(within("model_select"))?;
         let layers = (
             option_layer(log),
             option_layer(limit),
             option_layer(bill),
+            option_layer(select),
             option_layer(rewrite),
         );
         let stack = layers.layer(ModelRoute::new(upstreams));

@@ -17,6 +17,7 @@ mod deadline;
 mod endpoint;
 pub mod estimate;
 mod events;
+pub(crate) mod features;
 mod gather;
 mod held;
 mod model_pattern;
@@ -31,6 +32,7 @@ mod require_usage;
 mod rescue;
 mod response;
 mod scan;
+mod selection;
 mod served;
 mod tags;
 mod transform;
@@ -62,6 +64,7 @@ pub use self::{
     request_id::{RequestId, X_RELAY_REQUEST_ID},
     require_usage::{HideUsage, require_usage},
     response::ResponseBody,
+    selection::Selection,
     served::Served,
     tags::Tags,
     transform::{Output, Transform, transform},

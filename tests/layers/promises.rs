@@ -19,6 +19,7 @@ use tower_relay::{
         catalog::{ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
+    model_select::{BuiltinCheck, EscalationBuilder, HeaderNames, ModelSelectBuilder},
     normalize::ResponseNormalizeLayer,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::Quota,
@@ -85,6 +86,21 @@ contract_tests!(model_rewrite_with_every_setting, || {
         )
         .catalog(ModelCatalog::new(ModelTable::from_iter([probe])))
         .provider("probe")
+        .build()
+        .unwrap()
+});
+
+contract_tests!(model_select, || ModelSelectBuilder::guide_c()
+    .build()
+    .unwrap());
+contract_tests!(model_select_with_every_setting, || {
+    let escalation = EscalationBuilder::new().check(BuiltinCheck::Refused);
+    ModelSelectBuilder::guide_e()
+        .always(true)
+        .cheapest(true)
+        .sticky(Duration::from_secs(60))
+        .headers(HeaderNames::guide())
+        .escalation(escalation)
         .build()
         .unwrap()
 });

@@ -22,6 +22,7 @@ impl Display for Tree<'_> {
             listen,
             server,
             rate_limit,
+            model_select,
             models,
             routes,
             upstreams,
@@ -49,6 +50,10 @@ impl Display for Tree<'_> {
         let mut indent = String::from("   ");
         if let Some(limit) = rate_limit {
             writeln!(f, "{indent}└─ RateLimit  {}", limit.describe())?;
+            indent.push_str("   ");
+        }
+        if let Some(select) = model_select {
+            writeln!(f, "{indent}└─ ModelSelect  {}", select.describe())?;
             indent.push_str("   ");
         }
         if let Some(models) = models {

@@ -34,7 +34,7 @@ use self::place::Source;
 pub(super) use self::upstream::no_empty_lists;
 use crate::{
     ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
-    rate_limit::RateLimitBuilder, server::EdgeBuilder,
+    model_select::ModelSelectBuilder, rate_limit::RateLimitBuilder, server::EdgeBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -68,6 +68,8 @@ pub struct Config {
     pub catalog: CatalogConfig,
     /// What each caller may use per time, by API key. Off, unless there is a table.
     pub rate_limit: Option<RateLimitBuilder>,
+    /// How the model is chosen for requests that leave it to the gateway. Off, unless there is a table. Its catalog is the gateway's.
+    pub model_select: Option<ModelSelectBuilder>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
@@ -90,6 +92,7 @@ impl Default for Config {
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
             rate_limit: None,
+            model_select: None,
             models: None,
             audit: None,
             routes: Vec::new(),

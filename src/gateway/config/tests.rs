@@ -364,7 +364,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         "/examples/gateway.toml"
     ))
     .unwrap();
-    let bare = "[rate_limit]\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
+    let bare = "[rate_limit]\n[model_select]\nescalation = {}\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
                 rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
