@@ -67,6 +67,10 @@
     doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
 )]
 #![cfg_attr(
+    feature = "shadow",
+    doc = "| [`ShadowLayer`](shadow::ShadowLayer) | copies of requests to a second target, and what came of both |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
 )]
@@ -105,7 +109,7 @@
 //!
 //! # Features
 //!
-//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`, `rate-limit`, `model-select`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, all on by default: `edge`, `upstream`, `model-rewrite`, `normalize`, `retry`, `timeout`, `circuit-breaker`, `cost-meter`, `commit-guard`, `fallback`, `rate-limit`, `model-select`, `shadow`. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
 //! `tiktoken` (token counts by OpenAI's vocabulary) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
@@ -126,7 +130,8 @@
         feature = "fallback",
         feature = "commit-guard",
         feature = "rate-limit",
-        feature = "model-select"
+        feature = "model-select",
+        feature = "shadow"
     )),
     allow(
         dead_code,
@@ -162,6 +167,8 @@ pub mod reserve;
 pub mod retry;
 #[cfg(feature = "edge")]
 pub mod server;
+#[cfg(feature = "shadow")]
+pub mod shadow;
 pub mod stats;
 #[cfg(test)]
 mod testing;

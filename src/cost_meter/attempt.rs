@@ -17,8 +17,8 @@ use crate::{
     ledger::{Record, Slot},
     message::{
         Bill, BillLine, Chosen, Completion, CostSource, End, Endpoint, Failure, OpenLine, Outcome,
-        Phase, RequestBody, RequestId, ResponseBody, Selection, Served, Tags, catalog::Cost,
-        usage::Usage,
+        Phase, RequestBody, RequestId, ResponseBody, Selection, Served, Shadowed, Tags,
+        catalog::Cost, usage::Usage,
     },
     wire::clock,
 };
@@ -81,7 +81,7 @@ impl Attempt {
                 complexity: extensions
                     .get()
                     .map(|selection: &Selection| (*selection.complexity).into()),
-                is_shadow: shared.shadow,
+                is_shadow: shared.shadow || extensions.get::<Shadowed>().is_some(),
             })
         });
         Self {

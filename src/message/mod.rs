@@ -34,6 +34,7 @@ mod response;
 mod scan;
 mod selection;
 mod served;
+mod shadowed;
 mod tags;
 mod transform;
 mod transport;
@@ -66,6 +67,7 @@ pub use self::{
     response::ResponseBody,
     selection::Selection,
     served::Served,
+    shadowed::Shadowed,
     tags::Tags,
     transform::{Output, Transform, transform},
     transport::TransportError,

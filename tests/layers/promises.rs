@@ -26,6 +26,7 @@ use tower_relay::{
     reserve::RetryBudget,
     retry::RetryLayer,
     server::EdgeLayer,
+    shadow::ShadowLayer,
     timeout::TimeoutBuilder,
 };
 
@@ -120,6 +121,12 @@ contract_tests!(fallback_with_every_setting, || {
         .content_filtered(true)
         .build(&backup())
         .unwrap()
+});
+
+contract_tests!(shadow, || {
+    let shadow = ShadowLayer::builder().percent(100);
+    let target = backup().get("backup").unwrap().clone();
+    shadow.build(target).unwrap().0
 });
 
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
