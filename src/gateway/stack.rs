@@ -21,6 +21,7 @@ use crate::{
     normalize::ResponseNormalizeBuilder,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
+    shadow::ShadowLayer,
     stats::Stats,
     timeout::TimeoutBuilder,
     worker::Worker,
@@ -118,12 +119,15 @@ impl Config {
         let select = select.map(|select| select.catalog(catalog.clone()));
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
+        let shadow = self.shadow(&upstreams).map_err(within("shadow"))?;
+        let (shadow, shadow_worker) = shadow.unzip();
         let layers = (
             option_layer(log),
             option_layer(limit),
             option_layer(bill),
             option_layer(select),
             option_layer(rewrite),
+            option_layer(shadow),
         );
         let stack = layers.layer(ModelRoute::new(upstreams));
 
@@ -133,8 +137,25 @@ impl Config {
         if let Some(models) = models {
             gateway = gateway.with_models(models);
         }
-        let workers = workers.into_iter().chain(audit_worker);
+        let workers = workers.into_iter().chain(audit_worker).chain(shadow_worker);
         Ok(workers.fold(gateway, Gateway::with_worker))
+    }
+
+    /// What copies requests, and its worker.
+    fn shadow(&self, upstreams: &Upstreams) -> Result<Option<(ShadowLayer, Worker)>, ConfigError> {
+        let Some(builder) = &self.shadow else {
+            return Ok(None);
+        };
+        let name = builder.target().unwrap_or_default();
+        let Some(target) = upstreams.get(name) else {
+            let names: Vec<_> = upstreams.iter().map(|target| &**target.name()).collect();
+            let reason = format!(
+                "there is no upstream or route {name:?}, but {}",
+                names.join(", ")
+            );
+            return Err(ConfigError::new("target", reason));
+        };
+        builder.clone().build(target.clone()).map(Some)
     }
 
     /// Whether an attempt is metered anywhere.

@@ -1,8 +1,8 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
-use super::{ComparisonSink, ShadowLayer, Similarity, WordOverlap};
+use super::{ComparisonSink, JsonlSink, ShadowLayer, Similarity, WordOverlap};
 use crate::{client::Target, message::ConfigError, wire::units, worker::Worker};
 
 /// What a [`ShadowLayer`] copies, and within which bounds; also its configuration.
@@ -21,6 +21,8 @@ pub struct ShadowBuilder {
     pub(super) max_body: u64,
     #[serde(deserialize_with = "units::bytes")]
     pub(super) max_text: u64,
+    target: Option<String>,
+    file: Option<PathBuf>,
     #[serde(skip)]
     pub(super) sink: Option<Arc<dyn ComparisonSink>>,
     #[serde(skip, default = "word_overlap")]
@@ -40,6 +42,8 @@ impl Default for ShadowBuilder {
             deadline: Duration::from_secs(120),
             max_body: 4 << 20,
             max_text: 256 << 10,
+            target: None,
+            file: None,
             sink: None,
             similarity: word_overlap(),
         }
@@ -90,6 +94,18 @@ impl ShadowBuilder {
         self
     }
 
+    /// The file that comparisons are appended to, as [`JsonlSink`] does, where there is no other [sink](Self::sink). None by default.
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file = Some(path.into());
+        self
+    }
+
+    /// The name of the target, where a configuration file has it.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
     /// How alike two texts are: [`WordOverlap`] by default.
     pub fn similarity(mut self, similarity: impl Similarity + 'static) -> Self {
         self.similarity = Arc::new(similarity);
@@ -100,8 +116,8 @@ impl ShadowBuilder {
     ///
     /// # Errors
     ///
-    /// When the share is more than 100, a bound is zero, or the model has no name.
-    pub fn build(self, target: Target) -> Result<(ShadowLayer, Worker), ConfigError> {
+    /// When the share is more than 100, a bound is zero, the model has no name, or the file cannot be opened.
+    pub fn build(mut self, target: Target) -> Result<(ShadowLayer, Worker), ConfigError> {
         if self.percent > 100 {
             return Err(ConfigError::new("percent", "must be at most 100"));
         }
@@ -122,6 +138,12 @@ impl ShadowBuilder {
                 return Err(ConfigError::new(field, "must be more than zero"));
             }
         }
+        if let (None, Some(path)) = (&self.sink, &self.file) {
+            let opened = JsonlSink::open(path).map_err(|error| {
+                ConfigError::new("file", format!("{}: {error}", path.display()))
+            })?;
+            self.sink = Some(Arc::new(opened));
+        }
         Ok(ShadowLayer::of(self, target))
     }
 
@@ -130,7 +152,8 @@ impl ShadowBuilder {
     pub(crate) fn describe(&self) -> String {
         let model = self.model.as_deref();
         let model = model.map_or(String::new(), |model| format!(" as {model}"));
-        format!("{} %{model}", self.percent)
+        let target = self.target.as_deref().unwrap_or_default();
+        format!("{} % to {target}{model}", self.percent)
     }
 }
 
@@ -143,6 +166,8 @@ impl fmt::Debug for ShadowBuilder {
             .field("deadline", &self.deadline)
             .field("max_body", &self.max_body)
             .field("max_text", &self.max_text)
+            .field("target", &self.target)
+            .field("file", &self.file)
             .finish_non_exhaustive()
     }
 }

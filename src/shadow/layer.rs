@@ -175,7 +175,7 @@ impl Shared {
             },
             halves: Mutex::default(),
             done: self.done.clone(),
-            permit,
+            _permit: permit,
         });
         let watch = |which| Watch::new(Arc::clone(&pair), which, self.max_text);
         let primary = watch(Which::Primary);

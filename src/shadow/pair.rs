@@ -14,7 +14,7 @@ use tokio::{
 
 use super::Side;
 use crate::message::{
-    BoxError, Completion, Endpoint, Media, Outcome, Output, ResponseBody, Served, Transform,
+    Bill, BoxError, Completion, Endpoint, Media, Outcome, Output, ResponseBody, Served, Transform,
 };
 
 /// Which of the two.
@@ -53,7 +53,7 @@ pub(super) struct Pair {
     pub(super) about: About,
     pub(super) halves: Mutex<(Option<Half>, Option<Half>)>,
     pub(super) done: mpsc::Sender<Both>,
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) _permit: OwnedSemaphorePermit,
 }
 
 impl Pair {
@@ -65,10 +65,11 @@ impl Pair {
                 Which::Primary => halves.0 = Some(half),
                 Which::Shadow => halves.1 = Some(half),
             }
-            match (&mut halves.0, &mut halves.1) {
-                (primary @ Some(_), shadow @ Some(_)) => primary.take().zip(shadow.take()),
-                _ => None,
-            }
+            let (primary, shadow) = &mut *halves;
+            let is_whole = primary.is_some() && shadow.is_some();
+            is_whole
+                .then(|| primary.take().zip(shadow.take()))
+                .flatten()
         };
         if let Some((primary, shadow)) = both {
             let both = Both {
@@ -169,7 +170,7 @@ impl Watch {
         }
         let bill = completion.bill.as_ref();
         let bill = bill.filter(|bill| bill.attempts() > 0 && bill.unpriced() == 0);
-        side.cost_usd = bill.map(|bill| bill.cost());
+        side.cost_usd = bill.map(Bill::cost);
         if let Some(head) = self.outcome {
             let outcome = Outcome::of_completion(completion, head).as_str();
             side.outcome = match (self.which, outcome) {

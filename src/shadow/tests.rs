@@ -1,4 +1,12 @@
-use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -165,24 +173,31 @@ async fn beyond_the_bound_requests_are_not_copied_and_that_is_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_left_running_after_the_shutdown() {
-    let alive = Arc::new(());
-    let held = Arc::clone(&alive);
+    struct Alive(Arc<AtomicU32>);
+    impl Drop for Alive {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    let alive = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&alive);
     let target = service_fn(move |_: Request<RequestBody>| {
-        let held = Arc::clone(&held);
+        count.fetch_add(1, Ordering::SeqCst);
+        let alive = Alive(Arc::clone(&count));
         async move {
             pending::<()>().await;
-            drop(held);
+            drop(alive);
             Ok(json(ANSWER))
         }
     });
     let mut running = run(ShadowLayer::builder(), Target::new("candidate", target));
     ask(&running).await;
-    while Arc::strong_count(&alive) < 3 {
+    while alive.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
     running.stop.shutdown();
     running.worker.await.unwrap();
-    assert_eq!(Arc::strong_count(&alive), 2);
+    assert_eq!(alive.load(Ordering::SeqCst), 0);
     // What was let go of says nothing of anybody.
     assert!(running.comparisons.try_recv().is_err());
     assert_eq!(running.handle.compared(), 0);

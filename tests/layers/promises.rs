@@ -126,7 +126,10 @@ contract_tests!(fallback_with_every_setting, || {
 contract_tests!(shadow, || {
     let shadow = ShadowLayer::builder().percent(100);
     let target = backup().get("backup").unwrap().clone();
-    shadow.build(target).unwrap().0
+    let (shadow, worker) = shadow.build(target).unwrap();
+    // Not gone, or nothing would be copied.
+    Box::leak(Box::new(worker));
+    shadow
 });
 
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());

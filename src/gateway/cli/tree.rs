@@ -24,6 +24,7 @@ impl Display for Tree<'_> {
             rate_limit,
             model_select,
             models,
+            shadow,
             routes,
             upstreams,
             audit,
@@ -58,6 +59,10 @@ impl Display for Tree<'_> {
         }
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
+            indent.push_str("   ");
+        }
+        if let Some(shadow) = shadow {
+            writeln!(f, "{indent}└─ Shadow  {}", shadow.describe())?;
             indent.push_str("   ");
         }
         writeln!(f, "{indent}└─ ModelRoute")?;

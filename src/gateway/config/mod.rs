@@ -35,6 +35,7 @@ pub(super) use self::upstream::no_empty_lists;
 use crate::{
     ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
     model_select::ModelSelectBuilder, rate_limit::RateLimitBuilder, server::EdgeBuilder,
+    shadow::ShadowBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -73,6 +74,8 @@ pub struct Config {
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
+    /// Which requests are copied to another upstream or route, to compare the answers. Off, unless there is a table.
+    pub shadow: Option<ShadowBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
     pub audit: Option<JsonlAuditBuilder>,
     /// Ways among the upstreams, preferred to these, in order of preference.
@@ -94,6 +97,7 @@ impl Default for Config {
             rate_limit: None,
             model_select: None,
             models: None,
+            shadow: None,
             audit: None,
             routes: Vec::new(),
             upstreams: Vec::new(),
