@@ -104,7 +104,7 @@ contract_tests!(model_select_with_every_setting, || {
         .escalation(escalation)
         .build()
         .unwrap()
-});
+}, bodies: json_held);
 
 contract_tests!(normalize, ResponseNormalizeLayer::new, bodies: json_held);
 
