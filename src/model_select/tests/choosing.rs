@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Three models: one that sees nothing and has a small window, one of each higher tier.
-fn catalog() -> ModelCatalog {
+pub(super) fn catalog() -> ModelCatalog {
     let model = |name: &str, window: u64, images: bool, usd: &str| {
         let mut info = ModelInfo::new(name);
         info.context_window = Some(window);
@@ -56,7 +56,8 @@ pub(super) fn post(body: &Value) -> Request<RequestBody> {
         .unwrap()
 }
 
-fn ask(content: Value) -> Value {
+fn ask(content: impl Into<Value>) -> Value {
+    let content = content.into();
     json!({"model": "auto", "messages": [{"role": "user", "content": content}]})
 }
 

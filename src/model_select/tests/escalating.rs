@@ -6,9 +6,11 @@ use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 
-use super::choosing::{builder, post};
+use super::choosing::{builder, catalog, post};
 use crate::{
-    message::{RequestBody, ResponseBody, Selection},
+    cost_meter::CostMeterLayer,
+    ledger::{Ledger, Record, Slot},
+    message::{Bill, RequestBody, ResponseBody, Selection, catalog::Cost},
     model_select::{BuiltinCheck, EscalationBuilder},
     reserve::AttemptLimit,
     testing::{answering, read},
@@ -168,4 +170,48 @@ async fn what_an_upstream_keeps_is_not_asked_for_twice() {
     body["store"] = json!(true);
     let (_, _, sent) = send(EscalationBuilder::new(), post(&body), |_| too_long()).await;
     assert_eq!(models(&sent), ["small"]);
+}
+
+/// Keeps what it is given.
+#[derive(Debug, Default, Clone)]
+struct Kept(Arc<Mutex<Vec<Record>>>);
+
+impl Ledger for Kept {
+    fn record(&self, record: Record, _: Slot) {
+        self.0.lock().unwrap().push(record);
+    }
+}
+
+#[tokio::test]
+async fn both_attempts_are_billed_under_the_requests_complexity() {
+    let kept = Kept::default();
+    let meter = CostMeterLayer::builder().catalog(catalog());
+    let meter = meter.ledger(Arc::new(kept.clone())).build().unwrap();
+    let inner = answering(|_| {
+        let mut empty = says("");
+        empty["usage"] = json!({"prompt_tokens": 1_000, "completion_tokens": 0});
+        answer(200, &empty)
+    });
+    let checks = EscalationBuilder::new().check(BuiltinCheck::Empty);
+    let layer = builder().escalation(checks).build().unwrap();
+    let mut request = post(&ask());
+    let bill = Bill::of(request.extensions_mut());
+    let service = layer.layer(meter.layer(inner));
+    read(service.oneshot(request).await.unwrap()).await;
+
+    // 1,000 tokens at 1 USD a million, and as many at 5.
+    assert_eq!(bill.attempts(), 2);
+    assert_eq!(bill.cost(), Cost::parse_usd("0.006").unwrap());
+    let records = kept.0.lock().unwrap();
+    let records: Vec<_> = records
+        .iter()
+        .map(|record| {
+            let model = record.model_served.as_deref().unwrap();
+            (model, record.complexity.as_deref(), record.attempt)
+        })
+        .collect();
+    assert_eq!(
+        records,
+        [("small", Some("low"), 1), ("middle", Some("low"), 2)]
+    );
 }
