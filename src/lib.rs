@@ -67,8 +67,16 @@
     doc = "| [`AdmissionLayer`](admission::AdmissionLayer) | so many in flight, the others in line by priority |"
 )]
 #![cfg_attr(
+    feature = "model-select",
+    doc = "| [`ModelSelectLayer`](model_select::ModelSelectLayer) | the model, for requests that leave it to the relay |"
+)]
+#![cfg_attr(
     feature = "model-rewrite",
     doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
+)]
+#![cfg_attr(
+    feature = "shadow",
+    doc = "| [`ShadowLayer`](shadow::ShadowLayer) | copies of requests to a second target, and what came of both |"
 )]
 #![cfg_attr(
     feature = "upstream",
@@ -134,7 +142,9 @@
         feature = "commit-guard",
         feature = "rate-limit",
         feature = "traffic-split",
-        feature = "admission"
+        feature = "admission",
+        feature = "model-select",
+        feature = "shadow"
     )),
     allow(
         dead_code,
@@ -162,6 +172,8 @@ pub mod ledger;
 pub mod message;
 #[cfg(feature = "model-rewrite")]
 pub mod model_rewrite;
+#[cfg(feature = "model-select")]
+pub mod model_select;
 #[cfg(feature = "normalize")]
 pub mod normalize;
 mod random;
@@ -172,6 +184,8 @@ pub mod reserve;
 pub mod retry;
 #[cfg(feature = "edge")]
 pub mod server;
+#[cfg(feature = "shadow")]
+pub mod shadow;
 pub mod stats;
 #[cfg(test)]
 mod testing;

@@ -12,6 +12,7 @@ mod estimate;
 mod json;
 mod limit;
 mod normalize;
+mod select;
 mod sse;
 mod stack;
 mod stats;
@@ -23,6 +24,7 @@ criterion::criterion_main!(
     json::benches,
     normalize::benches,
     limit::benches,
+    select::benches,
     sse::benches,
     stack::benches,
     stats::benches,

@@ -17,7 +17,8 @@ use crate::{
     ledger::{Record, Slot},
     message::{
         Bill, BillLine, Chosen, Completion, CostSource, End, Endpoint, Failure, OpenLine, Outcome,
-        Phase, RequestBody, RequestId, ResponseBody, Served, Tags, catalog::Cost, usage::Usage,
+        Phase, RequestBody, RequestId, ResponseBody, Selection, Served, Shadowed, Tags,
+        catalog::Cost, usage::Usage,
     },
     wire::clock,
 };
@@ -49,6 +50,7 @@ struct About {
     request_id: Option<RequestId>,
     key: Option<Key>,
     tags: Tags,
+    complexity: Option<Box<str>>,
     is_shadow: bool,
 }
 
@@ -76,7 +78,10 @@ impl Attempt {
                 request_id: extensions.get().cloned(),
                 key: shared.key.key_of(request).ok().flatten(),
                 tags: extensions.get().cloned().unwrap_or_default(),
-                is_shadow: shared.shadow,
+                complexity: extensions
+                    .get()
+                    .map(|selection: &Selection| (*selection.complexity).into()),
+                is_shadow: shared.shadow || extensions.get::<Shadowed>().is_some(),
             })
         });
         Self {
@@ -279,6 +284,7 @@ impl Attempt {
             record.prompt_chars = prompt.text_chars;
         }
         record.max_output_tokens = self.body.max_output_tokens();
+        record.complexity.clone_from(&about.complexity);
         record.tags = about.tags.clone();
         record.shadow = about.is_shadow;
         record

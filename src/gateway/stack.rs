@@ -24,11 +24,13 @@ use crate::{
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
     model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    model_select::ModelSelectBuilder,
     normalize::ResponseNormalizeBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::RedisLimiter,
     retry::RetryBuilder,
     server::tenants::AuthLayer,
+    shadow::ShadowLayer,
     timeout::TimeoutBuilder,
     traffic_split::rollout::RolloutObserverLayer,
     worker::Worker,
@@ -155,6 +157,12 @@ impl Config {
         });
         let admission = admission.map(AdmissionBuilder::build);
         let admission = admission.transpose().map_err(within("admission"))?;
+        let select = self.model_select.clone();
+        let select = select.map(|select| select.catalog(catalog.clone()));
+        let select = select.map(ModelSelectBuilder::build).transpose();
+        let select = select.map_err(within("model_select"))?;
+        let shadow = self.shadow(&upstreams).map_err(within("shadow"))?;
+        let (shadow, shadow_worker) = shadow.unzip();
         let layers = (
             option_layer(log),
             option_layer(auth),
@@ -162,7 +170,9 @@ impl Config {
             option_layer(bill),
             option_layer(allowances),
             option_layer(admission),
+            option_layer(select),
             option_layer(rewrite),
+            option_layer(shadow),
         );
         let stack = layers.layer(ModelRoute::new(upstreams));
 
@@ -177,7 +187,25 @@ impl Config {
             gateway = gateway.with_tenants(tenants, models_of);
         }
         let workers = workers.into_iter().chain(audit_worker).chain(store_worker);
+        let workers = workers.chain(shadow_worker);
         Ok(workers.fold(gateway, Gateway::with_worker))
+    }
+
+    /// What copies requests, and its worker.
+    fn shadow(&self, upstreams: &Upstreams) -> Result<Option<(ShadowLayer, Worker)>, ConfigError> {
+        let Some(builder) = &self.shadow else {
+            return Ok(None);
+        };
+        let name = builder.target().unwrap_or_default();
+        let Some(target) = upstreams.get(name) else {
+            let names: Vec<_> = upstreams.iter().map(|target| &**target.name()).collect();
+            let reason = format!(
+                "there is no upstream or route {name:?}, but {}",
+                names.join(", ")
+            );
+            return Err(ConfigError::new("target", reason));
+        };
+        builder.clone().build(target.clone()).map(Some)
     }
 
     /// Whether an attempt is metered anywhere.

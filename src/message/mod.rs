@@ -18,6 +18,7 @@ mod deadline;
 mod endpoint;
 pub mod estimate;
 mod events;
+pub(crate) mod features;
 mod gather;
 mod held;
 mod model_pattern;
@@ -32,7 +33,9 @@ mod require_usage;
 mod rescue;
 mod response;
 mod scan;
+mod selection;
 mod served;
+mod shadowed;
 mod tags;
 mod transform;
 mod transport;
@@ -64,7 +67,9 @@ pub use self::{
     request_id::{RequestId, X_RELAY_REQUEST_ID},
     require_usage::{HideUsage, require_usage},
     response::ResponseBody,
+    selection::Selection,
     served::Served,
+    shadowed::Shadowed,
     tags::Tags,
     transform::{Output, Transform, transform},
     transport::TransportError,

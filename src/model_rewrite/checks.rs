@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::{features, params};
+use super::params;
 use crate::message::{
     ApiError, ConfigError, Endpoint, RequestBody, catalog::ModelInfo, estimate::TokenEstimator,
+    features,
 };
 
 /// OpenAI's code for a prompt beyond the window.
@@ -104,7 +105,7 @@ impl Checks {
         info: &ModelInfo,
     ) -> Result<(), ApiError> {
         if self.capabilities
-            && let Some(param) = lacking(body, info)
+            && let Some(param) = features::lacking(body, info.capabilities)
         {
             return Err(params::unsupported(param));
         }
@@ -120,7 +121,7 @@ impl Checks {
         body: &RequestBody,
         window: u64,
     ) -> Result<(), ApiError> {
-        if !has_one_prompt(endpoint, body) || features::truncates(body) {
+        if !features::has_one_prompt(endpoint, body) || features::truncates(body) {
             return Ok(());
         }
         let Some(estimate) = TokenEstimator::default().estimate(body) else {
@@ -152,26 +153,4 @@ impl Checks {
             .with_param(param)
             .with_code(CONTEXT_LENGTH_EXCEEDED))
     }
-}
-
-/// Whether the whole request stands in one window: embeddings and lists of prompts have one each.
-fn has_one_prompt(endpoint: Endpoint, body: &RequestBody) -> bool {
-    match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => true,
-        Endpoint::Completions => body.prompt().is_some_and(|prompt| prompt.messages <= 1),
-        _ => false,
-    }
-}
-
-/// The parameter that asks for what the model is known not to have.
-fn lacking(body: &RequestBody, info: &ModelInfo) -> Option<&'static str> {
-    let can = info.capabilities;
-    let no = Some(false);
-    if can.streaming == no && body.is_streaming() {
-        return Some("stream");
-    }
-    let tools = (can.tools == no).then(|| features::tools(body)).flatten();
-    let json = || (can.json == no).then(|| features::schema(body)).flatten();
-    let images = || (can.images == no).then(|| features::images(body)).flatten();
-    tools.or_else(json).or_else(images)
 }

@@ -3,7 +3,6 @@
 mod answer;
 mod checks;
 mod draft;
-mod features;
 mod fit;
 mod future;
 mod json;

@@ -269,3 +269,19 @@ async fn without_a_configuration_the_request_that_it_prints_works_and_sigterm_en
     );
     assert_eq!(program.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_layer_that_chooses_models_says_what_it_chooses_from() {
+    let file = File::new(
+        "select.toml",
+        "[model_select]\nsticky = \"1m\"\ntiers = { low = [\"a\", \"b\"] }\nescalation = {}\n\
+         [shadow]\ntarget = \"near\"\nmodel = \"m\"\n\
+         [[upstreams]]\nname = \"near\"\nbase_url = \"http://127.0.0.1:1\"\n",
+    );
+    let (code, out, _) = said(&run(&["--config", file.path(), "--check"]));
+    let line =
+        "ModelSelect  low → a or b, medium → gemini-2.5-flash, high → gpt-4.1, escalates, sticky\n";
+    assert_eq!(code, Some(0));
+    assert!(out.contains(line), "{out}");
+    assert!(out.contains("Shadow  10 % to near as m\n"), "{out}");
+}

@@ -20,6 +20,7 @@ use tower_relay::{
         catalog::{ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
+    model_select::{BuiltinCheck, EscalationBuilder, HeaderNames, ModelSelectBuilder},
     normalize::ResponseNormalizeLayer,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::Quota,
@@ -29,6 +30,7 @@ use tower_relay::{
         EdgeLayer,
         tenants::{AuthLayer, KeyHash, Tenant, TenantKey, Tenants},
     },
+    shadow::ShadowLayer,
     stats::Stats,
     timeout::TimeoutBuilder,
     traffic_split::{StickyBy, TrafficSplitLayer, rollout::RolloutObserverLayer},
@@ -95,6 +97,21 @@ contract_tests!(model_rewrite_with_every_setting, || {
         .unwrap()
 });
 
+contract_tests!(model_select, || ModelSelectBuilder::guide_c()
+    .build()
+    .unwrap());
+contract_tests!(model_select_with_every_setting, || {
+    let escalation = EscalationBuilder::new().check(BuiltinCheck::Refused);
+    ModelSelectBuilder::guide_e()
+        .always(true)
+        .cheapest(true)
+        .sticky(Duration::from_secs(60))
+        .headers(HeaderNames::guide())
+        .escalation(escalation)
+        .build()
+        .unwrap()
+}, bodies: json_held);
+
 contract_tests!(normalize, ResponseNormalizeLayer::new, bodies: json_held);
 
 contract_tests!(retry, RetryLayer::default);
@@ -129,6 +146,15 @@ contract_tests!(traffic_split_with_every_setting, || {
     builder.build(&backup()).unwrap()
 });
 contract_tests!(rollout_observer, RolloutObserverLayer::new);
+
+contract_tests!(shadow, || {
+    let shadow = ShadowLayer::builder().percent(100);
+    let target = backup().get("backup").unwrap().clone();
+    let (shadow, worker) = shadow.build(target).unwrap();
+    // Not gone, or nothing would be copied.
+    Box::leak(Box::new(worker));
+    shadow
+});
 
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
 

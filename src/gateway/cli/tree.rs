@@ -29,7 +29,9 @@ impl Display for Tree<'_> {
             teams,
             rate_limit,
             admission,
+            model_select,
             models,
+            shadow,
             routes,
             upstreams,
             audit,
@@ -90,8 +92,16 @@ impl Display for Tree<'_> {
             writeln!(f, "{indent}└─ Admission  {}", admission.describe())?;
             indent.push_str("   ");
         }
+        if let Some(select) = model_select {
+            writeln!(f, "{indent}└─ ModelSelect  {}", select.describe())?;
+            indent.push_str("   ");
+        }
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
+            indent.push_str("   ");
+        }
+        if let Some(shadow) = shadow {
+            writeln!(f, "{indent}└─ Shadow  {}", shadow.describe())?;
             indent.push_str("   ");
         }
         writeln!(f, "{indent}└─ ModelRoute")?;

@@ -39,7 +39,8 @@ use self::place::Source;
 pub(super) use self::{route::Way, upstream::no_empty_lists};
 use crate::{
     admission::AdmissionBuilder, ledger::JsonlAuditBuilder, message::ConfigError,
-    model_rewrite::ModelRewriteBuilder, rate_limit::RateLimitBuilder, server::EdgeBuilder,
+    model_rewrite::ModelRewriteBuilder, model_select::ModelSelectBuilder,
+    rate_limit::RateLimitBuilder, server::EdgeBuilder, shadow::ShadowBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -85,9 +86,13 @@ pub struct Config {
     pub rate_limit: Option<RateLimitBuilder>,
     /// How many requests are let in at a time, of all callers together. Off, unless there is a table.
     pub admission: Option<AdmissionBuilder>,
+    /// How the model is chosen for requests that leave it to the gateway. Off, unless there is a table. Its catalog is the gateway's.
+    pub model_select: Option<ModelSelectBuilder>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
+    /// Which requests are copied to another upstream or route, to compare the answers. Off, unless there is a table.
+    pub shadow: Option<ShadowBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
     pub audit: Option<JsonlAuditBuilder>,
     /// Ways among the upstreams, preferred to these, in order of preference.
@@ -113,7 +118,9 @@ impl Default for Config {
             tenant_state: None,
             rate_limit: None,
             admission: None,
+            model_select: None,
             models: None,
+            shadow: None,
             audit: None,
             routes: Vec::new(),
             upstreams: Vec::new(),

@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{
-    message::RequestBody,
-    wire::json::{Kind, Value},
-};
+use super::{Endpoint, RequestBody, catalog::Capabilities};
+use crate::wire::json::{Kind, Value};
 
 /// The deepest list of content within content that is looked into: an image in a tool's result is on the second level.
 const MAX_DEPTH: usize = 3;
@@ -18,14 +16,14 @@ fn get<'a>(body: &'a RequestBody, name: &str) -> Option<Value<'a>> {
 }
 
 /// The member that offers tools.
-pub(super) fn tools(body: &RequestBody) -> Option<&'static str> {
+fn tools(body: &RequestBody) -> Option<&'static str> {
     ["tools", "functions"]
         .into_iter()
         .find(|name| get(body, name).is_some_and(|tools| !elements(tools.raw()).is_empty()))
 }
 
 /// The member that asks for JSON by a schema. OpenAI's older `json_object` is not that.
-pub(super) fn schema(body: &RequestBody) -> Option<&'static str> {
+fn schema(body: &RequestBody) -> Option<&'static str> {
     /// OpenAI's chat and Anthropic's older name have the type here, the others in `format`.
     #[derive(Deserialize)]
     struct Format<'a> {
@@ -48,7 +46,7 @@ pub(super) fn schema(body: &RequestBody) -> Option<&'static str> {
 }
 
 /// The member that holds an image. Other files are none: a provider may read their text.
-pub(super) fn images(body: &RequestBody) -> Option<&'static str> {
+fn images(body: &RequestBody) -> Option<&'static str> {
     // Counted once for all layers, and nearly always none.
     if body.prompt()?.images == 0 {
         return None;
@@ -59,10 +57,31 @@ pub(super) fn images(body: &RequestBody) -> Option<&'static str> {
 }
 
 /// Whether the upstream is asked to cut what does not fit by itself: `truncation` of OpenAI's Responses.
-pub(super) fn truncates(body: &RequestBody) -> bool {
+pub(crate) fn truncates(body: &RequestBody) -> bool {
     get(body, "truncation")
         .and_then(Value::as_str)
         .is_some_and(|truncation| truncation == "auto")
+}
+
+/// Whether the whole request stands in one window: embeddings and lists of prompts have one each.
+pub(crate) fn has_one_prompt(endpoint: Endpoint, body: &RequestBody) -> bool {
+    match endpoint {
+        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => true,
+        Endpoint::Completions => body.prompt().is_some_and(|prompt| prompt.messages <= 1),
+        _ => false,
+    }
+}
+
+/// The parameter that asks for what a model of these capabilities is known not to have.
+pub(crate) fn lacking(body: &RequestBody, can: Capabilities) -> Option<&'static str> {
+    let no = Some(false);
+    if can.streaming == no && body.is_streaming() {
+        return Some("stream");
+    }
+    let tools = (can.tools == no).then(|| tools(body)).flatten();
+    let json = || (can.json == no).then(|| schema(body)).flatten();
+    let images = || (can.images == no).then(|| images(body)).flatten();
+    tools.or_else(json).or_else(images)
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,3 @@
+mod choosing;
+mod escalating;
+mod golden;
