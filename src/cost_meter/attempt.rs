@@ -16,8 +16,9 @@ use crate::{
     key::Key,
     ledger::{Record, Slot},
     message::{
-        Bill, BillLine, Chosen, Completion, CostSource, End, Endpoint, Failure, OpenLine, Outcome,
-        Phase, RequestBody, RequestId, ResponseBody, Served, Tags, catalog::Cost, usage::Usage,
+        Accounts, Bill, BillLine, Chosen, Completion, CostSource, End, Endpoint, Failure, OpenLine,
+        Outcome, Phase, RequestBody, RequestId, ResponseBody, Served, Tags, catalog::Cost,
+        usage::Usage,
     },
     wire::clock,
 };
@@ -49,6 +50,7 @@ struct About {
     request_id: Option<RequestId>,
     key: Option<Key>,
     tags: Tags,
+    budgets: Tags,
     is_shadow: bool,
 }
 
@@ -76,6 +78,10 @@ impl Attempt {
                 request_id: extensions.get().cloned(),
                 key: shared.key.key_of(request).ok().flatten(),
                 tags: extensions.get().cloned().unwrap_or_default(),
+                budgets: extensions
+                    .get()
+                    .map(|Accounts(budgets)| budgets.clone())
+                    .unwrap_or_default(),
                 is_shadow: shared.shadow,
             })
         });
@@ -280,6 +286,7 @@ impl Attempt {
         }
         record.max_output_tokens = self.body.max_output_tokens();
         record.tags = about.tags.clone();
+        record.budgets = about.budgets.clone();
         record.shadow = about.is_shadow;
         record
     }

@@ -9,6 +9,7 @@ use tower_service::Service;
 
 use super::{Config, Gateway, InvalidConfig, UpstreamConfig, access_log::AccessLogLayer, models};
 use crate::{
+    budget::BudgetLayer,
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
     commit_guard::CommitGuardBuilder,
@@ -16,7 +17,7 @@ use crate::{
     key::KeyBy,
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
-    model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    model_rewrite::{ModelRewriteBuilder, ModelRewriteHandle, ModelRewriteLayer},
     normalize::ResponseNormalizeBuilder,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
@@ -113,9 +114,11 @@ impl Config {
         let bill = self.keeps_bills().then(BillLayer::new);
         let limit = self.rate_limit.clone().map(RateLimitBuilder::build);
         let limit = limit.transpose().map_err(within("rate_limit"))?;
+        let budget = self.budget(&catalog, aliases)?;
         let layers = (
             option_layer(log),
             option_layer(limit),
+            option_layer(budget),
             option_layer(bill),
             option_layer(rewrite),
         );
@@ -131,9 +134,52 @@ impl Config {
         Ok(workers.fold(gateway, Gateway::with_worker))
     }
 
+    /// The budgets, charged with what earlier runs spent.
+    fn budget(
+        &self,
+        catalog: &ModelCatalog,
+        aliases: Option<ModelRewriteHandle>,
+    ) -> Result<Option<BudgetLayer>, ConfigError> {
+        if self.budgets.is_empty() {
+            return Ok(None);
+        }
+        // A request names a model as its caller does, and prices go by what an upstream calls it.
+        let own: Vec<_> = self
+            .upstreams
+            .iter()
+            .filter_map(|upstream| upstream.aliases.clone())
+            .collect();
+        let names = move |model: &str| {
+            let aliases = aliases.as_ref().map(ModelRewriteHandle::aliases);
+            let target = aliases.and_then(|aliases| aliases.resolve(model).map(Cow::into_owned));
+            let here = target.as_deref().unwrap_or(model);
+            let there = own
+                .iter()
+                .find_map(|aliases| aliases.resolve(here).map(Cow::into_owned));
+            there.or(target)
+        };
+        let budget = BudgetLayer::builder()
+            .budgets(self.budgets.clone())
+            .catalog(catalog.clone())
+            .metered(true)
+            .names(names)
+            .build()
+            .map_err(within("budgets"))?;
+        if let Some(audit) = &self.audit {
+            let handle = budget.handle();
+            let unread =
+                |error: std::io::Error| ConfigError::new("path", error.to_string()).within("audit");
+            for record in audit.read_back(handle.since()).map_err(unread)? {
+                handle.recover([record.map_err(unread)?]);
+            }
+        }
+        Ok(Some(budget))
+    }
+
     /// Whether an attempt is metered anywhere.
     fn keeps_bills(&self) -> bool {
         self.audit.is_some()
+            || !self.budgets.is_empty()
             || self
                 .upstreams
                 .iter()
@@ -154,7 +200,11 @@ impl Config {
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
-            let (target, own) = target(config, env, catalog, audit, &stats)
+            let mut config = config.clone();
+            if config.cost.is_none() && (audit.is_some() || !self.budgets.is_empty()) {
+                config.cost = Some(CostMeterLayer::builder());
+            }
+            let (target, own) = target(&config, env, catalog, audit, &stats)
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -252,8 +302,7 @@ fn meter(
     catalog: &ModelCatalog,
     audit: Option<&Arc<dyn Ledger>>,
 ) -> Result<Option<(CostMeterLayer, Option<Worker>)>, ConfigError> {
-    let of_audit = || audit.map(|_| CostMeterLayer::builder());
-    let Some(builder) = config.cost.clone().or_else(of_audit) else {
+    let Some(builder) = config.cost.clone() else {
         return Ok(None);
     };
     let builder = builder.name(config.name.trim()).catalog(catalog.clone());

@@ -39,6 +39,8 @@ pub enum Reason {
     CircuitOpen,
     /// Whoever asks has used up a limit of theirs on requests or tokens per time.
     RateLimited,
+    /// Whoever asks has spent a budget of theirs.
+    BudgetExceeded,
     /// The limit that the relay keeps for the upstream is used up.
     ProviderLimit,
     /// The request is more than the limit that the relay keeps for the upstream ever gives at once.
@@ -77,6 +79,7 @@ impl Reason {
             Self::UpgradeUnsupported => "upgrade_unsupported",
             Self::CircuitOpen => "circuit_open",
             Self::RateLimited => "rate_limited",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::ProviderLimit => "provider_limit",
             Self::TooLargeForProvider => "too_large_for_provider",
             Self::Timeout(_) => "timeout",

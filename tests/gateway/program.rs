@@ -55,6 +55,8 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
         "good.toml",
         "listen = \"127.0.0.1:4000\"\n[models]\naliases = { \"fast\" = \"m\", \"gpt-*\" = \"*\" }\n\
          [rate_limit]\nwait = \"2s\"\n\
+         [[budgets]]\nname = \"team\"\nby = { header = \"x-team\" }\nper = \"month\"\nhard = \"100\"\n\
+         on_exceeded = { model = \"m\" }\n\
          [[upstreams]]\nname = \"far\"\nbase_url = \"https://far.test/v1\"\nmodels = [\"m\"]\n\
          credential = { env = \"PATH\" }\nrequired_prefix = \"/\"\naliases = { \"m\" = \"m-1\" }\n\
          [[upstreams]]\nname = \"near\"\nlabel = \"next door\"\nbase_url = \"http://127.0.0.1:1\"\n\
@@ -72,21 +74,24 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
 ├─ GET /v1/models
 └─ Edge
    └─ RateLimit  300 requests per minute, 500000 tokens per minute, waits up to 2s
-      └─ ModelRewrite  fast → m, gpt-* → *
-         └─ ModelRoute
-            ├─ steady  serves m
-            │  └─ Fallback  far → near, sticky for 60s, waits up to 30s
-            ├─ far  serves m
-            │  └─ ModelRewrite  m → m-1
-            │     └─ Upstream  https://far.test/v1, key from the environment's PATH
-            │        └─ client  HTTP auto, through the proxy http://proxy.test:3128/
-            └─ near (next door)  at embeddings
-               └─ Retry
-                  └─ RateLimit  9 input tokens per hour
-                     └─ ModelRewrite  1 rule, output clamped
-                        └─ ResponseNormalize  reasoning split from content
-                           └─ Upstream  http://127.0.0.1:1, no key
-                              └─ client  HTTP auto
+      └─ Budget  team 100 USD per month, then m
+         └─ ModelRewrite  fast → m, gpt-* → *
+            └─ ModelRoute
+               ├─ steady  serves m
+               │  └─ Fallback  far → near, sticky for 60s, waits up to 30s
+               ├─ far  serves m
+               │  └─ CostMeter
+               │     └─ ModelRewrite  m → m-1
+               │        └─ Upstream  https://far.test/v1, key from the environment's PATH
+               │           └─ client  HTTP auto, through the proxy http://proxy.test:3128/
+               └─ near (next door)  at embeddings
+                  └─ Retry
+                     └─ RateLimit  9 input tokens per hour
+                        └─ CostMeter
+                           └─ ModelRewrite  1 rule, output clamped
+                              └─ ResponseNormalize  reasoning split from content
+                                 └─ Upstream  http://127.0.0.1:1, no key
+                                    └─ client  HTTP auto
 ";
     assert_eq!(out, expected);
 }

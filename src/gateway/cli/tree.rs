@@ -22,6 +22,7 @@ impl Display for Tree<'_> {
             listen,
             server,
             rate_limit,
+            budgets,
             models,
             routes,
             upstreams,
@@ -51,6 +52,12 @@ impl Display for Tree<'_> {
             writeln!(f, "{indent}└─ RateLimit  {}", limit.describe())?;
             indent.push_str("   ");
         }
+        if !budgets.is_empty() {
+            let budgets = list(budgets.iter().map(ToString::to_string));
+            writeln!(f, "{indent}└─ Budget  {budgets}")?;
+            indent.push_str("   ");
+        }
+        let metered = audit.is_some() || !budgets.is_empty();
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
@@ -63,7 +70,7 @@ impl Display for Tree<'_> {
         }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
-            write_upstream(f, upstream, &indent, is_last, audit.is_some())?;
+            write_upstream(f, upstream, &indent, is_last, metered)?;
         }
         Ok(())
     }
@@ -74,7 +81,7 @@ fn write_upstream(
     upstream: &UpstreamConfig,
     indent: &str,
     is_last: bool,
-    audited: bool,
+    metered: bool,
 ) -> fmt::Result {
     let (branch, below) = if is_last {
         ("└─", "   ")
@@ -90,7 +97,7 @@ fn write_upstream(
     )?;
 
     let mut indent = format!("{indent}{below}");
-    for (layer, settings) in layers(upstream, audited) {
+    for (layer, settings) in layers(upstream, metered) {
         let gap = if settings.is_empty() { "" } else { "  " };
         writeln!(f, "{indent}└─ {layer}{gap}{settings}")?;
         indent.push_str("   ");
@@ -115,7 +122,7 @@ fn write_upstream(
 }
 
 /// The layers of one upstream, outermost first, and what is to be said of each.
-fn layers(upstream: &UpstreamConfig, audited: bool) -> Vec<(&'static str, String)> {
+fn layers(upstream: &UpstreamConfig, metered: bool) -> Vec<(&'static str, String)> {
     let plain = |name: &'static str, is_there: bool| is_there.then(|| (name, String::new()));
     let limit = upstream.rate_limit.clone();
     let limit = limit.map(|limit| ("RateLimit", limit.provider().describe()));
@@ -127,7 +134,7 @@ fn layers(upstream: &UpstreamConfig, audited: bool) -> Vec<(&'static str, String
         plain("CommitGuard", upstream.commit_guard.is_some()),
         plain("Timeout", upstream.timeout.is_some()),
         limit,
-        plain("CostMeter", upstream.cost.is_some() || audited),
+        plain("CostMeter", upstream.cost.is_some() || metered),
         models.map(|models| ("ModelRewrite", rewrite(&models))),
         normalize.map(|normalize| ("ResponseNormalize", list(normalize.settings()))),
     ]

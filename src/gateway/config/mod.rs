@@ -33,8 +33,8 @@ pub use self::{
 use self::place::Source;
 pub(super) use self::upstream::no_empty_lists;
 use crate::{
-    ledger::JsonlAuditBuilder, message::ConfigError, model_rewrite::ModelRewriteBuilder,
-    rate_limit::RateLimitBuilder, server::EdgeBuilder,
+    budget::Budget, ledger::JsonlAuditBuilder, message::ConfigError,
+    model_rewrite::ModelRewriteBuilder, rate_limit::RateLimitBuilder, server::EdgeBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -68,6 +68,9 @@ pub struct Config {
     pub catalog: CatalogConfig,
     /// What each caller may use per time, by API key. Off, unless there is a table.
     pub rate_limit: Option<RateLimitBuilder>,
+    /// What each key may spend. None, unless there are tables; with them every upstream is metered, and what was spent is found again
+    /// in the audit after a restart.
+    pub budgets: Vec<Budget>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
@@ -90,6 +93,7 @@ impl Default for Config {
             edge: EdgeBuilder::default(),
             catalog: CatalogConfig::default(),
             rate_limit: None,
+            budgets: Vec::new(),
             models: None,
             audit: None,
             routes: Vec::new(),

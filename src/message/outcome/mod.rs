@@ -165,9 +165,10 @@ impl From<&Rejection> for Outcome {
                 Self::InvalidRequest
             }
             Reason::ModelNotFound => Self::ModelNotFound,
-            Reason::Overloaded | Reason::Unauthenticated | Reason::RateLimited => {
-                Self::Refused(Refusal::Tenant)
-            }
+            Reason::Overloaded
+            | Reason::Unauthenticated
+            | Reason::RateLimited
+            | Reason::BudgetExceeded => Self::Refused(Refusal::Tenant),
             Reason::ProviderLimit => Self::Refused(Refusal::ProviderLimit {
                 retry_after: rejection.retry_after,
             }),
