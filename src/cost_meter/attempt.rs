@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     shared: Arc<Shared>,
     line: Option<OpenLine>,
     slot: Option<Slot>,
+    /// It waits for its slot, and nothing is sent before.
+    waits: bool,
     /// A meter further in counts this attempt.
     counted_within: Counted,
     /// The request's body, to be weighed where the answer does not say what it used.
@@ -88,6 +90,7 @@ impl Attempt {
         Self {
             line: Some(bill.open()),
             slot: None,
+            waits: false,
             counted_within,
             body: request.body().try_clone().unwrap_or_default(),
             endpoint,
@@ -103,9 +106,15 @@ impl Attempt {
         }
     }
 
+    /// Waits for room for the record.
+    pub(super) fn wait(&mut self) {
+        self.waits = true;
+    }
+
     /// Takes room for the record, and begins only now: the wait was not the upstream's.
     pub(super) fn take_slot(&mut self, slot: Slot) {
         self.slot = Some(slot);
+        self.waits = false;
         self.started = Instant::now();
         self.time = clock::now();
     }
@@ -152,7 +161,7 @@ impl Attempt {
 
     fn settle(&mut self, completion: Option<&mut Completion>) {
         let Some(line) = self.line.take() else { return };
-        if self.counted_within.0.load(Ordering::Relaxed) {
+        if self.waits || self.counted_within.0.load(Ordering::Relaxed) {
             return;
         }
         let now = Instant::now();

@@ -4,8 +4,13 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_at_once_do_not_run_past_a_budget() {
-    // Room for 100 estimates; each costs no more than was estimated.
     let layer = BudgetLayer::builder().budget(team("0.81")).build().unwrap();
+    let level = || layer.handle().level("team", &growth()).unwrap();
+    let one = send(&layer, ask("gpt-4.1", 1_000)).await;
+    let estimate = level().reserved.pico_usd();
+    read(one).await;
+    layer.handle().reset("team", &growth());
+    let room = usize::try_from(usd("0.81").pico_usd() / estimate).unwrap();
     let inner = tower::service_fn(|_: Request<RequestBody>| async {
         tokio::task::yield_now().await;
         Ok::<_, std::convert::Infallible>(answer(ANSWER))
@@ -24,8 +29,7 @@ async fn a_thousand_at_once_do_not_run_past_a_budget() {
             _ => refused += 1,
         }
     }
-    let level = || layer.handle().level("team", &growth()).unwrap();
-    assert_eq!((held.len(), refused), (100, 900));
+    assert_eq!((held.len(), refused), (room, 1_000 - room));
     assert!(level().reserved <= usd("0.81"));
     let ends: Vec<_> = held
         .into_iter()
@@ -34,7 +38,11 @@ async fn a_thousand_at_once_do_not_run_past_a_budget() {
     for end in ends {
         end.await.unwrap();
     }
-    assert_eq!((level().spent, level().reserved), (usd("0.28"), Cost::ZERO));
+    let spent = usd("0.0028").pico_usd() * room as u128;
+    assert_eq!(
+        (level().spent.pico_usd(), level().reserved),
+        (spent, Cost::ZERO)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

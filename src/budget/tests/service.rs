@@ -33,7 +33,7 @@ async fn what_a_budget_has_no_room_for_is_refused_for_good() {
     read(send(&layer, ask("gpt-4.1", 1_000)).await).await;
     let refused = send(&layer, ask("gpt-4.1", 1_000)).await;
     assert_eq!(refused.headers()["x-should-retry"], "false");
-    let outcome = crate::message::Outcome::of(&refused);
+    let outcome = crate::message::Outcome::of_head(&refused);
     assert_eq!(
         outcome,
         Some(crate::message::Outcome::Refused(

@@ -82,7 +82,11 @@ impl Writer {
             }
             earlier = self.earlier_name(Some(number));
         }
-        fs::rename(&self.path, &earlier)?;
+        match fs::rename(&self.path, &earlier) {
+            // Somebody has moved it away, or an earlier try came so far.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         (self.file, self.len) = append_to(&self.path)?;
         if let Some(keep) = self.keep_files {
             let files = earlier_files(&self.path)?;
@@ -97,7 +101,8 @@ impl Writer {
     fn earlier_name(&self, number: Option<u32>) -> PathBuf {
         let (stem, extension) = parts(&self.path);
         let now = rfc3339::format(clock::now()).replace(':', "-");
-        let number = number.map_or_else(String::new, |number| format!("-{number}"));
+        // Sorts after the name without one.
+        let number = number.map_or_else(String::new, |number| format!("_{number:03}"));
         self.path
             .with_file_name(format!("{stem}.{now}{number}{extension}"))
     }
