@@ -100,6 +100,7 @@ async fn an_audit_that_cannot_be_kept_is_an_error_at_the_start() {
 
 /// An upstream that says what it charges for the prompt and breaks before it says anything else.
 const BREAKS: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":0,\"total_tokens\":9}}\n\n";
+const OVERLOADED: &str = "data: {\"error\":{\"message\":\"overloaded\",\"code\":503}}\n\n";
 const ANSWERS: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello!\"}}]}\n\n\
                        data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
                        data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13}}\n\n\
@@ -117,7 +118,7 @@ async fn attempts_that_broke_before_they_were_seen_are_billed_as_their_upstreams
     let upstream = |name: &str, address| {
         format!(
             "[[upstreams]]\nname = \"{name}\"\nbase_url = \"http://{address}/v1\"\n\
-             [upstreams.retry]\nattempts = 2\nbackoff = {{ base = \"1ms\", cap = \"2ms\" }}\n\
+             [upstreams.retry]\nattempts = 4\nbackoff = {{ base = \"1ms\", cap = \"2ms\" }}\n\
              [upstreams.commit_guard]\n[upstreams.cost]\ncost_in_body = true\n"
         )
     };
@@ -137,9 +138,13 @@ async fn attempts_that_broke_before_they_were_seen_are_billed_as_their_upstreams
     let answering = tokio::spawn(send(post(relay.uri("/v1/chat/completions"), &request)));
     // The upstreams' own books: upstream, input and output.
     let mut books = Vec::new();
-    for _ in 0..2 {
+    // An overload is tried again there, and a connection that breaks is left to the other one.
+    for error in [Some(OVERLOADED), None] {
         let asked = soon(broken.recv()).await.unwrap();
         asked.say(BREAKS).await;
+        if let Some(error) = error {
+            asked.say(error).await;
+        }
         books.push(("a", 9, 0));
     }
     let asked = soon(whole.recv()).await.unwrap();

@@ -81,7 +81,7 @@ fn warning_after(records: &[tower_relay::ledger::Record]) -> String {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_left_is_charged_and_a_cheaper_model_takes_over() {
+async fn a_cheaper_model_is_asked_once_a_budget_is_spent() {
     let folder = tempfile::tempdir().unwrap();
     let budget = "[[budgets]]\nname = \"all\"\nby = \"global\"\nper = \"total\"\nhard = \"0.0000001\"\n\
                   on_exceeded = { model = \"demo-cheap\" }\n";
