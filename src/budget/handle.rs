@@ -44,7 +44,7 @@ impl BudgetHandle {
     pub fn level(&self, budget: &str, key: &Key) -> Option<BudgetLevel> {
         let (index, key) = self.party(budget, key)?;
         let level = self.shared.books().level(self.shared.now(), index, &key)?;
-        self.shown(index, key, level)
+        self.shown(index, key, &level)
     }
 
     /// What everybody has in `budget` who has spent or reserved something or has limits of their own, by key.
@@ -53,7 +53,7 @@ impl BudgetHandle {
             return Vec::new();
         };
         let levels = self.shared.books().levels(self.shared.now(), index);
-        let shown = |(key, level)| self.shown(index, key, level);
+        let shown = |(key, level)| self.shown(index, key, &level);
         levels.into_iter().filter_map(shown).collect()
     }
 
@@ -117,7 +117,7 @@ impl BudgetHandle {
         Some((self.index(budget)?, key.to_string().into()))
     }
 
-    fn shown(&self, index: usize, key: Arc<str>, level: Level) -> Option<BudgetLevel> {
+    fn shown(&self, index: usize, key: Arc<str>, level: &Level) -> Option<BudgetLevel> {
         let taken = level.spent + level.reserved;
         Some(BudgetLevel {
             budget: Arc::clone(&self.shared.budgets.get(index)?.name),

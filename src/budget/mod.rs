@@ -1,7 +1,6 @@
 #![doc = include_str!("../docs/budget.md")]
 
 mod ask;
-mod budget;
 mod builder;
 mod calendar;
 mod future;
@@ -11,11 +10,11 @@ mod notice;
 mod pass;
 mod service;
 mod state;
+mod terms;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    budget::{Budget, Limits, OnExceeded, UnknownPrice},
     builder::BudgetBuilder,
     calendar::Per,
     future::BudgetFuture,
@@ -23,4 +22,5 @@ pub use self::{
     layer::BudgetLayer,
     notice::{X_RELAY_BUDGET_MODEL, X_RELAY_BUDGET_WARNING},
     service::BudgetService,
+    terms::{Budget, Limits, OnExceeded, UnknownPrice},
 };

@@ -119,7 +119,9 @@ async fn what_had_ended_a_second_before_is_in_the_audit() {
     assert!(ages.iter().all(|age| *age <= BOUND), "{ages:?}");
 
     let totals = Totals::default();
-    records.iter().for_each(|record| totals.add(record));
+    for record in &records {
+        totals.add(record);
+    }
     let (replayed, _worker) = JsonlAudit::builder(&audit).build().unwrap();
     assert_eq!(replayed.totals().rows_sorted(), totals.rows_sorted());
 }

@@ -146,7 +146,7 @@ contract_tests!(rate_limit_of_a_provider, || {
 
 contract_tests!(
     budget,
-    || budgets(),
+    budgets,
     state: async |layer, services| shares_its_books(&layer, services).await
 );
 
