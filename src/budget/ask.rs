@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     message::{
-        self, Accounts, ApiError, Bill, Endpoint, RequestBody, Tags,
+        self, Accounts, ApiError, Bill, Endpoint, RequestBody,
         catalog::{Cost, ModelInfo},
         estimate::choices,
         usage::Usage,
@@ -61,7 +61,7 @@ impl Shared {
             }
         };
         let warned = self.warned(&parties, now);
-        request.extensions_mut().insert(self.accounts(&parties));
+        self.note_accounts(request, &parties);
         let bill = Bill::of(request.extensions_mut());
         let notice = notice::Notice { warned, model };
         Ok(Some(Pass::new(self, ticket, estimate, bill, notice)))
@@ -87,6 +87,7 @@ impl Shared {
         };
         let models: Option<Vec<_>> = exceeded.iter().map(policy).collect();
         // The innermost budget knows best.
+        let models = models.filter(|_| answers(endpoint));
         let Some(model) = models.and_then(|models| models.last().cloned()) else {
             return refuse(exceeded, asked);
         };
@@ -100,6 +101,10 @@ impl Shared {
             })
             .map_err(ApiError::from)?;
         }
+        if request.body().model().as_deref() != Some(&*model) {
+            // It cannot be read, so it cannot be changed.
+            return refuse(exceeded, asked);
+        }
         let estimate = self.priced(endpoint, request.body(), parties, now)?;
         // Every budget that gives this way may be gone beyond; the others must have room.
         let beyond: Vec<_> = (0..self.budgets.len())
@@ -108,7 +113,8 @@ impl Shared {
                 budget.is_some_and(|budget| budget.on_exceeded != OnExceeded::Refuse)
             })
             .collect();
-        match self.books().reserve(now, parties, estimate.cost, &beyond) {
+        let reserved = self.books().reserve(now, parties, estimate.cost, &beyond);
+        match reserved {
             Ok(ticket) => Ok((ticket, estimate, model)),
             Err(exceeded) => refuse(exceeded, estimate.cost),
         }
@@ -125,14 +131,14 @@ impl Shared {
         Ok(parties)
     }
 
-    fn accounts(&self, parties: &[Party]) -> Accounts {
-        let mut tags = Tags::new();
+    /// Says in the request who pays, beside what another layer of budgets has said.
+    fn note_accounts(&self, request: &mut Request<RequestBody>, parties: &[Party]) {
+        let Accounts(accounts) = request.extensions_mut().get_or_insert_default();
         for (index, key) in parties {
             if let Some(budget) = self.budgets.get(*index) {
-                tags.insert(&budget.name, key);
+                accounts.insert(&budget.name, key);
             }
         }
-        Accounts(tags)
     }
 
     /// The estimate, unless a budget asks for a price that nobody knows.

@@ -15,6 +15,8 @@ pub(super) struct Pass {
     /// `None` once it is settled, or left to the bill.
     held: Option<Held>,
     bill: Bill,
+    /// What stood in the bill already: attempts, cost and those without a price.
+    before: (u32, Cost, u32),
     prices: Option<Arc<ModelInfo>>,
     typical: Option<usize>,
     notice: Notice,
@@ -64,6 +66,7 @@ impl Pass {
         };
         Self {
             held: Some(held),
+            before: (bill.attempts(), bill.cost(), bill.unpriced()),
             bill,
             prices: estimate.prices,
             typical: estimate.typical,
@@ -142,9 +145,11 @@ impl Pass {
     /// Settles by the bill once its last attempt has ended, or by `unmetered` where it has none.
     fn settle(&mut self, unmetered: (Cost, u64)) {
         let Some(held) = self.held.take() else { return };
+        let (attempts, cost, no_price) = self.before;
         self.bill.when_settled(move |bill| {
-            let (spent, unpriced) = if bill.attempts() > 0 {
-                (bill.cost(), bill.unpriced().into())
+            let (spent, unpriced) = if bill.attempts() > attempts {
+                let unpriced = bill.unpriced().saturating_sub(no_price);
+                (bill.cost().saturating_sub(cost), unpriced.into())
             } else {
                 unmetered
             };

@@ -268,3 +268,61 @@ fn what_cannot_work_is_an_error() {
             .is_err()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_changed_to_a_cheaper_model_is_refused() {
+    let cheap = || OnExceeded::Model("gpt-4.1-nano".into());
+    let layer = one(team("0").on_exceeded(cheap()));
+    let mut unread = ask("gpt-4.1", 10);
+    *unread.body_mut() = RequestBody::bytes("compressed, say");
+    assert_eq!(send(&layer, unread).await.status(), 429);
+    let mut embeddings = ask("text-embedding-3-small", 10);
+    *embeddings.body_mut() =
+        RequestBody::json(r#"{"model":"text-embedding-3-small","input":"What is a budget?"}"#);
+    *embeddings.uri_mut() = "/v1/embeddings".parse().unwrap();
+    assert_eq!(send(&layer, embeddings).await.status(), 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stood_in_the_bill_before_is_not_charged_again() {
+    let layer = BudgetLayer::builder()
+        .budget(team("1"))
+        .metered(true)
+        .build()
+        .unwrap();
+    let inner = answering(|mut request: Request<RequestBody>| {
+        let cost = Some(Cost::from_pico_usd(7));
+        let line = BillLine::new("a".into(), Usage::default(), CostSource::Reported, cost);
+        Bill::of(request.extensions_mut()).open().close(line);
+        answer(ANSWER)
+    });
+    let service = layer.layer(inner);
+    let bill = Bill::default();
+    for _ in 0..3 {
+        // A retry around the budget.
+        let mut request = ask("gpt-4.1", 10);
+        request.extensions_mut().insert(bill.clone());
+        let Ok(response) = service.clone().oneshot(request).await;
+        read(response).await;
+    }
+    assert_eq!(
+        (bill.cost().pico_usd(), level(&layer).spent.pico_usd()),
+        (21, 21)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_of_budgets_within_each_other_all_stand_in_the_ledger() {
+    let outer = one(Budget::new("all", KeyBy::global(), usd("1"), Per::Day));
+    let inner = one(team("1"));
+    let seen = answering(|request: Request<RequestBody>| {
+        let Accounts(accounts) = request.extensions().get().unwrap();
+        assert_eq!(accounts.iter().count(), 2);
+        answer(ANSWER)
+    });
+    let Ok(response) = outer
+        .layer(inner.layer(seen))
+        .oneshot(ask("gpt-4.1", 10))
+        .await;
+    assert_eq!(response.status(), 200);
+}
