@@ -115,6 +115,10 @@
     doc = "| [`CommitGuardLayer`](commit_guard::CommitGuardLayer) | no answer is handed on before it is worth it, and none that breaks ends as if it were whole |"
 )]
 #![cfg_attr(
+    feature = "budget",
+    doc = "| [`BudgetLayer`](budget::BudgetLayer) | so much money per key and calendar window |"
+)]
+#![cfg_attr(
     feature = "upstream",
     doc = "| [`UpstreamLayer`](client::UpstreamLayer) | one upstream with one credential |"
 )]
@@ -144,7 +148,8 @@
         feature = "traffic-split",
         feature = "admission",
         feature = "model-select",
-        feature = "shadow"
+        feature = "shadow",
+        feature = "budget"
     )),
     allow(
         dead_code,
@@ -157,6 +162,8 @@
 pub mod admission;
 #[cfg(feature = "audit")]
 pub mod audit;
+#[cfg(feature = "budget")]
+pub mod budget;
 #[cfg(feature = "circuit-breaker")]
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]

@@ -8,6 +8,7 @@
 )]
 
 mod catalog;
+mod cost;
 mod estimate;
 mod json;
 mod limit;
@@ -20,6 +21,7 @@ mod usage;
 
 criterion::criterion_main!(
     catalog::benches,
+    cost::benches,
     estimate::benches,
     json::benches,
     normalize::benches,

@@ -16,8 +16,8 @@ use crate::{
     key::Key,
     ledger::{Record, Slot},
     message::{
-        Bill, BillLine, Chosen, Completion, CostSource, End, Endpoint, Failure, OpenLine, Outcome,
-        Phase, RequestBody, RequestId, ResponseBody, Selection, Served, Shadowed, Tags,
+        Accounts, Bill, BillLine, Chosen, Completion, CostSource, End, Endpoint, Failure, OpenLine,
+        Outcome, Phase, RequestBody, RequestId, ResponseBody, Selection, Served, Shadowed, Tags,
         catalog::Cost, usage::Usage,
     },
     wire::clock,
@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     shared: Arc<Shared>,
     line: Option<OpenLine>,
     slot: Option<Slot>,
+    /// It waits for its slot, and nothing is sent before.
+    waits: bool,
     /// A meter further in counts this attempt.
     counted_within: Counted,
     /// The request's body, to be weighed where the answer does not say what it used.
@@ -51,6 +53,7 @@ struct About {
     key: Option<Key>,
     tags: Tags,
     complexity: Option<Box<str>>,
+    budgets: Tags,
     is_shadow: bool,
 }
 
@@ -78,6 +81,10 @@ impl Attempt {
                 request_id: extensions.get().cloned(),
                 key: shared.key.key_of(request).ok().flatten(),
                 tags: extensions.get().cloned().unwrap_or_default(),
+                budgets: extensions
+                    .get()
+                    .map(|Accounts(budgets)| budgets.clone())
+                    .unwrap_or_default(),
                 complexity: extensions
                     .get()
                     .map(|selection: &Selection| (*selection.complexity).into()),
@@ -87,6 +94,7 @@ impl Attempt {
         Self {
             line: Some(bill.open()),
             slot: None,
+            waits: false,
             counted_within,
             body: request.body().try_clone().unwrap_or_default(),
             endpoint,
@@ -102,9 +110,15 @@ impl Attempt {
         }
     }
 
+    /// Waits for room for the record.
+    pub(super) fn wait(&mut self) {
+        self.waits = true;
+    }
+
     /// Takes room for the record, and begins only now: the wait was not the upstream's.
     pub(super) fn take_slot(&mut self, slot: Slot) {
         self.slot = Some(slot);
+        self.waits = false;
         self.started = Instant::now();
         self.time = clock::now();
     }
@@ -151,7 +165,7 @@ impl Attempt {
 
     fn settle(&mut self, completion: Option<&mut Completion>) {
         let Some(line) = self.line.take() else { return };
-        if self.counted_within.0.load(Ordering::Relaxed) {
+        if self.waits || self.counted_within.0.load(Ordering::Relaxed) {
             return;
         }
         let now = Instant::now();
@@ -286,6 +300,7 @@ impl Attempt {
         record.max_output_tokens = self.body.max_output_tokens();
         record.complexity.clone_from(&about.complexity);
         record.tags = about.tags.clone();
+        record.budgets = about.budgets.clone();
         record.shadow = about.is_shadow;
         record
     }

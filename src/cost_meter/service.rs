@@ -69,6 +69,7 @@ where
             attempt.take_slot(slot);
             return CostMeterFuture::begun(self.inner.call(request), attempt, hide);
         }
+        attempt.wait();
         let fresh = self.inner.clone();
         let ready = mem::replace(&mut self.inner, fresh);
         CostMeterFuture::waiting(ledger.slot(), ready, request, attempt, hide)

@@ -1,4 +1,6 @@
+mod cuts;
 mod disconnect;
+mod priced;
 mod shown;
 
 use std::{convert::Infallible, sync::Arc};

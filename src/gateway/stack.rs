@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     admission::AdmissionBuilder,
+    budget::BudgetLayer,
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
     commit_guard::CommitGuardBuilder,
@@ -23,7 +24,7 @@ use crate::{
     key::KeyBy,
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, RequestBody, ResponseBody, catalog::ModelCatalog},
-    model_rewrite::{ModelRewriteBuilder, ModelRewriteLayer},
+    model_rewrite::{ModelRewriteBuilder, ModelRewriteHandle, ModelRewriteLayer},
     model_select::ModelSelectBuilder,
     normalize::ResponseNormalizeBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
@@ -163,10 +164,12 @@ impl Config {
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams).map_err(within("shadow"))?;
         let (shadow, shadow_worker) = shadow.unzip();
+        let budget = self.budget(&catalog, aliases)?;
         let layers = (
             option_layer(log),
             option_layer(auth),
             option_layer(limit),
+            option_layer(budget),
             option_layer(bill),
             option_layer(allowances),
             option_layer(admission),
@@ -208,9 +211,52 @@ impl Config {
         builder.clone().build(target.clone()).map(Some)
     }
 
+    /// The budgets, charged with what earlier runs spent.
+    fn budget(
+        &self,
+        catalog: &ModelCatalog,
+        aliases: Option<ModelRewriteHandle>,
+    ) -> Result<Option<BudgetLayer>, ConfigError> {
+        if self.budgets.is_empty() {
+            return Ok(None);
+        }
+        // A request names a model as its caller does, and prices go by what an upstream calls it.
+        let own: Vec<_> = self
+            .upstreams
+            .iter()
+            .filter_map(|upstream| upstream.aliases.clone())
+            .collect();
+        let names = move |model: &str| {
+            let aliases = aliases.as_ref().map(ModelRewriteHandle::aliases);
+            let target = aliases.and_then(|aliases| aliases.resolve(model).map(Cow::into_owned));
+            let here = target.as_deref().unwrap_or(model);
+            let there = own
+                .iter()
+                .find_map(|aliases| aliases.resolve(here).map(Cow::into_owned));
+            there.or(target)
+        };
+        let budget = BudgetLayer::builder()
+            .budgets(self.budgets.clone())
+            .catalog(catalog.clone())
+            .metered(true)
+            .names(names)
+            .build()
+            .map_err(within("budgets"))?;
+        if let Some(audit) = &self.audit {
+            let handle = budget.handle();
+            let unread =
+                |error: std::io::Error| ConfigError::new("path", error.to_string()).within("audit");
+            for record in audit.read_back(handle.since()).map_err(unread)? {
+                handle.recover([record.map_err(unread)?]);
+            }
+        }
+        Ok(Some(budget))
+    }
+
     /// Whether an attempt is metered anywhere.
     fn keeps_bills(&self) -> bool {
         self.audit.is_some()
+            || !self.budgets.is_empty()
             || self
                 .upstreams
                 .iter()
@@ -242,8 +288,12 @@ impl Config {
         let mut upstreams = Upstreams::builder();
         let mut workers = Vec::new();
         for (index, config) in self.upstreams.iter().enumerate() {
+            let mut config = config.clone();
+            if config.cost.is_none() && (audit.is_some() || !self.budgets.is_empty()) {
+                config.cost = Some(CostMeterLayer::builder());
+            }
             let observed = self.has_rollouts();
-            let (target, own) = target(config, env, catalog, audit, store, (handles, observed))
+            let (target, own) = target(&config, env, catalog, audit, store, (handles, observed))
                 .map_err(within(index))
                 .map_err(within("upstreams"))?;
             if self
@@ -368,8 +418,7 @@ fn meter(
     catalog: &ModelCatalog,
     audit: Option<&Arc<dyn Ledger>>,
 ) -> Result<Option<(CostMeterLayer, Option<Worker>)>, ConfigError> {
-    let of_audit = || audit.map(|_| CostMeterLayer::builder());
-    let Some(builder) = config.cost.clone().or_else(of_audit) else {
+    let Some(builder) = config.cost.clone() else {
         return Ok(None);
     };
     let builder = builder.name(config.name.trim()).catalog(catalog.clone());

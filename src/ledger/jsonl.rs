@@ -12,14 +12,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde::Deserialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use self::writer::Writer;
-use super::{Ledger, Record, Slot, TotalRow, Totals, read_files};
+use self::writer::{Writer, files_since};
+use super::{Ledger, Record, Records, Slot, TotalRow, Totals, read_files};
 use crate::{
     message::ConfigError,
     wire::{clock, units},
@@ -172,6 +172,15 @@ impl JsonlAuditBuilder {
         self
     }
 
+    /// What earlier runs wrote since then, and perhaps some of before; all of it where that is `None`: whole files are read.
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be listed.
+    pub fn read_back(&self, since: Option<SystemTime>) -> std::io::Result<Records> {
+        files_since(&self.path, since).map(read_files)
+    }
+
     /// The ledger, and the worker that writes its file. Reads back what earlier runs wrote.
     ///
     /// The worker ends when its shutdown fires and what was recorded until then is written.
@@ -192,8 +201,7 @@ impl JsonlAuditBuilder {
             Writer::open(self.path.clone(), self.max_file, self.keep_files).map_err(failed)?;
         let totals = Totals::default();
         let since = clock::now().checked_sub(self.replay);
-        let files = writer.files_since(since).map_err(failed)?;
-        for record in read_files(files) {
+        for record in read_files(files_since(&self.path, since).map_err(failed)?) {
             totals.add(&record.map_err(failed)?);
         }
         let (queue, records) = mpsc::channel(self.queue);

@@ -89,6 +89,9 @@ pub struct Record {
     /// What the request is for.
     #[serde(default, skip_serializing_if = "Tags::is_empty")]
     pub tags: Tags,
+    /// Whose budgets it is charged to: the account of each, by the budget's name.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub budgets: Tags,
     /// A copy whose answer nobody waits for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
@@ -124,6 +127,7 @@ impl Record {
             max_output_tokens: None,
             complexity: None,
             tags: Tags::new(),
+            budgets: Tags::new(),
             shadow: false,
         }
     }

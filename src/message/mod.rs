@@ -5,6 +5,7 @@
 //! ([`Endpoint`], [`RequestId`], [`Deadline`]), and what they tell about an answer in the answer's ([`Served`],
 //! [`Rejection`], [`TransportError`], [`Outcome`]) and in its [`Completion`].
 
+mod accounts;
 mod allowed;
 mod api_error;
 mod bill;
@@ -45,6 +46,7 @@ mod watch;
 #[cfg(feature = "normalize")]
 pub(crate) use self::events::{Kept, MAX_JSON};
 pub use self::{
+    accounts::Accounts,
     allowed::AllowedUpstreams,
     api_error::{ApiError, Dialect},
     bill::{Bill, BillLine, CostSource, OpenLine},

@@ -45,6 +45,8 @@ pub enum Reason {
     RateLimited,
     /// The store that keeps the limits does not answer.
     LimitsUnavailable,
+    /// Whoever asks has spent a budget of theirs.
+    BudgetExceeded,
     /// The limit that the relay keeps for the upstream is used up.
     ProviderLimit,
     /// The request is more than the limit that the relay keeps for the upstream ever gives at once.
@@ -86,6 +88,7 @@ impl Reason {
             Self::CircuitOpen => "circuit_open",
             Self::RateLimited => "rate_limited",
             Self::LimitsUnavailable => "limits_unavailable",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::ProviderLimit => "provider_limit",
             Self::TooLargeForProvider => "too_large_for_provider",
             Self::Timeout(_) => "timeout",

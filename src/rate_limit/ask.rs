@@ -4,12 +4,9 @@ use http::Request;
 
 use super::{OutputEstimate, layer::Shared};
 use crate::{
-    message::{ApiError, Deadline, Dialect, Endpoint, RequestBody},
+    message::{ApiError, Deadline, Dialect, Endpoint, RequestBody, estimate::choices},
     reserve::{Account, Amounts, Quota},
 };
-
-/// The most answers of one request that are reserved for: `n`.
-const MAX_CHOICES: u64 = 128;
 
 /// Who asks, by which quota, for how much.
 #[derive(Debug, Clone)]
@@ -86,12 +83,4 @@ impl Shared {
         }
         ask.amounts = ask.amounts.with_tokens(input, output);
     }
-}
-
-/// How many answers are asked for at once.
-fn choices(body: &RequestBody) -> u64 {
-    let members = body.members().ok().flatten();
-    let count = |name| members.and_then(|members| members.get(name)?.as_u64());
-    let asked = count("n").max(count("best_of"));
-    asked.unwrap_or(1).clamp(1, MAX_CHOICES)
 }

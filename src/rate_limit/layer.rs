@@ -8,11 +8,10 @@ use super::{
     learned::Learned,
     queue::Queue,
     quotas::Quotas,
-    typical::Typical,
 };
 use crate::{
     key::KeyBy,
-    message::estimate::TokenEstimator,
+    message::estimate::{TokenEstimator, Typical},
     reserve::{Limiter, LocalLimiter},
 };
 

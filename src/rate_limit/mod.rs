@@ -16,7 +16,6 @@ mod service;
 mod settle;
 #[cfg(test)]
 mod tests;
-mod typical;
 
 pub use self::{
     builder::{OutputEstimate, RateLimitBuilder, UnknownUsage},

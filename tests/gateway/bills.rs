@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use serde_json::json;
-use tower_relay::ledger::{Record, read_files};
+use tower_relay::{
+    ledger::{Record, read_files},
+    message::catalog::Cost,
+};
 
-use crate::harness::{Relay, chat, demo, post, send};
+use crate::harness::{Relay, chat, demo, post, scripted, send, soon};
 
 const PRICES: &str = "[models.demo-small.prices]\ninput = \"2.00\"\noutput = \"8.00\"\n";
 
@@ -92,5 +95,91 @@ async fn an_audit_that_cannot_be_kept_is_an_error_at_the_start() {
     assert!(
         text.contains("audit") && text.contains("/nowhere"),
         "{text}"
+    );
+}
+
+/// An upstream that says what it charges for the prompt and breaks before it says anything else.
+const BREAKS: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":0,\"total_tokens\":9}}\n\n";
+const OVERLOADED: &str = "data: {\"error\":{\"message\":\"overloaded\",\"code\":503}}\n\n";
+const ANSWERS: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello!\"}}]}\n\n\
+                       data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+                       data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4,\"total_tokens\":13}}\n\n\
+                       data: [DONE]\n\n";
+
+#[tokio::test]
+async fn attempts_that_broke_before_they_were_seen_are_billed_as_their_upstreams_book_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let ((first, mut broken), (second, mut whole)) = (scripted().await, scripted().await);
+    let (prices, audit) = (
+        folder.path().join("prices.toml"),
+        folder.path().join("audit.jsonl"),
+    );
+    std::fs::write(&prices, PRICES).unwrap();
+    let upstream = |name: &str, address| {
+        format!(
+            "[[upstreams]]\nname = \"{name}\"\nbase_url = \"http://{address}/v1\"\n\
+             [upstreams.retry]\nattempts = 4\nbackoff = {{ base = \"1ms\", cap = \"2ms\" }}\n\
+             [upstreams.commit_guard]\n[upstreams.cost]\ncost_in_body = true\n"
+        )
+    };
+    let relay = Relay::start(&format!(
+        "[catalog]\nfiles = [\"{}\"]\n[audit]\npath = \"{}\"\n\
+         [[routes]]\nname = \"steady\"\nmodels = [\"demo-small\"]\nfallback = {{ targets = [\"a\", \"b\"] }}\n{}{}",
+        prices.display(),
+        audit.display(),
+        upstream("a", first),
+        upstream("b", second)
+    ))
+    .await;
+    let request = chat(
+        "demo-small",
+        &json!({"stream": true, "stream_options": {"include_usage": true}}),
+    );
+    let answering = tokio::spawn(send(post(relay.uri("/v1/chat/completions"), &request)));
+    // The upstreams' own books: upstream, input and output.
+    let mut books = Vec::new();
+    // An overload is tried again there, and a connection that breaks is left to the other one.
+    for error in [Some(OVERLOADED), None] {
+        let asked = soon(broken.recv()).await.unwrap();
+        asked.say(BREAKS).await;
+        if let Some(error) = error {
+            asked.say(error).await;
+        }
+        books.push(("a", 9, 0));
+    }
+    let asked = soon(whole.recv()).await.unwrap();
+    asked.say(ANSWERS).await;
+    books.push(("b", 9, 4));
+    drop(asked);
+    let answered = soon(answering).await.unwrap();
+    assert_eq!(answered.status, 200, "{}", answered.text);
+
+    let records = records(relay, folder.path()).await;
+    let billed: Vec<_> = records
+        .iter()
+        .map(|record| {
+            let usage = record.usage;
+            (&*record.upstream, usage.total_input(), usage.total_output())
+        })
+        .collect();
+    assert_eq!(billed, books);
+    let numbers: Vec<_> = records.iter().map(|record| record.attempt).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert!(
+        records
+            .iter()
+            .all(|record| record.request_id == records[0].request_id)
+    );
+    let sum: u128 = records
+        .iter()
+        .map(|record| record.cost_usd.unwrap().pico_usd())
+        .sum();
+    assert_eq!(sum, 27 * 2_000_000 + 4 * 8_000_000);
+    // The request's bill, as the answer states it.
+    let shown = Cost::from_pico_usd(sum).to_string();
+    assert!(
+        answered.text.contains(&format!("\"cost\":{shown}")),
+        "{}",
+        answered.text
     );
 }

@@ -9,9 +9,12 @@
 
 mod answers;
 mod bills;
+mod budgets;
 mod fitting;
 mod harness;
 mod keys;
+#[cfg(unix)]
+mod killed;
 mod leaving;
 mod lifecycle;
 mod normalized;

@@ -55,6 +55,8 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
         "good.toml",
         "listen = \"127.0.0.1:4000\"\n[models]\naliases = { \"fast\" = \"m\", \"gpt-*\" = \"*\" }\n\
          [rate_limit]\nwait = \"2s\"\n\
+         [[budgets]]\nname = \"team\"\nby = { header = \"x-team\" }\nper = \"month\"\nhard = \"100\"\n\
+         on_exceeded = { model = \"m\" }\n\
          [[upstreams]]\nname = \"far\"\nbase_url = \"https://far.test/v1\"\nmodels = [\"m\"]\n\
          credential = { env = \"PATH\" }\nrequired_prefix = \"/\"\naliases = { \"m\" = \"m-1\" }\n\
          circuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\n\
@@ -73,24 +75,27 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
 ├─ GET /v1/models
 └─ Edge
    └─ RateLimit  300 requests per minute, 500000 tokens per minute, waits up to 2s
-      └─ ModelRewrite  fast → m, gpt-* → *
-         └─ ModelRoute
-            ├─ steady  serves m
-            │  └─ Fallback  far → near, sticky for 60s, waits up to 30s
-            ├─ far  serves m
-            │  └─ CircuitBreaker  opens at 5 failures in a row or over 50 % of 20 calls in 30s, open for 10s to 300s
-            │     └─ CommitGuard  silence up to 30s
-            │        └─ Timeout  head within 600s
-            │           └─ ModelRewrite  m → m-1
-            │              └─ Upstream  https://far.test/v1, key from the environment's PATH
-            │                 └─ client  HTTP auto, through the proxy http://proxy.test:3128/
-            └─ near (next door)  at embeddings
-               └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
-                  └─ RateLimit  9 input tokens per hour
-                     └─ ModelRewrite  1 rule, output clamped
-                        └─ ResponseNormalize  reasoning split from content
-                           └─ Upstream  http://127.0.0.1:1, no key
-                              └─ client  HTTP auto
+      └─ Budget  team 100 USD per month, then m
+         └─ ModelRewrite  fast → m, gpt-* → *
+            └─ ModelRoute
+               ├─ steady  serves m
+               │  └─ Fallback  far → near, sticky for 60s, waits up to 30s
+               ├─ far  serves m
+               │  └─ CircuitBreaker  opens at 5 failures in a row or over 50 % of 20 calls in 30s, open for 10s to 300s
+               │     └─ CommitGuard  silence up to 30s
+               │        └─ Timeout  head within 600s
+               │           └─ CostMeter
+               │              └─ ModelRewrite  m → m-1
+               │                 └─ Upstream  https://far.test/v1, key from the environment's PATH
+               │                    └─ client  HTTP auto, through the proxy http://proxy.test:3128/
+               └─ near (next door)  at embeddings
+                  └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
+                     └─ RateLimit  9 input tokens per hour
+                        └─ CostMeter
+                           └─ ModelRewrite  1 rule, output clamped
+                              └─ ResponseNormalize  reasoning split from content
+                                 └─ Upstream  http://127.0.0.1:1, no key
+                                    └─ client  HTTP auto
 ";
     assert_eq!(out, expected);
 }

@@ -8,6 +8,7 @@ use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_relay::{
     admission::{Adaptive, AdmissionLayer, Limits},
+    budget::{Budget, BudgetLayer, Limits as MoneyLimits, Per},
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
@@ -17,7 +18,7 @@ use tower_relay::{
     ledger::Totals,
     message::{
         RequestBody, ResponseBody,
-        catalog::{ModelCatalog, ModelInfo, ModelTable},
+        catalog::{Cost, ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     model_select::{BuiltinCheck, EscalationBuilder, HeaderNames, ModelSelectBuilder},
@@ -209,7 +210,37 @@ contract_tests!(admission_by_key_that_adapts, || {
     builder.adaptive(Adaptive::default()).build().unwrap()
 });
 
+contract_tests!(
+    budget,
+    budgets,
+    state: async |layer, services| shares_its_books(&layer, services).await
+);
+
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
+
+/// One budget for everybody within another for each key.
+fn budgets() -> BudgetLayer {
+    let usd = Cost::parse_usd("1000").unwrap();
+    BudgetLayer::builder()
+        .budget(Budget::new("all", KeyBy::global(), usd, Per::Total))
+        .budget(Budget::new("key", KeyBy::api_key(), usd, Per::Month).soft(Cost::ZERO))
+        .build()
+        .unwrap()
+}
+
+/// What is shut for one is shut for the other.
+async fn shares_its_books(layer: &BudgetLayer, services: [Probed<impl Stack>; 2]) {
+    let key = Key::secret("api_key", SECRET.as_bytes());
+    let handle = layer.handle();
+    handle.set_limits("key", &key, Some(MoneyLimits::hard(Cost::ZERO)));
+    for service in &services {
+        assert_eq!(send(service, chat()).await, 429);
+    }
+    handle.set_limits("key", &key, None);
+    for service in &services {
+        assert_eq!(send(service, chat()).await, 200);
+    }
+}
 
 /// A backup that answers with nothing.
 fn backup() -> Upstreams {

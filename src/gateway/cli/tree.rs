@@ -30,6 +30,7 @@ impl Display for Tree<'_> {
             rate_limit,
             admission,
             model_select,
+            budgets,
             models,
             shadow,
             routes,
@@ -67,6 +68,11 @@ impl Display for Tree<'_> {
             writeln!(f, "{indent}└─ RateLimit  {}", limit.describe())?;
             indent.push_str("   ");
         }
+        if !budgets.is_empty() {
+            let budgets = list(budgets.iter().map(ToString::to_string));
+            writeln!(f, "{indent}└─ Budget  {budgets}")?;
+            indent.push_str("   ");
+        }
         let each_key = tenants.iter().map(|tenant| tenant.each_key.clone());
         let of_tenants = tenants.iter().map(TenantConfig::allowance);
         for (level, allowances) in [
@@ -96,6 +102,7 @@ impl Display for Tree<'_> {
             writeln!(f, "{indent}└─ ModelSelect  {}", select.describe())?;
             indent.push_str("   ");
         }
+        let metered = audit.is_some() || !budgets.is_empty();
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
@@ -112,7 +119,7 @@ impl Display for Tree<'_> {
         }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
-            let around = (audit.is_some(), self.config.has_rollouts());
+            let around = (metered, self.config.has_rollouts());
             write_upstream(f, upstream, &indent, is_last, around)?;
         }
         Ok(())
@@ -173,12 +180,12 @@ fn write_upstream(
     )
 }
 
-/// The layers of one upstream, outermost first, and what is to be said of each; whether there are an audit and rollouts around it.
+/// The layers of one upstream, outermost first, and what is to be said of each; whether it is metered in any case, and judged.
 fn layers(
     upstream: &UpstreamConfig,
-    (audited, judged): (bool, bool),
+    (metered, judged): (bool, bool),
 ) -> Vec<(&'static str, String)> {
-    let meter = upstream.cost.is_some() || audited;
+    let meter = upstream.cost.is_some() || metered;
     let retry = upstream.retry.as_ref();
     let breaker = upstream.circuit_breaker.as_ref();
     let guard = upstream.commit_guard.as_ref();

@@ -38,7 +38,7 @@ pub use self::{
 use self::place::Source;
 pub(super) use self::{route::Way, upstream::no_empty_lists};
 use crate::{
-    admission::AdmissionBuilder, ledger::JsonlAuditBuilder, message::ConfigError,
+    admission::AdmissionBuilder, budget::Budget, ledger::JsonlAuditBuilder, message::ConfigError,
     model_rewrite::ModelRewriteBuilder, model_select::ModelSelectBuilder,
     rate_limit::RateLimitBuilder, server::EdgeBuilder, shadow::ShadowBuilder,
 };
@@ -88,6 +88,9 @@ pub struct Config {
     pub admission: Option<AdmissionBuilder>,
     /// How the model is chosen for requests that leave it to the gateway. Off, unless there is a table. Its catalog is the gateway's.
     pub model_select: Option<ModelSelectBuilder>,
+    /// What each key may spend. None, unless there are tables; with them every upstream is metered, and what was spent is found again
+    /// in the audit after a restart.
+    pub budgets: Vec<Budget>,
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
@@ -119,6 +122,7 @@ impl Default for Config {
             rate_limit: None,
             admission: None,
             model_select: None,
+            budgets: Vec::new(),
             models: None,
             shadow: None,
             audit: None,

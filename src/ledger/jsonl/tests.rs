@@ -140,3 +140,39 @@ fn bounds_of_zero_and_files_that_cannot_be_opened_are_refused() {
     assert!(refused(JsonlAudit::builder(&path).max_file(0)).contains("max_file"));
     assert!(refused(JsonlAudit::builder("/nowhere/audit.jsonl")).contains("/nowhere"));
 }
+
+#[tokio::test]
+async fn a_file_that_somebody_has_moved_away_is_begun_anew() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    let (audit, worker) = JsonlAudit::builder(&path).max_file(1).build().unwrap();
+    let shutdown = worker.shutdown_handle();
+    let worker = tokio::spawn(worker);
+    audit.record(record("a"), Slot::default());
+    while fs::read(&path).unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    fs::rename(&path, dir.path().join("moved")).unwrap();
+    audit.record(record("b"), Slot::default());
+    shutdown.shutdown();
+    worker.await.unwrap();
+    assert_eq!(ids(&path), ["b"]);
+    assert_eq!(ids(&dir.path().join("moved")), ["a"]);
+}
+
+#[tokio::test]
+async fn what_is_read_back_is_all_that_was_written_and_none_where_nothing_was() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    let read_back = || {
+        let records = JsonlAudit::builder(&path).read_back(None).unwrap();
+        records
+            .map(|record| record.unwrap().request_id)
+            .collect::<Vec<_>>()
+    };
+    assert!(read_back().is_empty());
+    for id in ["a", "b", "c"] {
+        write(JsonlAudit::builder(&path).max_file(1), &[id]).await;
+    }
+    assert_eq!(read_back(), ["a", "b", "c"].map(Box::from));
+}

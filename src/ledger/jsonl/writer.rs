@@ -58,17 +58,6 @@ impl Writer {
         })
     }
 
-    /// This file and those before it that were written at `since` or later, the oldest first.
-    pub(super) fn files_since(&self, since: Option<SystemTime>) -> io::Result<Vec<PathBuf>> {
-        let mut files = self.earlier()?;
-        files.push(self.path.clone());
-        files.retain(|path| {
-            let modified = fs::metadata(path).and_then(|about| about.modified());
-            modified.map_or(true, |modified| since.is_none_or(|since| modified >= since))
-        });
-        Ok(files)
-    }
-
     /// Writes whole lines, or nothing: what a full disk took half of is taken back.
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         let today = Day::of(clock::now());
@@ -93,10 +82,14 @@ impl Writer {
             }
             earlier = self.earlier_name(Some(number));
         }
-        fs::rename(&self.path, &earlier)?;
+        match fs::rename(&self.path, &earlier) {
+            // Somebody has moved it away, or an earlier try came so far.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         (self.file, self.len) = append_to(&self.path)?;
         if let Some(keep) = self.keep_files {
-            let files = self.earlier()?;
+            let files = earlier_files(&self.path)?;
             let old = files.len().saturating_sub(keep);
             for path in files.iter().take(old) {
                 fs::remove_file(path)?;
@@ -106,47 +99,59 @@ impl Writer {
     }
 
     fn earlier_name(&self, number: Option<u32>) -> PathBuf {
-        let (stem, extension) = self.parts();
+        let (stem, extension) = parts(&self.path);
         let now = rfc3339::format(clock::now()).replace(':', "-");
-        let number = number.map_or_else(String::new, |number| format!("-{number}"));
+        // Sorts after the name without one.
+        let number = number.map_or_else(String::new, |number| format!("_{number:03}"));
         self.path
             .with_file_name(format!("{stem}.{now}{number}{extension}"))
     }
+}
 
-    /// Earlier files, the oldest first: their names sort by time.
-    fn earlier(&self) -> io::Result<Vec<PathBuf>> {
-        let (stem, extension) = self.parts();
-        let begins = format!("{stem}.");
-        let directory = match self.path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let moment = name
-                .to_str()
-                .and_then(|name| name.strip_prefix(&begins))
-                .and_then(|name| name.strip_suffix(&extension));
-            if moment.is_some_and(|moment| moment.starts_with(|first: char| first.is_ascii_digit()))
-            {
-                files.push(entry.path());
-            }
+/// The file at `path` and those before it that were written at `since` or later, the oldest first.
+pub(super) fn files_since(path: &Path, since: Option<SystemTime>) -> io::Result<Vec<PathBuf>> {
+    let mut files = earlier_files(path)?;
+    if path.try_exists()? {
+        files.push(path.to_owned());
+    }
+    files.retain(|path| {
+        let modified = fs::metadata(path).and_then(|about| about.modified());
+        modified.map_or(true, |modified| since.is_none_or(|since| modified >= since))
+    });
+    Ok(files)
+}
+
+/// Earlier files, the oldest first: their names sort by time.
+fn earlier_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let (stem, extension) = parts(path);
+    let begins = format!("{stem}.");
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let moment = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(&begins))
+            .and_then(|name| name.strip_suffix(&extension));
+        if moment.is_some_and(|moment| moment.starts_with(|first: char| first.is_ascii_digit())) {
+            files.push(entry.path());
         }
-        files.sort();
-        Ok(files)
     }
+    files.sort();
+    Ok(files)
+}
 
-    /// The file's name without its extension, and the extension with its dot.
-    fn parts(&self) -> (String, String) {
-        let text = |part: Option<&std::ffi::OsStr>| {
-            part.unwrap_or_default().to_string_lossy().into_owned()
-        };
-        let extension = self.path.extension();
-        let dotted = extension.map_or_else(String::new, |_| format!(".{}", text(extension)));
-        (text(self.path.file_stem()), dotted)
-    }
+/// A file's name without its extension, and the extension with its dot.
+fn parts(path: &Path) -> (String, String) {
+    let text =
+        |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let extension = path.extension();
+    let dotted = extension.map_or_else(String::new, |_| format!(".{}", text(extension)));
+    (text(path.file_stem()), dotted)
 }
 
 /// The file at `path` with its length. A line that a crash has torn is ended, so that the next one stands by itself.

@@ -21,10 +21,13 @@
 //! the model. It is what an estimate is mostly wrong about, and mostly for short prompts: a limit or a budget settles to the
 //! stated usage once that is known.
 
+mod choices;
 mod overhead;
+mod typical;
 mod weight;
 
 pub(super) use self::weight::Weight;
+pub(crate) use self::{choices::choices, typical::Typical};
 
 use std::borrow::Cow;
 

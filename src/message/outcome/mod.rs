@@ -170,6 +170,7 @@ impl From<&Rejection> for Outcome {
             | Reason::Unauthenticated
             | Reason::Forbidden
             | Reason::RateLimited
+            | Reason::BudgetExceeded
             | Reason::LimitsUnavailable => Self::Refused(Refusal::Tenant),
             Reason::ProviderLimit => Self::Refused(Refusal::ProviderLimit {
                 retry_after: rejection.retry_after,

@@ -13,7 +13,7 @@ const PLACES: usize = 1024;
 const MAX: u64 = u32::MAX as u64 / 8;
 
 /// Moving averages of the tokens of output, by model.
-pub(super) struct Typical {
+pub(crate) struct Typical {
     seed: RandomState,
     /// The average in the upper half, in eighths of a token, and the mean deviation in the lower, in quarters: RFC 6298's arithmetic. 0
     /// where nothing is known.
@@ -21,7 +21,7 @@ pub(super) struct Typical {
 }
 
 impl Typical {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             seed: RandomState::new(),
             places: (0..PLACES).map(|_| AtomicU64::new(0)).collect(),
@@ -29,20 +29,20 @@ impl Typical {
     }
 
     /// Where `model` is found.
-    pub(super) fn place(&self, model: &str) -> usize {
+    pub(crate) fn place(&self, model: &str) -> usize {
         let hash = self.seed.hash_one(model);
         usize::try_from(hash % PLACES as u64).unwrap_or(0)
     }
 
     /// What an answer usually takes at most; `None` where none has been seen.
-    pub(super) fn get(&self, place: usize) -> Option<u64> {
+    pub(crate) fn get(&self, place: usize) -> Option<u64> {
         let known = self.places.get(place)?.load(Ordering::Relaxed);
         let (average, deviation) = (known >> 32, known & 0xffff_ffff);
         (known != 0).then_some(average / 8 + deviation / 2)
     }
 
     /// Learns from an answer.
-    pub(super) fn learn(&self, place: usize, output: u64) {
+    pub(crate) fn learn(&self, place: usize, output: u64) {
         let Some(place) = self.places.get(place) else {
             return;
         };

@@ -1,0 +1,239 @@
+//! What a request is going to cost, and who pays.
+
+use std::{sync::Arc, time::SystemTime};
+
+use http::Request;
+
+use super::{
+    OnExceeded, UnknownPrice,
+    layer::Shared,
+    notice,
+    pass::Pass,
+    state::{Exceeded, Party, Ticket},
+};
+use crate::{
+    message::{
+        self, Accounts, ApiError, Bill, Endpoint, RequestBody,
+        catalog::{Cost, ModelInfo},
+        estimate::choices,
+        usage::Usage,
+    },
+    wire::json::Value,
+};
+
+/// So much that any sum of reservations is exact: 79 quadrillion USD.
+const MAX_ESTIMATE: Cost = Cost::from_pico_usd(1 << 96);
+
+/// The estimate of one request.
+pub(super) struct Estimate {
+    /// `None` where the price is not known.
+    cost: Option<Cost>,
+    pub(super) prices: Option<Arc<ModelInfo>>,
+    /// Where the length of the answer is learned.
+    pub(super) typical: Option<usize>,
+}
+
+impl Shared {
+    /// Reserves for `request`, which may be changed to ask for a cheaper model. `None` where nobody's budget is concerned.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        request: &mut Request<RequestBody>,
+    ) -> Result<Option<Pass>, Refused> {
+        let endpoint = Endpoint::of(request);
+        if !has_price(endpoint) {
+            return Ok(None);
+        }
+        let parties = self.parties(request)?;
+        if parties.is_empty() {
+            return Ok(None);
+        }
+        // What cannot be read cannot be priced, and a member that stands there twice might be read differently further on.
+        request.body().members().map_err(ApiError::from)?;
+        let now = self.now();
+        let estimate = self.priced(endpoint, request.body(), &parties, now)?;
+        let reserved = self.books().reserve(now, &parties, estimate.cost, &[]);
+        let (ticket, estimate, model) = match reserved {
+            Ok(ticket) => (ticket, estimate, None),
+            Err(exceeded) => {
+                let (ticket, estimate, model) =
+                    self.switch(endpoint, request, &parties, exceeded, estimate.cost, now)?;
+                (ticket, estimate, Some(model))
+            }
+        };
+        let warned = self.warned(&parties, now);
+        self.note_accounts(request, &parties);
+        let bill = Bill::of(request.extensions_mut());
+        let notice = notice::Notice { warned, model };
+        Ok(Some(Pass::new(self, ticket, estimate, bill, notice)))
+    }
+
+    /// The other model that the budgets without room ask for, if all of them do, and what is reserved for it.
+    fn switch(
+        &self,
+        endpoint: Endpoint,
+        request: &mut Request<RequestBody>,
+        parties: &[Party],
+        exceeded: Vec<Exceeded>,
+        asked: Option<Cost>,
+        now: SystemTime,
+    ) -> Result<(Ticket, Estimate, Arc<str>), Refused> {
+        let refuse = |exceeded, asked| Err(Refused::Exceeded { exceeded, asked });
+        let policy = |exceeded: &Exceeded| {
+            let budget = self.budgets.get(exceeded.party.0);
+            match budget.map(|budget| &budget.on_exceeded) {
+                Some(OnExceeded::Model(model)) => Some(Arc::clone(model)),
+                _ => None,
+            }
+        };
+        let models: Option<Vec<_>> = exceeded.iter().map(policy).collect();
+        // The innermost budget knows best.
+        let models = models.filter(|_| answers(endpoint));
+        let Some(model) = models.and_then(|models| models.last().cloned()) else {
+            return refuse(exceeded, asked);
+        };
+        let named = request.body().model().map(String::from);
+        if named.as_deref() != Some(&*model) {
+            if let Some(named) = named {
+                Bill::of(request.extensions_mut()).note_asked(&named);
+            }
+            message::edit(request, |edit| {
+                edit.set("model", &*model);
+            })
+            .map_err(ApiError::from)?;
+        }
+        if request.body().model().as_deref() != Some(&*model) {
+            // It cannot be read, so it cannot be changed.
+            return refuse(exceeded, asked);
+        }
+        let estimate = self.priced(endpoint, request.body(), parties, now)?;
+        // Every budget that gives this way may be gone beyond; the others must have room.
+        let beyond: Vec<_> = (0..self.budgets.len())
+            .filter(|index| {
+                let budget = self.budgets.get(*index);
+                budget.is_some_and(|budget| budget.on_exceeded != OnExceeded::Refuse)
+            })
+            .collect();
+        let reserved = self.books().reserve(now, parties, estimate.cost, &beyond);
+        match reserved {
+            Ok(ticket) => Ok((ticket, estimate, model)),
+            Err(exceeded) => refuse(exceeded, estimate.cost),
+        }
+    }
+
+    /// Who pays: one key of each budget that counts the request.
+    fn parties(&self, request: &Request<RequestBody>) -> Result<Vec<Party>, ApiError> {
+        let mut parties = Vec::with_capacity(self.budgets.len());
+        for (index, budget) in self.budgets.iter().enumerate() {
+            if let Some(key) = budget.by.key_of(request)? {
+                parties.push((index, key.to_string().into()));
+            }
+        }
+        Ok(parties)
+    }
+
+    /// Says in the request who pays, beside what another layer of budgets has said.
+    fn note_accounts(&self, request: &mut Request<RequestBody>, parties: &[Party]) {
+        let Accounts(accounts) = request.extensions_mut().get_or_insert_default();
+        for (index, key) in parties {
+            if let Some(budget) = self.budgets.get(*index) {
+                accounts.insert(&budget.name, key);
+            }
+        }
+    }
+
+    /// The estimate, unless a budget asks for a price that nobody knows.
+    fn priced(
+        &self,
+        endpoint: Endpoint,
+        body: &RequestBody,
+        parties: &[Party],
+        now: SystemTime,
+    ) -> Result<Estimate, Refused> {
+        let estimate = self.estimate(endpoint, body, now);
+        let strict = |(index, _): &Party| {
+            let budget = self.budgets.get(*index);
+            budget.is_some_and(|budget| budget.unknown_price == UnknownPrice::Refuse)
+        };
+        if estimate.cost.is_none() && parties.iter().any(strict) {
+            return Err(Refused::Invalid(no_price(body.model().as_deref())));
+        }
+        Ok(estimate)
+    }
+
+    fn estimate(&self, endpoint: Endpoint, body: &RequestBody, now: SystemTime) -> Estimate {
+        let model = body.model().unwrap_or_default();
+        let resolved = self.resolve.as_ref().and_then(|resolve| resolve(&model));
+        let known = self.catalog.get(resolved.as_deref().unwrap_or(&model));
+        let prices = known.filter(|model| model.prices.is_some());
+        let mut usage = Usage {
+            input: self.estimator.estimate(body).unwrap_or(0),
+            ..Usage::default()
+        };
+        let mut typical = None;
+        if answers(endpoint) {
+            let place = self.typical.place(&model);
+            let choices = choices(body);
+            typical = (choices == 1).then_some(place);
+            let one = body
+                .max_output_tokens()
+                .or_else(|| self.typical.get(place))
+                .unwrap_or(self.default_output);
+            usage.output = one.saturating_mul(choices);
+        }
+        let members = body.members().ok().flatten();
+        // A body that is not JSON, compressed for one, is not read: its price is not known.
+        let tier = members.and_then(|members| members.get("service_tier").map(Value::as_str));
+        let cost = members.and(prices.as_ref()).and_then(|model| {
+            let prices = model.prices.as_ref()?;
+            prices.cost(&usage, tier.flatten().as_deref(), now)
+        });
+        Estimate {
+            cost: cost.map(|cost| cost.min(MAX_ESTIMATE)),
+            prices,
+            typical,
+        }
+    }
+}
+
+/// Why a request is not passed on.
+pub(super) enum Refused {
+    /// Budgets have no room for so much.
+    Exceeded {
+        exceeded: Vec<Exceeded>,
+        asked: Option<Cost>,
+    },
+    /// It cannot be attributed, read or priced.
+    Invalid(ApiError),
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+fn no_price(model: Option<&str>) -> ApiError {
+    let message = format!(
+        "the price of the model {:?} is not known, and a budget allows only what has one",
+        model.unwrap_or_default()
+    );
+    ApiError::invalid_request(message)
+        .with_param("model")
+        .with_code("unknown_price")
+}
+
+/// Whether tokens are charged there: what `CostMeterLayer` meters.
+fn has_price(endpoint: Endpoint) -> bool {
+    answers(endpoint) || matches!(endpoint, Endpoint::Embeddings | Endpoint::Rerank)
+}
+
+/// Whether tokens are generated there.
+fn answers(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::ChatCompletions
+            | Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::Messages
+    )
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../docs/budget.md")]
+
+mod ask;
+mod builder;
+mod calendar;
+mod future;
+mod handle;
+mod layer;
+mod notice;
+mod pass;
+mod service;
+mod state;
+mod terms;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    builder::BudgetBuilder,
+    calendar::Per,
+    future::BudgetFuture,
+    handle::{BudgetHandle, BudgetLevel},
+    layer::BudgetLayer,
+    notice::{X_RELAY_BUDGET_MODEL, X_RELAY_BUDGET_WARNING},
+    service::BudgetService,
+    terms::{Budget, Limits, OnExceeded, UnknownPrice},
+};

@@ -1,0 +1,61 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{BudgetFuture, layer::Shared};
+use crate::message::{Endpoint, RequestBody, ResponseBody};
+
+/// The service of [`BudgetLayer`](super::BudgetLayer). As ready as its inner service.
+#[derive(Debug, Clone)]
+pub struct BudgetService<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> BudgetService<S> {
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S> Service<Request<RequestBody>> for BudgetService<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = S::Error;
+    type Future = BudgetFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        match self.shared.admit(&mut request) {
+            Ok(pass) => BudgetFuture::sent(self.inner.call(request), pass),
+            Err(refused) => {
+                let dialect = Endpoint::of(&request).dialect();
+                BudgetFuture::refused(self.shared.refusal(&refused, dialect))
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The books: what was spent, and what is reserved. Pure; `now` is an argument.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use super::{Budget, Limits, calendar::Calendar};
+use crate::message::catalog::Cost;
+
+/// What stands for the keys that there is no more room for.
+const OTHER: &str = "other";
+
+/// One book for each budget, in their order.
+#[derive(Debug)]
+pub(super) struct Books(Vec<Book>);
+
+#[derive(Debug)]
+struct Book {
+    calendar: Calendar,
+    /// The window in force.
+    window: i64,
+    /// How many windows there were: what was reserved in an earlier one is no longer this one's.
+    generation: u64,
+    accounts: HashMap<Arc<str>, Account>,
+    max_keys: usize,
+    default: Limits,
+    limits: HashMap<Arc<str>, Limits>,
+}
+
+/// One key's, in the window in force. There is none for a key that has nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Account {
+    spent: Cost,
+    reserved: Cost,
+    /// Requests that have not been settled.
+    open: u64,
+    unpriced: u64,
+    warned: bool,
+}
+
+/// What one key has in a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Level {
+    pub(super) spent: Cost,
+    pub(super) reserved: Cost,
+    pub(super) unpriced: u64,
+    pub(super) limits: Limits,
+    /// When the window ends; `None` for never.
+    pub(super) until: Option<SystemTime>,
+}
+
+/// Whom a request is charged to: an index into the budgets, and the key.
+pub(super) type Party = (usize, Arc<str>);
+
+/// What was reserved of every party. Given back once, by [`Books::settle`].
+#[derive(Debug)]
+pub(super) struct Ticket {
+    shares: Vec<(Party, u64)>,
+    amount: Cost,
+}
+
+/// Why there is no room, by party.
+#[derive(Debug)]
+pub(super) struct Exceeded {
+    pub(super) party: Party,
+    pub(super) level: Level,
+}
+
+/// A key has just come to its soft limit.
+#[derive(Debug)]
+pub(super) struct Warning {
+    pub(super) party: Party,
+    pub(super) level: Level,
+}
+
+impl Ticket {
+    /// What was reserved of every party.
+    pub(super) fn amount(&self) -> Cost {
+        self.amount
+    }
+}
+
+impl Books {
+    pub(super) fn new(budgets: &[Budget], max_keys: usize, now: SystemTime) -> Self {
+        let book = |budget: &Budget| Book {
+            calendar: budget.calendar(),
+            window: budget.calendar().window(now),
+            generation: 0,
+            accounts: HashMap::new(),
+            max_keys,
+            default: budget.limits(),
+            limits: budget.keys.clone(),
+        };
+        Self(budgets.iter().map(book).collect())
+    }
+
+    /// Reserves `amount` of every party, or of none. `None` where the price is not known: then nothing is reserved, and there must be
+    /// something left. What costs nothing always passes. The parties of budgets in `beyond` may go beyond their limits.
+    pub(super) fn reserve(
+        &mut self,
+        now: SystemTime,
+        parties: &[Party],
+        amount: Option<Cost>,
+        beyond: &[usize],
+    ) -> Result<Ticket, Vec<Exceeded>> {
+        let mut exceeded = Vec::new();
+        for party in parties {
+            let Some(book) = self.book(party.0, now) else {
+                continue;
+            };
+            if !beyond.contains(&party.0) && !book.has_room(&party.1, amount) {
+                let level = book.level(&party.1);
+                let party = party.clone();
+                exceeded.push(Exceeded { party, level });
+            }
+        }
+        if !exceeded.is_empty() {
+            return Err(exceeded);
+        }
+        let amount = amount.unwrap_or_default();
+        let mut shares = Vec::with_capacity(parties.len());
+        for (index, key) in parties {
+            let Some(book) = self.0.get_mut(*index) else {
+                continue;
+            };
+            let key = book.place(key);
+            let account = book.accounts.entry(Arc::clone(&key)).or_default();
+            account.reserved += amount;
+            account.open = account.open.saturating_add(1);
+            shares.push(((*index, key), book.generation));
+        }
+        Ok(Ticket { shares, amount })
+    }
+
+    /// Gives back what was reserved, and charges what was spent instead, in the window in which it was reserved.
+    pub(super) fn settle(
+        &mut self,
+        now: SystemTime,
+        ticket: &Ticket,
+        spent: Cost,
+        unpriced: u64,
+    ) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for ((index, key), generation) in &ticket.shares {
+            let Some(book) = self.book(*index, now) else {
+                continue;
+            };
+            if book.generation != *generation {
+                continue;
+            }
+            let Entry::Occupied(mut entry) = book.accounts.entry(Arc::clone(key)) else {
+                continue;
+            };
+            let account = entry.get_mut();
+            account.reserved = account.reserved.saturating_sub(ticket.amount);
+            account.open = account.open.saturating_sub(1);
+            account.spent += spent;
+            account.unpriced = account.unpriced.saturating_add(unpriced);
+            if account.is_empty() {
+                entry.remove();
+            } else if book.warns(key) {
+                let level = book.level(key);
+                let party = (*index, Arc::clone(key));
+                warnings.push(Warning { party, level });
+            }
+        }
+        warnings
+    }
+
+    /// Charges what was spent at `moment`, in an earlier run, where that is in the window in force.
+    pub(super) fn charge(
+        &mut self,
+        now: SystemTime,
+        (index, key): Party,
+        moment: SystemTime,
+        cost: Option<Cost>,
+    ) {
+        let Some(book) = self.book(index, now) else {
+            return;
+        };
+        let cost_or_none = cost.unwrap_or_default();
+        let is_nothing = cost == Some(Cost::ZERO);
+        if is_nothing || book.calendar.window(moment) != book.window {
+            return;
+        }
+        let key = book.place(&key);
+        let account = book.accounts.entry(Arc::clone(&key)).or_default();
+        account.spent += cost_or_none;
+        account.unpriced += u64::from(cost.is_none());
+        // Whoever had been warned had been told.
+        let _ = book.warns(&key);
+    }
+
+    /// What `key` has.
+    pub(super) fn level(&mut self, now: SystemTime, index: usize, key: &str) -> Option<Level> {
+        Some(self.book(index, now)?.level(key))
+    }
+
+    /// What everybody has who has spent or reserved something, and those with limits of their own.
+    pub(super) fn levels(&mut self, now: SystemTime, index: usize) -> Vec<(Arc<str>, Level)> {
+        let Some(book) = self.book(index, now) else {
+            return Vec::new();
+        };
+        let mut keys: Vec<_> = book.accounts.keys().chain(book.limits.keys()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let level = |key: &Arc<str>| (Arc::clone(key), book.level(key));
+        keys.into_iter().map(level).collect()
+    }
+
+    /// Whether `key` has come to its soft limit, and what it has.
+    pub(super) fn warned(&mut self, now: SystemTime, (index, key): &Party) -> Option<Level> {
+        let level = self.level(now, *index, key)?;
+        let soft = level.limits.soft?;
+        (level.spent >= soft).then_some(level)
+    }
+
+    pub(super) fn set_default(&mut self, index: usize, limits: Limits) {
+        if let Some(book) = self.0.get_mut(index) {
+            book.default = limits;
+        }
+    }
+
+    pub(super) fn set_limits(&mut self, index: usize, key: &str, limits: Option<Limits>) {
+        if let Some(book) = self.0.get_mut(index) {
+            match limits {
+                Some(limits) => book.limits.insert(key.into(), limits),
+                None => book.limits.remove(key),
+            };
+        }
+    }
+
+    /// Forgets what `key` has spent; what is reserved stays.
+    pub(super) fn reset(&mut self, index: usize, key: &str) {
+        let Some(book) = self.0.get_mut(index) else {
+            return;
+        };
+        if let Some(account) = book.accounts.get_mut(key) {
+            (account.spent, account.unpriced, account.warned) = (Cost::ZERO, 0, false);
+            if account.is_empty() {
+                book.accounts.remove(key);
+            }
+        }
+    }
+
+    /// When the earliest window in force began; `None` where one has always been.
+    pub(super) fn since(&mut self, now: SystemTime) -> Option<SystemTime> {
+        let mut since = Some(now);
+        for index in 0..self.0.len() {
+            let start = self
+                .book(index, now)
+                .and_then(|book| book.calendar.start(book.window));
+            since = since.zip(start).map(|(a, b)| a.min(b));
+        }
+        since
+    }
+
+    /// A book, with the window in force at `now`.
+    fn book(&mut self, index: usize, now: SystemTime) -> Option<&mut Book> {
+        let book = self.0.get_mut(index)?;
+        book.turn(now);
+        Some(book)
+    }
+}
+
+impl Book {
+    fn turn(&mut self, now: SystemTime) {
+        let window = self.calendar.window(now);
+        if window > self.window {
+            self.window = window;
+            self.generation = self.generation.wrapping_add(1);
+            self.accounts = HashMap::new();
+        } else if window + 1 < self.window {
+            // The clock had been wrong by more than a step over midnight. What was spent stays spent.
+            self.window = window;
+        }
+    }
+
+    fn limits(&self, key: &str) -> Limits {
+        self.limits.get(key).copied().unwrap_or(self.default)
+    }
+
+    fn account(&self, key: &str) -> Account {
+        let own = self.accounts.get(key);
+        let shared = || {
+            let is_full = self.accounts.len() >= self.max_keys;
+            is_full.then(|| self.accounts.get(OTHER)).flatten()
+        };
+        own.or_else(shared).copied().unwrap_or_default()
+    }
+
+    /// The key itself, or what stands for it where there is no room.
+    fn place(&self, key: &Arc<str>) -> Arc<str> {
+        if self.accounts.len() < self.max_keys || self.accounts.contains_key(key) {
+            Arc::clone(key)
+        } else {
+            OTHER.into()
+        }
+    }
+
+    fn has_room(&self, key: &str, amount: Option<Cost>) -> bool {
+        let account = self.account(key);
+        let taken = account.spent + account.reserved;
+        let hard = self.limits(key).hard;
+        match amount {
+            Some(Cost::ZERO) => true,
+            Some(amount) => taken + amount <= hard,
+            None => taken < hard,
+        }
+    }
+
+    fn level(&self, key: &str) -> Level {
+        let account = self.account(key);
+        Level {
+            spent: account.spent,
+            reserved: account.reserved,
+            unpriced: account.unpriced,
+            limits: self.limits(key),
+            until: self.calendar.start(self.window.saturating_add(1)),
+        }
+    }
+
+    /// Whether `key` has come to its soft limit and was not warned in this window.
+    fn warns(&mut self, key: &str) -> bool {
+        let soft = self.limits(key).soft;
+        let Some(account) = self.accounts.get_mut(key) else {
+            return false;
+        };
+        let warns = !account.warned && soft.is_some_and(|soft| account.spent >= soft);
+        account.warned |= warns;
+        warns
+    }
+}
+
+impl Account {
+    fn is_empty(&self) -> bool {
+        self.spent == Cost::ZERO && self.open == 0 && self.unpriced == 0
+    }
+}
