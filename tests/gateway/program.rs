@@ -118,7 +118,7 @@ fn a_split_and_its_rollout_are_printed_too() {
       │  └─ Rollout  2 stages of 3600s
       │     └─ TrafficSplit  old 9, new 1, callers may choose
       ├─ old
-      │  └─ Retry
+      │  └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
       │     └─ RolloutObserver
       │        └─ Upstream  http://127.0.0.1:1, no key
 ";

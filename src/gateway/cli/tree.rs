@@ -233,7 +233,7 @@ fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt:
                 writeln!(f, "{indent}└─ Rollout  {}", rollout.settings())?;
                 indent.push_str("   ");
             }
-            let all = list(split.settings().into_iter());
+            let all = list(split.settings());
             writeln!(f, "{indent}└─ TrafficSplit  {all}")
         }
         // It was refused before.

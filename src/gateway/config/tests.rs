@@ -445,6 +445,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
     for config in [&mut named, &mut default] {
         config.source = None;
         config.catalog.own = ModelTable::default();
+        config.budgets = Vec::new();
         config.models = None;
         config.tenant_state = None;
         config.tenants.clear();
