@@ -6,7 +6,10 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVING = {"gateway", "demo_upstream"}
-ARGUMENTS = {"audit_report": ["examples/audit-sample.jsonl"]}
+ARGUMENTS = {
+    "audit_report": ["examples/audit-sample.jsonl"],
+    "shadow_report": ["examples/shadow-sample.jsonl"],
+}
 
 
 def main() -> None:

@@ -33,7 +33,6 @@
 //! an access rule. Escaped lone surrogates are an error in a top-level name and pass untouched in values. Nesting
 //! is unlimited and takes no stack.
 
-#[cfg(feature = "normalize")]
 mod cursor;
 mod edit;
 mod error;
@@ -44,7 +43,6 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "normalize")]
 pub(crate) use cursor::Cursor;
 pub use edit::{Edit, MemberExists};
 pub use error::{JsonError, JsonErrorKind};
