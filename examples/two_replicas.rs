@@ -46,7 +46,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut relays = Vec::new();
     for _ in 0..2 {
         let config = Config::from_toml(&config, "two_replicas.toml")?;
-        let gateway = config.build_with_env(&|_| Some("demo-key".to_owned()))?;
+        let gateway =
+            config.build_with_env(&|name| (name == "DEMO_KEY").then(|| "demo-key".to_owned()))?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         relays.push(format!(
             "http://{}/v1/chat/completions",

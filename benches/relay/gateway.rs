@@ -54,7 +54,9 @@ pub(crate) async fn program(listener: TcpListener, upstream: &str) {
         "#
     );
     let gateway = Config::from_toml(&config, "bench")
-        .and_then(|config| config.build_with_env(&|_| Some("sk-bench".to_owned())))
+        .and_then(|config| {
+            config.build_with_env(&|name| (name == "KEY").then(|| "sk-bench".to_owned()))
+        })
         .expect("a configuration");
     gateway.serve(listener, future::pending()).await;
 }
