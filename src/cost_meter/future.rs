@@ -45,7 +45,7 @@ pin_project! {
         Late { #[pin] future: Oneshot<S, Request<RequestBody>> },
         Called { #[pin] future: S::Future },
         // The answer's cost is to stand in its head.
-        Holding { response: Option<Box<Response<ResponseBody>>>, json: Gather },
+        Holding { response: Option<Box<Response<ResponseBody>>>, json: Gather, place: usize },
     }
 }
 
@@ -122,12 +122,16 @@ where
                 }
                 StateProjection::Late { future } => ready!(future.poll(cx))?,
                 StateProjection::Called { future } => ready!(future.poll(cx))?,
-                StateProjection::Holding { response, json } => {
+                StateProjection::Holding {
+                    response,
+                    json,
+                    place,
+                } => {
                     let Some(held) = response else {
                         return Poll::Pending;
                     };
                     while json.len() <= MAX_HELD {
-                        match ready!(held.body_mut().poll_ahead(cx)) {
+                        match ready!(held.body_mut().poll_ahead_from(place, cx)) {
                             Some(piece) => json.push(piece, 0),
                             None => break,
                         }
@@ -151,13 +155,11 @@ where
             attempt.answered(&response);
             if attempt.shows_header(&response) {
                 *this.attempt = Some(attempt);
-                let mut json = Gather::default();
-                // A layer further in may have had to read it, too.
-                for data in response.body().read_so_far() {
-                    json.push(data.clone(), 0);
-                }
-                let response = Some(Box::new(response.map(ResponseBody::weigh_output)));
-                this.state.set(State::Holding { response, json });
+                this.state.set(State::Holding {
+                    response: Some(Box::new(response.map(ResponseBody::weigh_output))),
+                    json: Gather::default(),
+                    place: 0,
+                });
                 continue;
             }
             return Poll::Ready(Ok(metered(response, attempt, this.hide.take())));

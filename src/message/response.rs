@@ -244,6 +244,22 @@ impl ResponseBody {
         Poll::Ready(data)
     }
 
+    /// As [`poll_ahead`](Self::poll_ahead), for whoever needs the answer from its beginning: what a layer further in has read ahead comes
+    /// again. `place` counts the pieces that were given, and begins at 0; nothing may be handed on meanwhile.
+    pub(crate) fn poll_ahead_from(
+        &mut self,
+        place: &mut usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Bytes>> {
+        let data = match self.ahead.get(*place) {
+            Some(Ok(frame)) => Some(frame.data_ref().cloned().unwrap_or_default()),
+            Some(Err(_)) => None,
+            None => ready!(self.poll_ahead(cx)),
+        };
+        *place += usize::from(data.is_some());
+        Poll::Ready(data)
+    }
+
     /// What was read ahead and is still to be handed on.
     pub(crate) fn read_so_far(&self) -> impl Iterator<Item = &Bytes> {
         self.ahead.iter().flatten().filter_map(Frame::data_ref)

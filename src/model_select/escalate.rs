@@ -162,9 +162,10 @@ async fn read_ahead(
     escalation: &Escalation,
 ) -> (ResponseBody, Option<bytes::Bytes>) {
     let mut held = escalation.held.hold();
-    let (mut text, mut read) = (Gather::default(), 0);
+    let (mut text, mut read, mut place) = (Gather::default(), 0, 0);
     let is_whole = loop {
-        let Some(data) = poll_fn(|cx| body.poll_ahead(cx)).await else {
+        let next = poll_fn(|cx| body.poll_ahead_from(&mut place, cx));
+        let Some(data) = next.await else {
             break !body.is_broken_ahead();
         };
         // Empty frames must come to an end too.

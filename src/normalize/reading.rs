@@ -24,6 +24,8 @@ const MIN_PIECE: usize = 64;
 pub(super) struct Reading {
     response: Response<ResponseBody>,
     text: Gather,
+    /// How many of its pieces were read.
+    place: usize,
     counted: usize,
     cap: usize,
     until: Option<Instant>,
@@ -43,16 +45,11 @@ pub(super) struct Read {
 impl Reading {
     /// Reads a JSON answer, which nobody can use before its end.
     pub(super) fn answer(response: Response<ResponseBody>, cap: usize) -> Self {
-        let (mut text, mut counted) = (Gather::default(), 0);
-        // A layer further in may have had to read it, too.
-        for data in response.body().read_so_far() {
-            counted += data.len().max(MIN_PIECE);
-            text.push(data.clone(), 0);
-        }
         Self {
             response,
-            text,
-            counted,
+            text: Gather::default(),
+            place: 0,
+            counted: 0,
             cap,
             until: None,
             timer: None,
@@ -71,7 +68,8 @@ impl Reading {
     /// Ready once the answer is read to its end, to the cap, or for as long as it is waited for.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.counted <= self.cap {
-            match self.response.body_mut().poll_ahead(cx) {
+            let body = self.response.body_mut();
+            match body.poll_ahead_from(&mut self.place, cx) {
                 Poll::Ready(Some(data)) => {
                     self.counted += data.len().max(MIN_PIECE);
                     self.text.push(data, 0);

@@ -125,10 +125,10 @@ pub(in crate::message) async fn read_ahead(body: &mut ResponseBody) -> (BytesMut
         read.extend_from_slice(data.get(..room).unwrap_or(data));
         counted < MAX_BODY
     };
-    let mut has_room = body.read_so_far().fold(true, |_, data| add(data));
-    let mut ended = false;
+    let (mut place, mut has_room, mut ended) = (0, true, false);
     while has_room && !ended {
-        match timeout_at(until, poll_fn(|cx| body.poll_ahead(cx))).await {
+        let next = poll_fn(|cx| body.poll_ahead_from(&mut place, cx));
+        match timeout_at(until, next).await {
             Ok(Some(data)) => has_room = add(&data),
             Ok(None) => ended = true,
             Err(_) => break,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
@@ -121,6 +122,23 @@ async fn an_answer_that_fails_its_check_is_asked_for_again() {
         assert_eq!(models(&sent), asked);
         assert!(text.contains(if first.is_empty() { "better" } else { first }));
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_a_layer_further_in_had_to_read_is_checked_all_the_same() {
+    let checks = EscalationBuilder::new().check(BuiltinCheck::Empty);
+    let (_, text, sent) = send(checks, post(&ask()), |model| {
+        let mut answer = match model {
+            "small" => answer(200, &says("")),
+            _ => answer(200, &says("better")),
+        };
+        let ahead = std::future::poll_fn(|cx| answer.body_mut().poll_ahead(cx));
+        assert!(ahead.now_or_never().flatten().is_some());
+        answer
+    })
+    .await;
+    assert_eq!(models(&sent), ["small", "middle"]);
+    assert!(text.contains("better"));
 }
 
 #[tokio::test]
