@@ -170,6 +170,7 @@ pub mod circuit_breaker;
 pub mod client;
 #[cfg(feature = "commit-guard")]
 pub mod commit_guard;
+pub mod control;
 #[cfg(feature = "cost-meter")]
 pub mod cost_meter;
 #[cfg(feature = "fallback")]

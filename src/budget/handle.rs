@@ -1,7 +1,7 @@
 use std::{borrow::Borrow, sync::Arc, time::SystemTime};
 
 use super::{
-    Limits,
+    BudgetControl, Limits,
     layer::Shared,
     state::{Level, Party},
 };
@@ -38,6 +38,16 @@ pub struct BudgetLevel {
 impl BudgetHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// The budgets, each for operators to see and change by its name.
+    pub fn controls(&self) -> Vec<(Arc<str>, BudgetControl)> {
+        let budgets = self.shared.budgets.iter();
+        let control = |name: &Arc<str>| {
+            let control = BudgetControl::new(self.clone(), Arc::clone(name));
+            (Arc::clone(name), control)
+        };
+        budgets.map(|budget| control(&budget.name)).collect()
     }
 
     /// What `key` has in `budget`; `None` where there is no such budget.

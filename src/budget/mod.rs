@@ -3,6 +3,7 @@
 mod ask;
 mod builder;
 mod calendar;
+mod control;
 mod future;
 mod handle;
 mod layer;
@@ -17,6 +18,7 @@ mod tests;
 pub use self::{
     builder::BudgetBuilder,
     calendar::Per,
+    control::BudgetControl,
     future::BudgetFuture,
     handle::{BudgetHandle, BudgetLevel},
     layer::BudgetLayer,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{CircuitState, layer::Shared};
+use super::{CircuitControl, CircuitState, layer::Shared};
 use crate::{key::Key, stats::Subscription};
 
 /// Shows and forces the circuits of a running [`CircuitBreakerLayer`](super::CircuitBreakerLayer).
@@ -47,6 +47,11 @@ impl CircuitBreakerHandle {
     /// Closes the circuit of `key`, with nothing counted against it. Calls that are on their way no longer count.
     pub fn reset(&self, key: &Key) {
         self.shared.circuit(key).reset();
+    }
+
+    /// The circuit of `key`, for operators to see and force by name.
+    pub fn control(&self, key: Key) -> CircuitControl {
+        CircuitControl::new(self.clone(), key)
     }
 
     /// Follows the circuit of `key`. What time alone changes (that an open one may be probed, that a slow start is over) is

@@ -44,6 +44,20 @@ pub enum CircuitState {
     ForcedClosed,
 }
 
+impl CircuitState {
+    /// As a label: lower case, with underscores.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::SlowStart => "slow_start",
+            Self::Open { .. } => "open",
+            Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
+            Self::ForcedClosed => "forced_closed",
+        }
+    }
+}
+
 /// One circuit.
 #[derive(Debug)]
 pub(super) struct State {

@@ -3,6 +3,7 @@
 mod admission;
 mod ask;
 mod builder;
+mod control;
 mod future;
 mod handle;
 mod headers;

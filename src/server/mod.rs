@@ -1,12 +1,20 @@
 //! The outer edge: what stands between callers and a stack.
 //!
 //! [`EdgeLayer`] turns any HTTP request into one that the layers can read, and every error into a response.
-//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it.
+//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it; `status` and `admin` are for those who run it.
 
+#[cfg(feature = "admin")]
+pub mod admin;
+#[cfg(feature = "admin")]
+pub mod alerts;
+#[cfg(feature = "admin")]
+pub mod dashboard;
 mod edge;
 mod health;
 mod json;
 mod models;
+#[cfg(feature = "admin")]
+pub mod status;
 pub mod tenants;
 
 pub use self::{

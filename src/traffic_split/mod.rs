@@ -2,6 +2,7 @@
 
 mod builder;
 mod choice;
+mod control;
 mod future;
 mod handle;
 mod layer;

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderMap;
 
 use super::{
-    Caller, Tenant, TenantKey,
+    Caller, Tenant, TenantControl, TenantKey,
     book::{Book, Entry},
     state_file::{State, StateFile},
 };
@@ -149,6 +149,11 @@ impl Tenants {
         let mut entries = book.tenants().iter();
         let entry = entries.find(|entry| entry.tenant.name() == tenant)?;
         Some(entry.keys.clone())
+    }
+
+    /// The keys of `tenant`, for operators to see and change.
+    pub fn control(&self, tenant: &str) -> TenantControl {
+        TenantControl::new(self.clone(), tenant.to_owned())
     }
 
     /// Gives `tenant` a key, or changes the one of the same name. Its others stay: while a key is replaced by another, both are taken.
