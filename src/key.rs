@@ -278,7 +278,9 @@ pub(crate) fn presented_api_key(headers: &HeaderMap) -> Option<&str> {
 pub(crate) fn presented_bearer(headers: &HeaderMap) -> Option<&str> {
     let stated = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = stated.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 impl fmt::Debug for KeyBy {

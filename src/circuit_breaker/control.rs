@@ -28,9 +28,11 @@ impl Control for CircuitControl {
     fn show(&self) -> Value {
         let state = self.handle.state(&self.key);
         let left = match state {
-            CircuitState::Open { until } => {
-                Some(until.saturating_duration_since(Instant::now()).as_secs_f64())
-            }
+            CircuitState::Open { until } => Some(
+                until
+                    .saturating_duration_since(Instant::now())
+                    .as_secs_f64(),
+            ),
             _ => None,
         };
         json!({"state": state.as_str(), "open_for_seconds": left})

@@ -152,11 +152,26 @@ mod tests {
         let act = |name, action| controls.act(name, action, Parameters::default());
         let change = act(("lamps", "hall"), "light").await;
         assert_eq!(change, Ok(Change::new(false, true)));
-        assert_eq!(controls.show_kind("lamps"), Some(json!({"hall": {"lit": true}})));
+        assert_eq!(
+            controls.show_kind("lamps"),
+            Some(json!({"hall": {"lit": true}}))
+        );
         for (name, action, reason) in [
-            (("lamps", "attic"), "light", "there is no \"attic\" among the lamps, but hall"),
-            (("doors", "hall"), "open", "there is no kind \"doors\", but lamps"),
-            (("lamps", "hall"), "break", "there is no action \"break\", but light"),
+            (
+                ("lamps", "attic"),
+                "light",
+                "there is no \"attic\" among the lamps, but hall",
+            ),
+            (
+                ("doors", "hall"),
+                "open",
+                "there is no kind \"doors\", but lamps",
+            ),
+            (
+                ("lamps", "hall"),
+                "break",
+                "there is no action \"break\", but light",
+            ),
         ] {
             assert_eq!(act(name, action).await.unwrap_err().to_string(), reason);
         }

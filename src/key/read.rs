@@ -89,7 +89,14 @@ mod tests {
         ] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }
-        for text in ["", "tenant", "tenant:", "global:x", "user:x", "api_key:sk-secret"] {
+        for text in [
+            "",
+            "tenant",
+            "tenant:",
+            "global:x",
+            "user:x",
+            "api_key:sk-secret",
+        ] {
             let error = text.parse::<Key>().unwrap_err();
             assert!(error.contains("is no key") && !error.contains("secret"));
         }

@@ -77,9 +77,10 @@ impl Control for RateLimitHandle {
     fn show(&self) -> Value {
         let local = self.local();
         let fullest = local.map(|local| local.fullest(MAX_SHOWN));
-        let shown = fullest.iter().flatten().map(|(key, of_key)| {
-            json!({"key": key.to_string(), "levels": levels(of_key)})
-        });
+        let shown = fullest
+            .iter()
+            .flatten()
+            .map(|(key, of_key)| json!({"key": key.to_string(), "levels": levels(of_key)}));
         json!({
             "limits": quota(&self.quota(&Key::named("", ""))),
             "keys": local.map(|local| local.keys().len()),

@@ -52,7 +52,8 @@ mod tests {
     use crate::reserve::{Account, Amounts, Limiter, Quota};
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_have_used_the_most_come_first_and_those_who_have_used_nothing_are_not_there() {
+    async fn those_who_have_used_the_most_come_first_and_those_who_have_used_nothing_are_not_there()
+    {
         let limiter = LocalLimiter::default();
         let quota = Quota::per_minute(10, 1000).unwrap();
         for (name, tokens) in [("a", 100), ("b", 900), ("c", 500)] {

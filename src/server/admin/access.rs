@@ -67,6 +67,11 @@ impl Access {
         Ok(())
     }
 
+    /// Whether `request` asks for a host that is this service's.
+    pub(crate) fn host<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
+        self.check_host(request.uri(), request.headers()).map(drop)
+    }
+
     /// Whether `request` may change something; the name of its token.
     ///
     /// # Errors
@@ -90,19 +95,28 @@ impl Access {
     /// Whose token it is. All are looked at, each in a time that does not tell where it differs.
     fn who(&self, headers: &HeaderMap) -> Result<Arc<str>, ApiError> {
         let wrong = |message, code| {
-            Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
-                .with_code(code))
+            Err(
+                ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
+                    .with_code(code),
+            )
         };
         if self.0.tokens.is_empty() {
             let message = "no token is set up, and without one nothing can be changed";
             return Err(refused(StatusCode::FORBIDDEN, message).with_code("no_tokens"));
         }
         let Some(presented) = presented_bearer(headers) else {
-            return wrong("this needs a token: authorization: Bearer TOKEN", "missing_token");
+            return wrong(
+                "this needs a token: authorization: Bearer TOKEN",
+                "missing_token",
+            );
         };
         let hash = KeyHash::of(presented);
         let matching = self.0.tokens.iter().fold(None, |found, token| {
-            if token.hash == hash { Some(token) } else { found }
+            if token.hash == hash {
+                Some(token)
+            } else {
+                found
+            }
         });
         match matching {
             Some(token) => Ok(Arc::clone(&token.name)),
@@ -135,7 +149,11 @@ impl Access {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         bare.parse::<IpAddr>().is_ok()
             || host.eq_ignore_ascii_case("localhost")
-            || self.0.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))
+            || self
+                .0
+                .hosts
+                .iter()
+                .any(|ours| ours.eq_ignore_ascii_case(host))
     }
 }
 
@@ -146,7 +164,8 @@ fn check_origin(headers: &HeaderMap, asked: Option<&Authority>) -> Result<(), Ap
         let from = origin.split_once("://").map(|(_, authority)| authority);
         from != asked.map(Authority::as_str)
     });
-    let is_cross = text(&SEC_FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none");
+    let is_cross =
+        text(&SEC_FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none");
     if is_other || is_cross {
         let message = "pages of other origins may not change anything here";
         return Err(refused(StatusCode::FORBIDDEN, message).with_code("cross_origin"));

@@ -44,7 +44,12 @@ pub struct ChangeEntry {
 
 impl Changes {
     /// Logs a change and keeps it.
-    pub(super) fn note(&self, who: Arc<str>, (kind, name, action): (&str, &str, &str), change: &Change) {
+    pub(super) fn note(
+        &self,
+        who: Arc<str>,
+        (kind, name, action): (&str, &str, &str),
+        change: &Change,
+    ) {
         tracing::info!(%who, kind, name, action, old = %change.old, new = %change.new, "changed");
         let short = |value: &Value| {
             let is_short = value.to_string().len() <= MAX_VALUE;

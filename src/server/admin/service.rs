@@ -72,7 +72,11 @@ impl Admin {
         self
     }
 
-    fn show<B>(&self, request: &Request<B>, named: Named) -> Result<Response<ResponseBody>, ApiError> {
+    fn show<B>(
+        &self,
+        request: &Request<B>,
+        named: Named,
+    ) -> Result<Response<ResponseBody>, ApiError> {
         self.access.read(request)?;
         let shown = match named {
             Named::All => {
@@ -93,7 +97,12 @@ impl Admin {
         Ok(respond(StatusCode::OK, &shown))
     }
 
-    async fn change<B>(self, who: Arc<str>, named: Named, body: B) -> Result<Response<ResponseBody>, ApiError>
+    async fn change<B>(
+        self,
+        who: Arc<str>,
+        named: Named,
+        body: B,
+    ) -> Result<Response<ResponseBody>, ApiError>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
@@ -127,7 +136,11 @@ impl Admin {
             Method::POST => match self.access.change(&request) {
                 Ok(who) => self.change(who, named, request.into_body()).await,
                 Err(error) => {
-                    tracing::warn!(path = request.uri().path(), reason = error.message(), "no change");
+                    tracing::warn!(
+                        path = request.uri().path(),
+                        reason = error.message(),
+                        "no change"
+                    );
                     Err(error)
                 }
             },
@@ -144,7 +157,11 @@ where
 {
     let collected = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
     let late = |_| {
-        ApiError::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", "the body did not come in time")
+        ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "invalid_request_error",
+            "the body did not come in time",
+        )
     };
     match collected.map_err(late)? {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -158,12 +175,19 @@ where
 }
 
 fn wrong_method(message: &'static str) -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message)
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid_request_error",
+        message,
+    )
 }
 
 fn nothing() -> ApiError {
-    ControlError::Unknown("such path, but /admin, /admin/KIND, /admin/KIND/NAME and POST /admin/KIND/NAME/ACTION".to_owned())
-        .to_api_error()
+    ControlError::Unknown(
+        "such path, but /admin, /admin/KIND, /admin/KIND/NAME and POST /admin/KIND/NAME/ACTION"
+            .to_owned(),
+    )
+    .to_api_error()
 }
 
 impl Named {

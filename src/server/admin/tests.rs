@@ -45,7 +45,10 @@ fn admin(access: AccessBuilder) -> (Admin, Changes) {
     let controls = Controls::default();
     controls.add("left/right", Dial::default());
     let changes = Changes::default();
-    (Admin::new(&controls, &access.build()).noting(&changes), changes)
+    (
+        Admin::new(&controls, &access.build()).noting(&changes),
+        changes,
+    )
 }
 
 fn access() -> AccessBuilder {
@@ -59,7 +62,11 @@ fn post(body: &'static str) -> http::request::Builder {
         .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
 }
 
-async fn send(admin: &Admin, request: http::request::Builder, body: &'static str) -> (StatusCode, Value) {
+async fn send(
+    admin: &Admin,
+    request: http::request::Builder,
+    body: &'static str,
+) -> (StatusCode, Value) {
     let request = request.body(Full::from(body)).unwrap();
     let (head, text) = read(admin.clone().oneshot(request).await.unwrap()).await;
     (head.status, serde_json::from_str(&text).unwrap())
@@ -72,10 +79,14 @@ async fn what_is_there_is_shown_as_a_whole_by_kind_and_by_name() {
         let request = Request::get(path).header(header::HOST, "localhost:9090");
         send(&admin, request, "").await
     };
-    let all = json!({"controls": {"dials": {"left/right": {"at": 0}}}, "actions": {"dials": ["turn"]}});
+    let all =
+        json!({"controls": {"dials": {"left/right": {"at": 0}}}, "actions": {"dials": ["turn"]}});
     assert_eq!(get("/admin").await, (StatusCode::OK, all.clone()));
     assert_eq!(get("/").await.1, all, "nested, the prefix is stripped");
-    assert_eq!(get("/admin/dials").await.1, json!({"left/right": {"at": 0}}));
+    assert_eq!(
+        get("/admin/dials").await.1,
+        json!({"left/right": {"at": 0}})
+    );
     assert_eq!(get("/admin/dials/left%2Fright").await.1, json!({"at": 0}));
     for (path, status) in [
         ("/admin/doors", 404),
@@ -97,7 +108,10 @@ async fn a_change_says_what_was_and_what_is_and_who_did_it() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!((&answer["old"], &answer["new"]), (&json!(0), &json!(7)));
     let noted = changes.recent();
-    assert_eq!((&*noted[0].who, &*noted[0].action, &noted[0].new), ("ops", "turn", &json!(7)));
+    assert_eq!(
+        (&*noted[0].who, &*noted[0].action, &noted[0].new),
+        ("ops", "turn", &json!(7))
+    );
     for (body, status, reason) in [
         (r#"{"to": 8, "by": 1}"#, 400, "unknown field `by`"),
         (r#"{}"#, 400, "missing field `to`"),
@@ -128,12 +142,37 @@ async fn nobody_changes_anything_without_a_token_or_through_a_browser_that_was_t
     for (admin, request, status, code) in [
         (&open, authorized(), 403, "no_tokens"),
         (&guarded, post(""), 401, "missing_token"),
-        (&guarded, with("authorization", "Bearer 0123456789abcdeF"), 401, "invalid_token"),
-        (&guarded, with("authorization", "Basic 0123456789abcdef"), 401, "missing_token"),
-        (&guarded, with("host", "evil.test:9090"), 403, "host_not_allowed"),
-        (&guarded, with("origin", "http://evil.test"), 403, "cross_origin"),
+        (
+            &guarded,
+            with("authorization", "Bearer 0123456789abcdeF"),
+            401,
+            "invalid_token",
+        ),
+        (
+            &guarded,
+            with("authorization", "Basic 0123456789abcdef"),
+            401,
+            "missing_token",
+        ),
+        (
+            &guarded,
+            with("host", "evil.test:9090"),
+            403,
+            "host_not_allowed",
+        ),
+        (
+            &guarded,
+            with("origin", "http://evil.test"),
+            403,
+            "cross_origin",
+        ),
         (&guarded, with("origin", "null"), 403, "cross_origin"),
-        (&guarded, with("sec-fetch-site", "same-site"), 403, "cross_origin"),
+        (
+            &guarded,
+            with("sec-fetch-site", "same-site"),
+            403,
+            "cross_origin",
+        ),
         (&guarded, with("content-type", "text/plain"), 415, ""),
     ] {
         let (got, error) = send(admin, request, r#"{"to": 9}"#).await;
@@ -148,7 +187,10 @@ async fn nobody_changes_anything_without_a_token_or_through_a_browser_that_was_t
         with("host", "[::1]:9090"),
         with("sec-fetch-site", "same-origin"),
     ] {
-        assert_eq!(send(&guarded, request, r#"{"to": 9}"#).await.0, StatusCode::OK);
+        assert_eq!(
+            send(&guarded, request, r#"{"to": 9}"#).await.0,
+            StatusCode::OK
+        );
     }
 }
 
@@ -163,7 +205,12 @@ async fn reading_needs_a_token_only_where_that_is_asked() {
 
 #[test]
 fn a_token_that_can_be_guessed_is_none_and_no_token_is_shown() {
-    for token in ["", "short", "with spaces in it ...", "0123456789abcde\u{e9}"] {
+    for token in [
+        "",
+        "short",
+        "with spaces in it ...",
+        "0123456789abcde\u{e9}",
+    ] {
         assert!(Access::builder().token("ops", token).is_err());
     }
     assert!(!format!("{:?}", access().build()).contains(TOKEN));

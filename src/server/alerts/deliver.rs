@@ -71,7 +71,11 @@ impl Webhook {
     /// Posts to `uri` through `client`, and waits 5 s for each answer.
     pub fn new<S>(uri: Uri, client: S) -> Self
     where
-        S: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + Sync + 'static,
+        S: Service<Request<RequestBody>, Response = Response<ResponseBody>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
     {
@@ -175,7 +179,11 @@ pub(super) fn outbox(
                 counted.sent.fetch_add(1, Relaxed);
             } else {
                 counted.failed.fetch_add(1, Relaxed);
-                tracing::warn!(?webhook, rule = notice.rule.as_str(), "an alert could not be delivered");
+                tracing::warn!(
+                    ?webhook,
+                    rule = notice.rule.as_str(),
+                    "an alert could not be delivered"
+                );
             }
         }
     };

@@ -37,12 +37,18 @@ impl Facts {
         for upstream in &traffic.upstreams {
             let mut read = |rule, value| {
                 let subject = Arc::clone(&upstream.upstream);
-                readings.push(Reading { rule, subject, value });
+                readings.push(Reading {
+                    rule,
+                    subject,
+                    value,
+                });
             };
             if let Some(rate) = self.error_rate(&upstream.outcomes) {
                 read(Rule::ErrorRate, rate);
             }
-            let Percentiles { count, p95, p99, .. } = upstream.total;
+            let Percentiles {
+                count, p95, p99, ..
+            } = upstream.total;
             for (rule, percentile) in [(Rule::P95, p95), (Rule::P99, p99)] {
                 if let Some(percentile) = percentile.filter(|_| count >= self.minimum) {
                     read(rule, super::rule::millis(percentile));
@@ -62,7 +68,9 @@ impl Facts {
     }
 
     fn error_rate(&self, outcomes: &Outcomes) -> Option<f64> {
-        outcomes.failure_rate().filter(|_| outcomes.judged() >= self.minimum)
+        outcomes
+            .failure_rate()
+            .filter(|_| outcomes.judged() >= self.minimum)
     }
 
     /// What budgets show of themselves, whichever layer keeps them.
@@ -76,7 +84,11 @@ impl Facts {
                 let used = level.get("used").and_then(Value::as_f64);
                 if let (Some(key), Some(value)) = (key, used) {
                     let subject = format!("{name} {key}").into();
-                    readings.push(Reading { rule: Rule::Budget, subject, value });
+                    readings.push(Reading {
+                        rule: Rule::Budget,
+                        subject,
+                        value,
+                    });
                 }
             }
         }
@@ -102,7 +114,11 @@ impl Facts {
                 #[allow(clippy::cast_precision_loss, reason = "a count within some seconds")]
                 let value = more as f64;
                 let (rule, subject) = name.clone();
-                readings.push(Reading { rule, subject, value });
+                readings.push(Reading {
+                    rule,
+                    subject,
+                    value,
+                });
             }
         }
         self.counts = Some(counts);

@@ -107,7 +107,11 @@ impl Alerts {
         Notice {
             version: 1,
             relay: Arc::clone(&self.0.relay),
-            state: if event.is_firing { NoticeState::Firing } else { NoticeState::Resolved },
+            state: if event.is_firing {
+                NoticeState::Firing
+            } else {
+                NoticeState::Resolved
+            },
             rule: event.reading.rule,
             subject: Arc::clone(&event.reading.subject),
             value: event.reading.value,

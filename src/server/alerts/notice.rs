@@ -60,7 +60,9 @@ pub(super) fn message(event: &Event) -> String {
             percent(limit)
         ),
         rule @ (Rule::P95 | Rule::P99) => {
-            let usual = event.baseline.map(|base| format!(" (usually {base:.0} ms)"));
+            let usual = event
+                .baseline
+                .map(|base| format!(" (usually {base:.0} ms)"));
             format!(
                 "{subject}: {} of latency is {value:.0} ms, above {limit:.0} ms{}",
                 rule.as_str(),

@@ -136,7 +136,10 @@ impl Rules {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         for (field, share) in [("error_rate", self.error_rate), ("budget", self.budget)] {
             if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
-                return Err(ConfigError::new(field, "must be a share from 0 to 1, or \"off\""));
+                return Err(ConfigError::new(
+                    field,
+                    "must be a share from 0 to 1, or \"off\"",
+                ));
             }
         }
         Ok(())

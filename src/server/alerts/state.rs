@@ -91,7 +91,10 @@ impl Baseline {
         }
         self.0.push_back((now, value));
         while self.0.len() > MAX_BASELINE
-            || self.0.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > window)
+            || self
+                .0
+                .front()
+                .is_some_and(|(at, _)| now.saturating_duration_since(*at) > window)
         {
             self.0.pop_front();
         }
@@ -153,22 +156,30 @@ impl Machine {
 
     /// What fires now: the rule, of what, the last value, its limit, and since when.
     pub(super) fn firing(&self) -> impl Iterator<Item = (Reading, f64, Instant)> {
-        self.watched.iter().filter_map(|((rule, subject), watched)| {
-            let State::Firing { since, .. } = watched.state else {
-                return None;
-            };
-            let reading = Reading {
-                rule: *rule,
-                subject: Arc::clone(subject),
-                value: watched.last,
-            };
-            Some((reading, watched.limit, since))
-        })
+        self.watched
+            .iter()
+            .filter_map(|((rule, subject), watched)| {
+                let State::Firing { since, .. } = watched.state else {
+                    return None;
+                };
+                let reading = Reading {
+                    rule: *rule,
+                    subject: Arc::clone(subject),
+                    value: watched.last,
+                };
+                Some((reading, watched.limit, since))
+            })
     }
 }
 
 impl Watched {
-    fn see(&mut self, now: Instant, limit: Limit, times: Times, reading: &Reading) -> Option<Event> {
+    fn see(
+        &mut self,
+        now: Instant,
+        limit: Limit,
+        times: Times,
+        reading: &Reading,
+    ) -> Option<Event> {
         self.seen = now;
         self.last = reading.value;
         let (base, limit) = match limit {
@@ -211,7 +222,11 @@ impl Watched {
                 since,
             })
         };
-        let hold = if reading.rule.is_at_once() { Duration::ZERO } else { times.hold };
+        let hold = if reading.rule.is_at_once() {
+            Duration::ZERO
+        } else {
+            times.hold
+        };
         match self.state {
             State::Well | State::Pending(_) if !is_over => {
                 self.state = State::Well;
@@ -236,7 +251,10 @@ impl Watched {
             State::Firing { since, back } => {
                 let back = back.unwrap_or(now);
                 if now.saturating_duration_since(back) < times.clear {
-                    self.state = State::Firing { since, back: Some(back) };
+                    self.state = State::Firing {
+                        since,
+                        back: Some(back),
+                    };
                     return None;
                 }
                 self.state = State::Well;

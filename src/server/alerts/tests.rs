@@ -48,7 +48,11 @@ impl Fed {
         for value in values {
             self.now += 10 * SECOND;
             let subject = "up".into();
-            let reading = value.map(|value| Reading { rule, subject, value });
+            let reading = value.map(|value| Reading {
+                rule,
+                subject,
+                value,
+            });
             let readings = reading.into_iter().collect();
             events.extend(self.machine.observe(self.now, &self.rules, times, readings));
         }
@@ -101,7 +105,10 @@ fn a_latency_is_wrong_above_what_it_usually_is_and_what_is_wrong_does_not_become
     assert!(p95(5050.0, 600).is_empty());
     let events = p95(5200.0, 700);
     assert_eq!(events.len(), 1, "and for two hours it is not usual");
-    assert_eq!((events[0].baseline, events[0].limit), (Some(5050.0), 5150.0));
+    assert_eq!(
+        (events[0].baseline, events[0].limit),
+        (Some(5050.0), 5150.0)
+    );
     let events = p95(5060.0, 40);
     assert_eq!(events.len(), 1);
     assert!(!events[0].is_firing);
@@ -124,7 +131,11 @@ fn what_is_not_watched_never_fires_and_what_is_watched_is_bounded() {
     for rule in [Rule::ErrorRate, Rule::P95, Rule::Budget, Rule::Unpriced] {
         assert!(fed.feed(rule, vec![Some(1e9); 50]).is_empty());
     }
-    let times = Times { hold: SECOND, clear: SECOND, baseline: SECOND };
+    let times = Times {
+        hold: SECOND,
+        clear: SECOND,
+        baseline: SECOND,
+    };
     let reading = |number: usize| Reading {
         rule: Rule::KeyRejected,
         subject: number.to_string().into(),
@@ -141,19 +152,33 @@ fn rules_are_read_from_text_and_what_cannot_be_says_why() {
     let rules = read(r#"{"error_rate": 0.01, "p99": {"at_most": "2s"}}"#).unwrap();
     assert_eq!(rules.error_rate, Some(0.01));
     assert_eq!(rules.p99, LatencyRule::AtMost(2 * SECOND));
-    for text in [r#"{"error_rate": "on"}"#, r#"{"p95": 3}"#, r#"{"p96": "off"}"#] {
+    for text in [
+        r#"{"error_rate": "on"}"#,
+        r#"{"p95": 3}"#,
+        r#"{"p96": "off"}"#,
+    ] {
         assert!(read(text).is_err(), "{text}");
     }
     let built = |rules: &str| {
         let builder = AlertsBuilder::default().rules(read(rules).unwrap());
-        builder.build().map(|_| ()).map_err(|error| error.to_string())
+        builder
+            .build()
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     };
     let error = built(r#"{"error_rate": 5}"#).unwrap_err();
-    assert!(error.starts_with("rules.error_rate: must be a share"), "{error}");
+    assert!(
+        error.starts_with("rules.error_rate: must be a share"),
+        "{error}"
+    );
 }
 
 /// Alerts over `stats` and `totals`, and what their callback was given.
-fn watching(stats: &Stats, totals: &Totals, builder: AlertsBuilder) -> (Alerts, Worker, Arc<Mutex<Vec<Notice>>>) {
+fn watching(
+    stats: &Stats,
+    totals: &Totals,
+    builder: AlertsBuilder,
+) -> (Alerts, Worker, Arc<Mutex<Vec<Notice>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
     let builder = builder.stats(stats).ledger(Arc::new(totals.clone()));
@@ -175,7 +200,9 @@ async fn errors_breakers_rejected_keys_and_unknown_prices_are_told_of() {
     sleep(11 * SECOND).await;
     assert!(told.lock().unwrap().is_empty(), "from before");
     totals.add(&record);
-    stats.availability("up").publish(Availability::Unavailable { until: None });
+    stats
+        .availability("up")
+        .publish(Availability::Unavailable { until: None });
     for _ in 0..12 {
         let now = Instant::now();
         for _ in 0..30 {
@@ -184,12 +211,31 @@ async fn errors_breakers_rejected_keys_and_unknown_prices_are_told_of() {
         advance(10 * SECOND).await;
         tokio::task::yield_now().await;
     }
-    let mut rules: Vec<_> = told.lock().unwrap().iter().map(|notice| notice.rule).collect();
+    let mut rules: Vec<_> = told
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|notice| notice.rule)
+        .collect();
     rules.sort_unstable();
-    assert_eq!(rules, [Rule::ErrorRate, Rule::Breaker, Rule::Unpriced, Rule::KeyRejected]);
+    assert_eq!(
+        rules,
+        [
+            Rule::ErrorRate,
+            Rule::Breaker,
+            Rule::Unpriced,
+            Rule::KeyRejected
+        ]
+    );
     let told = told.lock().unwrap();
-    let errors = told.iter().find(|notice| notice.rule == Rule::ErrorRate).unwrap();
-    assert_eq!(errors.message, "up: 100.0 % of its attempts fail, above 5.0 %");
+    let errors = told
+        .iter()
+        .find(|notice| notice.rule == Rule::ErrorRate)
+        .unwrap();
+    assert_eq!(
+        errors.message,
+        "up: 100.0 % of its attempts fail, above 5.0 %"
+    );
     let shown = crate::control::Control::show(&alerts);
     assert_eq!(shown["firing"].as_array().unwrap().len(), 4);
     alerts.set_enabled(false);
@@ -226,7 +272,9 @@ fn webhook(statuses: &[u16]) -> (Webhook, Arc<Mutex<Vec<serde_json::Value>>>) {
         async move {
             assert_eq!(request.headers()["authorization"], "Bearer hook");
             let body = request.into_body().collect().await.unwrap().to_bytes();
-            seen.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+            seen.lock()
+                .unwrap()
+                .push(serde_json::from_slice(&body).unwrap());
             let status = statuses.lock().unwrap().pop().unwrap_or(200);
             if status == 0 {
                 return std::future::pending().await;
@@ -268,11 +316,17 @@ async fn a_webhook_that_fails_for_now_is_tried_again_and_one_that_refuses_is_not
     assert_eq!(got.len(), 3);
     assert_eq!(got[2]["version"], 1);
     assert_eq!(got[2]["relay"], "eu-1");
-    assert_eq!((&got[2]["rule"], &got[2]["state"]), (&"key_rejected".into(), &"firing".into()));
+    assert_eq!(
+        (&got[2]["rule"], &got[2]["state"]),
+        (&"key_rejected".into(), &"firing".into())
+    );
 
     let (hook, got) = webhook(&[400]);
     let alerts = rejected_keys(hook, 1).await;
-    assert_eq!((alerts.webhook_counts().failed, got.lock().unwrap().len()), (1, 1));
+    assert_eq!(
+        (alerts.webhook_counts().failed, got.lock().unwrap().len()),
+        (1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]

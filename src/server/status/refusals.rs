@@ -98,7 +98,9 @@ impl Refusals {
             layer: rejection.layer,
             reason,
             status: response.status().as_u16(),
-            retry_after_seconds: rejection.retry_after.map(|wait| wait.as_secs_f64().ceil() as u64),
+            retry_after_seconds: rejection
+                .retry_after
+                .map(|wait| wait.as_secs_f64().ceil() as u64),
             caller: caller.map(|caller| caller.to_string().into()),
             request_id: id.and_then(|id| id.to_str().ok()).map(Into::into),
         };
@@ -244,7 +246,11 @@ mod tests {
             service.clone().oneshot(request).await.unwrap();
         }
         let report = refusals.report();
-        let counts: Vec<_> = report.counts.iter().map(|one| (one.reason, one.count)).collect();
+        let counts: Vec<_> = report
+            .counts
+            .iter()
+            .map(|one| (one.reason, one.count))
+            .collect();
         assert_eq!(counts, [("circuit_open", 1), ("rate_limited", 2)]);
         let recent: Vec<_> = report.recent.iter().map(|one| one.reason).collect();
         assert_eq!(recent, ["rate_limited", "circuit_open"]);

@@ -43,8 +43,8 @@ impl<B> Service<Request<B>> for Status {
 
     fn call(&mut self, request: Request<B>) -> StatusFuture {
         let answer = self.answer(&request);
-        ready(Ok(answer.unwrap_or_else(|error| {
-            error.to_response(Dialect::OpenAi)
-        })))
+        ready(Ok(
+            answer.unwrap_or_else(|error| error.to_response(Dialect::OpenAi))
+        ))
     }
 }

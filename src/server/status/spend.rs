@@ -110,7 +110,9 @@ fn tenant(key: Option<&str>) -> String {
     let Some(key) = key else {
         return "unknown".to_owned();
     };
-    let named = key.strip_prefix("key:").and_then(|key| key.split('/').next());
+    let named = key
+        .strip_prefix("key:")
+        .and_then(|key| key.split('/').next());
     named.unwrap_or(key).to_owned()
 }
 
@@ -125,7 +127,9 @@ fn dearest(groups: HashMap<String, Group>) -> Vec<Group> {
         .collect();
     groups.sort_by(|a, b| {
         let by_cost = b.cost_usd.cmp(&a.cost_usd);
-        by_cost.then(b.requests.cmp(&a.requests)).then(a.name.cmp(&b.name))
+        by_cost
+            .then(b.requests.cmp(&a.requests))
+            .then(a.name.cmp(&b.name))
     });
     groups.truncate(MAX_GROUPS);
     groups

@@ -124,9 +124,9 @@ impl<B> Service<Request<B>> for StatusStream {
 
     fn call(&mut self, request: Request<B>) -> StatusFuture {
         let answer = self.answer(&request);
-        ready(Ok(answer.unwrap_or_else(|error| {
-            error.to_response(Dialect::OpenAi)
-        })))
+        ready(Ok(
+            answer.unwrap_or_else(|error| error.to_response(Dialect::OpenAi))
+        ))
     }
 }
 

@@ -23,7 +23,10 @@ impl Rollout {
 
     /// How long a stage takes at least, and how many requests each target must have had in it.
     pub(super) fn plan(&self) -> (Duration, u64) {
-        (self.shared.plan.stage_time, self.shared.plan.minimum_requests)
+        (
+            self.shared.plan.stage_time,
+            self.shared.plan.minimum_requests,
+        )
     }
 
     /// How it stands.
