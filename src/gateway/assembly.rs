@@ -3,10 +3,10 @@ use std::{collections::HashMap, fmt};
 use tokio::net::TcpListener;
 use tower_layer::Layer;
 
-use super::{GatewayService, Handles, ServerConfig, Stack, serve};
+use super::{AdminService, GatewayService, Handles, ServerConfig, Stack, admin, serve};
 use crate::{
     message::ConfigError,
-    server::{EdgeLayer, Models, tenants::Tenants},
+    server::{EdgeLayer, Models, Ready, status::Refusals, tenants::Tenants},
     worker::Worker,
 };
 
@@ -40,6 +40,7 @@ pub struct Gateway<S> {
     server: ServerConfig,
     workers: Vec<Worker>,
     handles: Handles,
+    operators: Option<AdminService>,
 }
 
 impl<S: Stack> Gateway<S> {
@@ -51,6 +52,7 @@ impl<S: Stack> Gateway<S> {
             server: ServerConfig::default(),
             workers: Vec::new(),
             handles: Handles::default(),
+            operators: None,
         }
     }
 
@@ -101,6 +103,33 @@ impl<S: Stack> Gateway<S> {
     /// What shows and steers its layers while it serves; nothing, where its stack was not made from a configuration.
     pub fn handles(&self) -> &Handles {
         &self.handles
+    }
+
+    pub(super) fn with_operators(mut self, operators: AdminService, refusals: Refusals) -> Self {
+        self.service.set_refusals(refusals);
+        self.operators = Some(operators);
+        self
+    }
+
+    /// Is ready, by `/health/ready`, as long as one of `upstreams` is available.
+    pub(super) fn ready_by(mut self, upstreams: impl IntoIterator<Item = String>) -> Self {
+        let ready = Ready::new(self.handles.stats(), upstreams);
+        self.service.set_ready(ready);
+        self
+    }
+
+    /// What operators see and change, to nest in an application of one's own; none, where its configuration has no `[admin]`.
+    pub fn admin(&self) -> Option<&AdminService> {
+        self.operators.as_ref()
+    }
+
+    /// Serves [`admin`](Self::admin) on `listener` too, in HTTP/1.1, as long as the gateway is served. Where there is none, the listener is closed.
+    pub fn with_admin_listener(mut self, listener: TcpListener) -> Self {
+        if let Some(operators) = &self.operators {
+            self.workers
+                .push(admin::worker(operators.clone(), listener));
+        }
+        self
     }
 
     /// Work to do while the gateway serves.

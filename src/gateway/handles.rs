@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, rate_limit::RateLimitHandle,
-    stats::Stats,
+    circuit_breaker::CircuitBreakerHandle, control::Controls, fallback::FallbackHandle, key::Key,
+    rate_limit::RateLimitHandle, stats::Stats,
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
 #[derive(Debug, Clone, Default)]
 pub struct Handles {
     stats: Stats,
+    controls: Controls,
     breakers: BTreeMap<String, CircuitBreakerHandle>,
     fallbacks: BTreeMap<String, FallbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
@@ -21,6 +22,11 @@ impl Handles {
     /// What its layers know of its upstreams together: which are [available](Stats::availability), as their circuit breakers say.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// All that can be shown and steered, by kind and name.
+    pub fn controls(&self) -> &Controls {
+        &self.controls
     }
 
     /// The circuit breaker of an upstream, whose circuit is `Key::named("upstream", name)`.
@@ -44,18 +50,26 @@ impl Handles {
     }
 
     pub(super) fn add_breaker(&mut self, upstream: &str, handle: CircuitBreakerHandle) {
+        let circuit = handle.control(Key::named("upstream", upstream));
+        self.controls.add(upstream, circuit);
         self.breakers.insert(upstream.to_owned(), handle);
     }
 
     pub(super) fn add_fallback(&mut self, route: &str, handle: FallbackHandle) {
+        self.controls.add(route, handle.clone());
         self.fallbacks.insert(route.to_owned(), handle);
     }
 
     pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {
+        self.controls
+            .add(&format!("upstream {upstream}"), handle.clone());
         self.limits.insert(upstream.to_owned(), handle);
     }
 
     pub(super) fn set_tenant_limit(&mut self, handle: Option<RateLimitHandle>) {
+        if let Some(handle) = &handle {
+            self.controls.add("callers", handle.clone());
+        }
         self.tenant_limit = handle;
     }
 }

@@ -43,6 +43,7 @@
 //! of the bytes held for them is without bound.
 
 mod access_log;
+mod admin;
 mod assembly;
 mod cli;
 pub mod client;
@@ -58,12 +59,13 @@ mod switches;
 mod tenants;
 
 pub use self::{
+    admin::{AdminService, AdminServiceFuture},
     assembly::Gateway,
     cli::main,
     config::{
-        AllowanceConfig, CatalogConfig, Config, CorsConfig, CredentialConfig, Headers,
-        InvalidConfig, RouteConfig, ServerConfig, StoreConfig, StyleConfig, TenantConfig,
-        UpstreamConfig,
+        AdminConfig, AlertsConfig, AllowanceConfig, CatalogConfig, Config, CorsConfig,
+        CredentialConfig, Headers, InvalidConfig, RouteConfig, ServerConfig, StoreConfig,
+        StyleConfig, TenantConfig, UpstreamConfig, WebhookConfig,
     },
     handles::Handles,
     service::{GatewayFuture, GatewayService},

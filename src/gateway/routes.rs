@@ -159,6 +159,7 @@ impl Config {
                 let split = split.salt_unless_said(name);
                 let split = split.split(&members).map_err(within)?;
                 let is_forced = parts.switches.apply(&split.handle(), &members)?;
+                parts.handles.controls().add(name, split.handle());
                 if let Some(rollout) = rollout {
                     let within = |error: ConfigError| error.within("rollout");
                     rollout.check(members.len()).map_err(within)?;
@@ -166,7 +167,8 @@ impl Config {
                         rollout.judged_by(name, self.first_upstream(name))
                     });
                     if !is_forced {
-                        let (_, worker) = judged.build(&split.handle()).map_err(within)?;
+                        let (rollout, worker) = judged.build(&split.handle()).map_err(within)?;
+                        parts.handles.controls().add(name, rollout);
                         parts.workers.push(worker);
                     }
                 }

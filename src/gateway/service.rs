@@ -22,12 +22,13 @@ use super::Stack;
 use crate::{
     message::{BoxError, Endpoint, RequestBody, RequestId, ResponseBody, X_RELAY_REQUEST_ID},
     server::{
-        Edge, EdgeFuture, Health, Models,
-        tenants::{Tenants, service::refuse},
+        Edge, EdgeFuture, Health, Models, Ready as ReadyService,
+        status::Refusals,
+        tenants::{Caller, Tenants, service::refuse},
     },
 };
 
-/// All of a [`Gateway`](super::Gateway) but the listening: `/health`, `/v1/models`, and its stack for everything else.
+/// All of a [`Gateway`](super::Gateway) but the listening: `/health`, `/health/ready`, `/v1/models`, and its stack for everything else.
 ///
 /// Takes any request body, never fails, and goes into `axum::Router::route_service`, `nest_service` and
 /// `fallback_service`. Always ready.
@@ -42,6 +43,8 @@ struct Dispatch<S> {
     edge: Edge<S>,
     models: Option<Models>,
     tenants: Option<Arc<Guests>>,
+    ready: ReadyService,
+    refusals: Option<Refusals>,
 }
 
 /// Who may call, and what each of them is shown.
@@ -58,6 +61,8 @@ impl<S> GatewayService<S> {
                 edge,
                 models: None,
                 tenants: None,
+                ready: ReadyService::default(),
+                refusals: None,
             },
             cors: None,
         }
@@ -69,6 +74,14 @@ impl<S> GatewayService<S> {
 
     pub(super) fn set_tenants(&mut self, tenants: Tenants, models: HashMap<String, Models>) {
         self.dispatch.tenants = Some(Arc::new(Guests { tenants, models }));
+    }
+
+    pub(super) fn set_ready(&mut self, ready: ReadyService) {
+        self.dispatch.ready = ready;
+    }
+
+    pub(super) fn set_refusals(&mut self, refusals: Refusals) {
+        self.dispatch.refusals = Some(refusals);
     }
 
     pub(super) fn tenants(&self) -> Option<&Tenants> {
@@ -142,12 +155,23 @@ where
 }
 
 impl<S: Stack> Dispatch<S> {
-    fn handle<B>(&self, mut request: Request<B>) -> DispatchFuture<S, B>
+    fn handle<B>(&self, request: Request<B>) -> DispatchFuture<S, B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        if request.uri().path() == "/health" {
-            return DispatchFuture::small(request, Health::new());
+        let mut noting = self.refusals.clone().map(Noting::new);
+        let answering = self.answer(request, noting.as_mut());
+        DispatchFuture { answering, noting }
+    }
+
+    fn answer<B>(&self, mut request: Request<B>, noting: Option<&mut Noting>) -> Answering<S, B>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        match request.uri().path() {
+            "/health" | "/health/live" => return Answering::small(request, Health::new()),
+            "/health/ready" => return Answering::small(request, self.ready.clone()),
+            _ => {}
         }
         let mut models = self.models.as_ref();
         if let Some(guests) = &self.tenants {
@@ -155,11 +179,14 @@ impl<S: Stack> Dispatch<S> {
             match guests.tenants.authenticate(request.headers()) {
                 Ok(caller) => {
                     models = guests.models.get(caller.tenant().name());
+                    if let Some(noting) = noting {
+                        noting.caller = Some(caller.clone());
+                    }
                     request.extensions_mut().insert(caller);
                 }
                 Err(error) => {
                     let refused = refuse(Endpoint::of(&request), &error);
-                    return DispatchFuture::ready(&request, ready(Ok(refused)));
+                    return Answering::ready(&request, ready(Ok(refused)));
                 }
             }
         }
@@ -171,9 +198,9 @@ impl<S: Stack> Dispatch<S> {
                 .strip_prefix("/models")
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         {
-            return DispatchFuture::small(request, models.clone());
+            return Answering::small(request, models.clone());
         }
-        DispatchFuture::Stack {
+        Answering::Stack {
             future: self.edge.handle(request),
         }
     }
@@ -201,9 +228,35 @@ pin_project! {
     }
 }
 
+/// Where a refusal is noted, and who asked.
+struct Noting {
+    refusals: Refusals,
+    caller: Option<Caller>,
+}
+
+impl Noting {
+    fn new(refusals: Refusals) -> Self {
+        Self {
+            refusals,
+            caller: None,
+        }
+    }
+}
+
 pin_project! {
-    #[project = DispatchProjection]
-    enum DispatchFuture<S, B>
+    struct DispatchFuture<S, B>
+    where
+        S: Service<Request<RequestBody>>,
+    {
+        #[pin]
+        answering: Answering<S, B>,
+        noting: Option<Noting>,
+    }
+}
+
+pin_project! {
+    #[project = AnsweringProjection]
+    enum Answering<S, B>
     where
         S: Service<Request<RequestBody>>,
     {
@@ -212,7 +265,7 @@ pin_project! {
     }
 }
 
-impl<S, B> DispatchFuture<S, B>
+impl<S, B> Answering<S, B>
 where
     S: Service<Request<RequestBody>>,
 {
@@ -265,14 +318,23 @@ where
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            DispatchProjection::Small { future, id } => future.poll(cx).map_ok(|mut response| {
+        let this = self.project();
+        let answer = match this.answering.project() {
+            AnsweringProjection::Small { future, id } => future.poll(cx).map_ok(|mut response| {
                 let headers = response.headers_mut();
                 headers.insert(X_RELAY_REQUEST_ID, id.to_header());
                 response
             }),
-            DispatchProjection::Stack { future } => future.poll(cx),
+            AnsweringProjection::Stack { future } => future.poll(cx),
+        };
+        if let (Poll::Ready(Ok(response)), Some(noting)) = (&answer, &*this.noting) {
+            let caller = noting
+                .caller
+                .as_ref()
+                .map(|caller| caller.key() as &dyn ToString);
+            noting.refusals.note(response, caller);
         }
+        answer
     }
 }
 

@@ -19,6 +19,6 @@ pub mod tenants;
 
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},
-    health::Health,
+    health::{Health, Ready},
     models::{Model, Models},
 };

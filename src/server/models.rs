@@ -120,6 +120,15 @@ impl Models {
         }
     }
 
+    /// The names that are listed.
+    pub fn names(&self) -> Vec<String> {
+        self.list
+            .load()
+            .iter()
+            .map(|model| model.id.clone())
+            .collect()
+    }
+
     /// Replaces the list: requests from now on see the new one whole.
     pub fn set(&self, models: impl IntoIterator<Item = Model>) {
         self.list.store(Arc::new(models.into_iter().collect()));

@@ -97,6 +97,14 @@ impl Stats {
         cell
     }
 
+    /// Whether `upstream` may be sent requests at `now`; it may, where nothing says otherwise.
+    pub fn admits(&self, upstream: &str, now: Instant) -> bool {
+        let known = self.0.availability.load();
+        known
+            .get(upstream)
+            .is_none_or(|cell| cell.get().admits(now))
+    }
+
     /// What `upstream` did within the window with all its models.
     pub fn upstream_outcomes(&self, upstream: &str, now: Instant) -> Outcomes {
         let mut sum = Outcomes::default();

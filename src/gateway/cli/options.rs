@@ -8,6 +8,7 @@ pub(super) const HELP: &str = "\
 A relay for LLM APIs.
 
 Usage: tower-relay [OPTIONS]
+       tower-relay ctl COMMAND, which steers one that runs: tower-relay ctl --help
 
 Without a configuration it runs before embedded demo upstreams: no key, no network.
 

@@ -1,5 +1,7 @@
 //! What a configuration file says.
 
+mod admin;
+mod alerts;
 mod catalog;
 mod credential;
 mod headers;
@@ -24,6 +26,8 @@ use std::{
 use serde::Deserialize;
 
 pub use self::{
+    admin::AdminConfig,
+    alerts::{AlertsConfig, WebhookConfig},
     catalog::CatalogConfig,
     credential::CredentialConfig,
     headers::Headers,
@@ -98,6 +102,10 @@ pub struct Config {
     pub shadow: Option<ShadowBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
     pub audit: Option<JsonlAuditBuilder>,
+    /// Where operators look and change things. Nowhere, unless there is a table; with it every upstream is metered.
+    pub admin: Option<AdminConfig>,
+    /// What is watched, and who is told. Nothing, unless there is a table; with it every upstream is metered.
+    pub alerts: Option<AlertsConfig>,
     /// Ways among the upstreams, preferred to these, in order of preference.
     pub routes: Vec<RouteConfig>,
     /// Where requests go, in order of preference.
@@ -126,6 +134,8 @@ impl Default for Config {
             models: None,
             shadow: None,
             audit: None,
+            admin: None,
+            alerts: None,
             routes: Vec::new(),
             upstreams: Vec::new(),
             source: None,

@@ -21,7 +21,10 @@ use crate::{
     model_rewrite::{ModelRewriteHandle, ModelRewriteLayer},
     model_select::ModelSelectBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
-    server::tenants::AuthLayer,
+    server::{
+        status::Refusals,
+        tenants::{AuthLayer, Tenants},
+    },
     shadow::ShadowLayer,
 };
 
@@ -74,7 +77,28 @@ impl Config {
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
-        let budget = self.budget(aliases, parts)?;
+        let budget = self.budget(aliases.clone(), parts)?;
+
+        let controls = parts.handles.controls().clone();
+        for (name, budget) in budget.iter().flat_map(|budget| budget.handle().controls()) {
+            controls.add(&name, budget);
+        }
+        if let Some(admission) = &admission {
+            controls.add("all", admission.handle());
+        }
+        if let Some(aliases) = aliases {
+            controls.add("gateway", aliases);
+        }
+        for tenant in tenants.iter().flat_map(Tenants::iter) {
+            let keys = tenants
+                .as_ref()
+                .map(|tenants| tenants.control(tenant.name()));
+            if let Some(keys) = keys {
+                controls.add(tenant.name(), keys);
+            }
+        }
+        let refusals = Refusals::default();
+        let operators = self.operators(parts, models.as_ref(), &refusals)?;
 
         // Outermost first.
         let layers = (
@@ -98,6 +122,11 @@ impl Config {
         if let Some(models) = models {
             gateway = gateway.with_models(models);
         }
+        if let Some(operators) = operators {
+            gateway = gateway.with_operators(operators, refusals);
+        }
+        let names = self.upstreams.iter().map(|upstream| upstream.name.clone());
+        gateway = gateway.ready_by(names);
         if let (Some(tenants), Some(models_of)) = (tenants, models_of) {
             gateway = gateway.with_tenants(tenants, models_of);
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::within;
 use crate::{
     gateway::{Config, Handles, switches::Switches},
-    ledger::{JsonlAuditBuilder, Ledger},
+    ledger::{JsonlAuditBuilder, Ledger, Totals},
     message::{ConfigError, catalog::ModelCatalog},
     rate_limit::RateLimitBuilder,
     reserve::RedisLimiter,
@@ -16,7 +16,7 @@ pub(in crate::gateway) struct Parts<'a> {
     pub(in crate::gateway) env: &'a dyn Fn(&str) -> Option<String>,
     pub(in crate::gateway) switches: Switches,
     pub(in crate::gateway) catalog: ModelCatalog,
-    /// Where attempts are written down, if anywhere.
+    /// Where attempts are written down or added up, if anywhere.
     pub(in crate::gateway) audit: Option<Arc<dyn Ledger>>,
     /// What replicas share, if anything.
     pub(in crate::gateway) store: Option<RedisLimiter>,
@@ -36,6 +36,8 @@ impl<'a> Parts<'a> {
             let (audit, worker) = JsonlAuditBuilder::build(audit).map_err(within("audit"))?;
             parts.audit = Some(Arc::new(audit));
             parts.workers.push(worker);
+        } else if config.shows_spend() {
+            parts.audit = Some(Arc::new(Totals::default()));
         }
         Ok(parts)
     }

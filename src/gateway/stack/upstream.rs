@@ -40,7 +40,12 @@ impl Config {
 
     /// Whether every upstream is metered, whatever it says itself.
     pub(in crate::gateway) fn meters_all(&self) -> bool {
-        self.audit.is_some() || !self.budgets.is_empty()
+        self.audit.is_some() || !self.budgets.is_empty() || self.shows_spend()
+    }
+
+    /// Whether anybody is shown what attempts cost.
+    pub(in crate::gateway) fn shows_spend(&self) -> bool {
+        self.admin.is_some() || self.alerts.is_some()
     }
 
     /// Whether anything judges upstreams by their attempts.

@@ -138,6 +138,11 @@ impl RedisBuilder {
 
     /// Where and how in words, without user and password: what `--check` prints.
     #[cfg(feature = "gateway")]
+    #[cfg(feature = "gateway")]
+    pub(crate) fn replica_count(&self) -> u64 {
+        self.replicas
+    }
+
     pub(crate) fn describe(&self) -> String {
         let place = match &self.url {
             Address::Env { env } => format!("at the environment's {env}"),

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header};
+use http_body::Body;
 use http_body_util::BodyExt;
 use serde::Serialize;
 use tokio::{
@@ -69,21 +71,19 @@ impl Counters {
 
 impl Webhook {
     /// Posts to `uri` through `client`, and waits 5 s for each answer.
-    pub fn new<S>(uri: Uri, client: S) -> Self
+    pub fn new<S, B>(uri: Uri, client: S) -> Self
     where
-        S: Service<Request<RequestBody>, Response = Response<ResponseBody>>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
+        let client = client.map_err(Into::into).map_response(ResponseBody::wrap);
         Self {
             uri,
             authorization: None,
             timeout: Duration::from_secs(5),
-            client: BoxCloneSyncService::new(client.map_err(Into::into)),
+            client: BoxCloneSyncService::new(client),
         }
     }
 

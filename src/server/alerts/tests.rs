@@ -148,7 +148,7 @@ fn what_is_not_watched_never_fires_and_what_is_watched_is_bounded() {
 
 #[test]
 fn rules_are_read_from_text_and_what_cannot_be_says_why() {
-    let read = |text| serde_json::from_str::<Rules>(text);
+    let read = |text: &str| serde_json::from_str::<Rules>(text);
     let rules = read(r#"{"error_rate": 0.01, "p99": {"at_most": "2s"}}"#).unwrap();
     assert_eq!(rules.error_rate, Some(0.01));
     assert_eq!(rules.p99, LatencyRule::AtMost(2 * SECOND));
