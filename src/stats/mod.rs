@@ -29,9 +29,13 @@ mod outcomes;
 mod registry;
 mod ring;
 mod series;
+#[cfg(feature = "upstream")]
+mod standing;
 
 #[cfg(any(feature = "circuit-breaker", feature = "traffic-split"))]
 pub(crate) use self::ring::Ring;
+#[cfg(feature = "upstream")]
+pub(crate) use self::standing::Standing;
 pub use self::{
     availability::{Availability, AvailabilityCell, Subscription},
     histogram::{Histogram, Percentiles},
