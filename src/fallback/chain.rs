@@ -50,10 +50,8 @@ where
         start: usize,
         mut answered: Option<Response<ResponseBody>>,
     ) -> Result<Response<ResponseBody>, S::Error> {
-        let endpoint = Endpoint::of(self.original.request());
         // Read only now, as most requests never come here.
-        let stays =
-            |_: &mut _| endpoint.effects(self.original.request().body()) != Effects::Generate;
+        let stays = |_: &mut _| Effects::of(self.original.request()) != Effects::Generate;
         if let Some(response) = answered.take_if(stays) {
             return Ok(response);
         }

@@ -27,8 +27,10 @@ mod availability;
 mod histogram;
 mod outcomes;
 mod registry;
+mod requests;
 mod ring;
 mod series;
+mod snapshot;
 #[cfg(feature = "upstream")]
 mod standing;
 
@@ -40,6 +42,8 @@ pub use self::{
     availability::{Availability, AvailabilityCell, Subscription},
     histogram::{Histogram, Percentiles},
     outcomes::{Outcomes, Verdict},
-    registry::{OTHER, Snapshot, Stats},
+    registry::{OTHER, Stats},
+    requests::{OpenRequest, RequestCounts, RequestEnd, Requests, RequestsSnapshot},
     series::{Latency, Sample, Series, SeriesSnapshot, Totals},
+    snapshot::{BreakerStatus, Snapshot, UpstreamSnapshot},
 };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::{Target, Upstreams},
     key::{StickyBy, digest},
-    message::{ConfigError, Effects, Endpoint, RequestBody},
+    message::{ConfigError, Effects, RequestBody},
     random::Random,
     stats::{Standing, Stats},
 };
@@ -121,9 +121,7 @@ impl TrafficSplitBuilder {
     /// fine-tuning stay (the read-only mode of guide A).
     pub fn read_only(self) -> Self {
         self.eligible(|request| {
-            let endpoint = Endpoint::of(request);
-            request.method().is_safe()
-                || (endpoint.reads_json() && endpoint.effects(request.body()) == Effects::Generate)
+            request.method().is_safe() || Effects::of(request) == Effects::Generate
         })
     }
 

@@ -109,7 +109,7 @@ impl Shared {
     /// Where `request` goes, and why.
     pub(super) fn choose(&self, request: &Request<RequestBody>) -> (usize, SplitReason) {
         let endpoint = Endpoint::of(request);
-        if !endpoint.reads_json() || endpoint.effects(request.body()) != Effects::Generate {
+        if endpoint == Endpoint::Models || Effects::of(request) != Effects::Generate {
             return (0, SplitReason::Stateful);
         }
         if self.eligible.as_ref().is_some_and(|may| !may(request)) {
