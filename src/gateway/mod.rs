@@ -50,6 +50,7 @@ pub mod client;
 mod config;
 pub mod demo;
 mod handles;
+mod listing;
 mod models;
 mod routes;
 mod serve;

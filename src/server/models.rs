@@ -134,6 +134,12 @@ impl Models {
         self.list.store(Arc::new(models.into_iter().collect()));
     }
 
+    /// Lists what `other` does now.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn replace(&self, other: &Self) {
+        self.list.store(other.list.load_full());
+    }
+
     fn answer<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
         if *request.method() != Method::GET && *request.method() != Method::HEAD {
             let message = "models can only be read: use GET";

@@ -106,7 +106,7 @@ async fn a_status_shows_what_was_spent_and_what_there_is_to_steer() {
     assert_eq!(today["requests"], 3);
     assert_ne!(today["cost_usd"], "0");
     assert_eq!(status["spend"]["models"][0]["name"], "demo-small");
-    assert_eq!(status["spend"]["savings"][0]["baseline"], "fast");
+    assert_eq!(status["spend"]["savings"][0]["baseline"], "demo-small");
     let controls = status["controls"].as_object().unwrap();
     let kinds: Vec<_> = controls.keys().map(String::as_str).collect();
     assert_eq!(
@@ -155,17 +155,22 @@ async fn what_is_changed_holds_for_the_next_request() {
     assert_eq!(weights.1, json!([0, 1]));
     assert_eq!(served().await, "new");
 
+    let even = json!({"weights": [1, 1]});
+    watched.change("splits/moving/weights", &even).await;
     let (old, new) = watched.change("breakers/new/open", &json!({})).await;
     assert_eq!((old, new), (json!("closed"), json!("forced_open")));
-    assert_eq!(served().await, "old");
+    for _ in 0..8 {
+        assert_eq!(served().await, "old");
+    }
     watched.change("breakers/new/reset", &json!({})).await;
-    assert_eq!(served().await, "new");
 
     let quick = json!({"name": "quick", "target": "demo-small"});
     assert_eq!(
         watched.change("models/gateway/alias", &quick).await.0,
         Value::Null
     );
+    let listed = get(watched.relay.uri("/v1/models")).await.text;
+    assert!(listed.contains("\"quick\""), "{listed}");
     assert_eq!(watched.ask("quick").await.status, StatusCode::OK);
 
     let (old, _) = watched
@@ -209,7 +214,7 @@ async fn what_is_changed_holds_for_the_next_request() {
         .collect();
     assert_eq!(reasons, ["rate_limited", "budget_exceeded"]);
     let changes = watched.status().await["changes"].clone();
-    assert_eq!(changes.as_array().unwrap().len(), 12);
+    assert_eq!(changes.as_array().unwrap().len(), 13);
     assert_eq!(changes[0]["who"], "ops");
 
     for (path, with, status, reason) in [

@@ -1,5 +1,6 @@
 //! What operators of a gateway see and change.
 
+mod aliases;
 mod prices;
 mod serve;
 mod service;

@@ -1,8 +1,8 @@
 //! From a configuration to what operators see and change.
 
-use super::{AdminService, prices::Prices};
+use super::{AdminService, aliases::ListedAliases, prices::Prices};
 use crate::{
-    gateway::{Config, stack::Parts},
+    gateway::{Config, listing::Listing, stack::Parts},
     message::ConfigError,
     server::{
         Models,
@@ -17,15 +17,22 @@ impl Config {
     pub(in crate::gateway) fn operators(
         &self,
         parts: &mut Parts<'_>,
-        models: Option<&Models>,
+        listing: &Listing,
         refusals: &Refusals,
     ) -> Result<Option<AdminService>, ConfigError> {
         let controls = parts.handles.controls().clone();
         let prices = Prices {
             config: self.catalog.clone(),
-            catalog: parts.catalog.clone(),
+            listing: listing.clone(),
         };
         controls.add("catalog", prices);
+        if let Some(aliases) = listing.aliases() {
+            let aliases = ListedAliases {
+                aliases: aliases.clone(),
+                listing: listing.clone(),
+            };
+            controls.add("gateway", aliases);
+        }
         let name = self.replica_name(parts.env);
         if let Some(config) = &self.alerts {
             let within = |error: ConfigError| error.within("alerts");
@@ -45,6 +52,7 @@ impl Config {
         let access = config.access(parts.env);
         let access = access.map_err(|error| error.within("admin"))?;
         let baselines = if config.baselines.is_empty() {
+            let models = listing.models();
             models.map(Models::names).unwrap_or_default()
         } else {
             config.baselines.clone()

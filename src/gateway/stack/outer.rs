@@ -14,7 +14,7 @@ use crate::{
     gateway::{
         Config, Gateway,
         access_log::AccessLogLayer,
-        models,
+        listing::Listing,
         tenants::{self, AllowanceLayer},
     },
     message::ConfigError,
@@ -42,14 +42,13 @@ impl Config {
         let upstreams = self.upstreams(parts)?;
         let tenants = self.build_tenants()?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
-        let offer = models::Offer {
-            rewrite: aliases.as_ref(),
-            upstreams: &upstreams,
-            config: self,
-            catalog: &parts.catalog,
-        };
-        let models = offer.models(None);
-        let models_of = tenants.as_ref().map(|tenants| offer.models_of(tenants));
+        let listing = Listing::new(
+            self,
+            aliases.clone(),
+            &upstreams,
+            &parts.catalog,
+            tenants.as_ref(),
+        );
 
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
@@ -77,7 +76,7 @@ impl Config {
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
-        let budget = self.budget(aliases.clone(), parts)?;
+        let budget = self.budget(aliases, parts)?;
 
         let controls = parts.handles.controls().clone();
         for (name, budget) in budget.iter().flat_map(|budget| budget.handle().controls()) {
@@ -85,9 +84,6 @@ impl Config {
         }
         if let Some(admission) = &admission {
             controls.add("all", admission.handle());
-        }
-        if let Some(aliases) = aliases {
-            controls.add("gateway", aliases);
         }
         for tenant in tenants.iter().flat_map(Tenants::iter) {
             let keys = tenants
@@ -98,7 +94,7 @@ impl Config {
             }
         }
         let refusals = Refusals::default();
-        let operators = self.operators(parts, models.as_ref(), &refusals)?;
+        let operators = self.operators(parts, &listing, &refusals)?;
 
         // Outermost first.
         let layers = (
@@ -119,16 +115,16 @@ impl Config {
             .with_handles(std::mem::take(&mut parts.handles))
             .with_server(self.server.clone())
             .map_err(within("server"))?;
-        if let Some(models) = models {
-            gateway = gateway.with_models(models);
+        if let Some(models) = listing.models() {
+            gateway = gateway.with_models(models.clone());
         }
         if let Some(operators) = operators {
             gateway = gateway.with_operators(operators, refusals);
         }
         let names = self.upstreams.iter().map(|upstream| upstream.name.clone());
         gateway = gateway.ready_by(names);
-        if let (Some(tenants), Some(models_of)) = (tenants, models_of) {
-            gateway = gateway.with_tenants(tenants, models_of);
+        if let (Some(tenants), Some(models_of)) = (tenants, listing.models_of()) {
+            gateway = gateway.with_tenants(tenants, models_of.clone());
         }
         let workers = std::mem::take(&mut parts.workers);
         Ok(workers.into_iter().fold(gateway, Gateway::with_worker))

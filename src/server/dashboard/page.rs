@@ -68,7 +68,7 @@ mod tests {
             ("fo", "Zm8="),
             ("foo", "Zm9v"),
             ("foobar", "Zm9vYmFy"),
-            ("\u{fbff}\u{fbff}", "77+/77+/"),
+            ("\u{fbff}\u{fbff}", "76+/76+/"),
         ] {
             assert_eq!(base64(text.as_bytes()), encoded);
         }
