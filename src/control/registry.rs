@@ -89,16 +89,14 @@ impl Controls {
     /// Why there is none of this kind and name.
     pub fn unknown(&self, kind: &str, name: &str) -> ControlError {
         let kinds = self.0.load();
-        ControlError::Unknown(match kinds.get(kind) {
-            Some(names) => {
-                let known: Vec<_> = names.keys().map(|name| &**name).collect();
-                format!("{name:?} among the {kind}, but {}", known.join(", "))
-            }
-            None => {
-                let known: Vec<_> = kinds.keys().copied().collect();
-                format!("kind {kind:?}, but {}", known.join(", "))
-            }
-        })
+        let unknown = if let Some(names) = kinds.get(kind) {
+            let known: Vec<_> = names.keys().map(|name| &**name).collect();
+            format!("{name:?} among the {kind}, but {}", known.join(", "))
+        } else {
+            let known: Vec<_> = kinds.keys().copied().collect();
+            format!("kind {kind:?}, but {}", known.join(", "))
+        };
+        ControlError::Unknown(unknown)
     }
 }
 

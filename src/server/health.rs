@@ -84,8 +84,9 @@ impl Ready {
 
     fn answer(&self) -> Response<ResponseBody> {
         let now = Instant::now();
-        let admits = |upstream: &&Box<str>| self.stats.admits(upstream, now);
-        let available = self.upstreams.iter().filter(admits).count();
+        let upstreams = self.upstreams.iter();
+        let available = upstreams.filter(|upstream| self.stats.admits(upstream, now));
+        let available = available.count();
         let (code, status) = if available > 0 || self.upstreams.is_empty() {
             (StatusCode::OK, "ready")
         } else {

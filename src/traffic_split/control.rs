@@ -27,7 +27,7 @@ impl TrafficSplitHandle {
             return Ok(Change::new(json!(old), json!(self.weights())));
         }
         let force: Force = with.read()?;
-        let old = self.forced().map(|name| name.to_string());
+        let old = self.forced().map(ToString::to_string);
         self.force(force.target.as_deref())?;
         Ok(Change::new(old, force.target))
     }

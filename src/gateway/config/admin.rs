@@ -7,7 +7,10 @@ use std::{
 use serde::Deserialize;
 
 use super::CredentialConfig;
-use crate::{message::ConfigError, server::admin::Access};
+use crate::{
+    message::ConfigError,
+    server::admin::{Access, AccessBuilder},
+};
 
 /// Where operators look and change things.
 #[derive(Debug, Clone, Deserialize)]
@@ -60,7 +63,7 @@ impl AdminConfig {
             })?;
         }
         let hosts = self.hosts.iter().cloned();
-        Ok(hosts.fold(access, |access, host| access.host(host)).build())
+        Ok(hosts.fold(access, AccessBuilder::host).build())
     }
 }
 

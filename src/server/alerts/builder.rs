@@ -1,6 +1,5 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
@@ -15,39 +14,27 @@ use crate::{
     ledger::Ledger,
     message::ConfigError,
     stats::Stats,
-    wire::units,
     worker::{Shutdown, Worker},
 };
 
 type Callback = Arc<dyn Fn(&Notice) + Send + Sync>;
 
-/// What is watched and who is told; also its configuration.
-#[derive(Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// What is watched and who is told, to choose before [`build`](Self::build).
+#[derive(Clone)]
 #[must_use]
 pub struct AlertsBuilder {
     enabled: bool,
     rules: Rules,
-    #[serde(deserialize_with = "units::duration")]
     every: Duration,
-    #[serde(rename = "for", deserialize_with = "units::duration")]
     hold: Duration,
-    #[serde(deserialize_with = "units::duration")]
     clear_after: Duration,
-    #[serde(deserialize_with = "units::duration")]
     baseline: Duration,
     minimum_requests: u64,
-    #[serde(skip)]
     relay: Arc<str>,
-    #[serde(skip)]
     stats: Stats,
-    #[serde(skip)]
     controls: Controls,
-    #[serde(skip)]
     ledger: Option<Arc<dyn Ledger>>,
-    #[serde(skip)]
     webhook: Option<Webhook>,
-    #[serde(skip)]
     callback: Option<Callback>,
 }
 

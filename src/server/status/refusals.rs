@@ -98,9 +98,10 @@ impl Refusals {
             layer: rejection.layer,
             reason,
             status: response.status().as_u16(),
+            // As the answer's header has it: rounded up.
             retry_after_seconds: rejection
                 .retry_after
-                .map(|wait| wait.as_secs_f64().ceil() as u64),
+                .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
             caller: caller.map(|caller| caller.to_string().into()),
             request_id: id.and_then(|id| id.to_str().ok()).map(Into::into),
         };

@@ -90,7 +90,7 @@ impl Spend {
             let upstream = row.upstream.to_string();
             upstreams.entry(upstream).or_default().add(sums);
         }
-        spend.total.name = "total".to_owned();
+        "total".clone_into(&mut spend.total.name);
         spend.today.name = today.to_string();
         spend.days = days
             .into_iter()
@@ -116,8 +116,9 @@ fn tenant(key: Option<&str>) -> String {
     named.unwrap_or(key).to_owned()
 }
 
-fn named(name: String, group: Group) -> Group {
-    Group { name, ..group }
+fn named(name: String, mut group: Group) -> Group {
+    group.name = name;
+    group
 }
 
 fn dearest(groups: HashMap<String, Group>) -> Vec<Group> {

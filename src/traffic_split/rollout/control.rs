@@ -20,10 +20,14 @@ impl Rollout {
         match action {
             "pause" => with.none().map(|()| self.pause())?,
             "resume" => with.none().map(|()| self.resume())?,
-            "rollback" => match with.read::<Rollback>()?.gradually {
-                true => self.rollback_gradually(),
-                false => self.rollback_now(),
-            },
+            "rollback" => {
+                let Rollback { gradually } = with.read()?;
+                if gradually {
+                    self.rollback_gradually();
+                } else {
+                    self.rollback_now();
+                }
+            }
             _ => self.force(with.read::<Force>()?.target.as_deref())?,
         }
         Ok(Change::new(old, where_it_is(&self.status())))

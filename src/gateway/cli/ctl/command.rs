@@ -74,25 +74,17 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Default)]
-struct Flags {
-    json: bool,
-    gradually: bool,
-    all: bool,
-    off: bool,
-}
-
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Error> {
     let mut parser = Parser::from_args(arguments);
-    let (mut words, mut options, mut flags) = (Vec::new(), Options::default(), Flags::default());
+    let (mut words, mut options, mut flags) = (Vec::new(), Options::default(), Vec::new());
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("admin") => options.admin = Some(parser.value()?.string()?),
             Arg::Long("token-file") => options.token_file = Some(parser.value()?.into()),
-            Arg::Long("json") => flags.json = true,
-            Arg::Long("gradually") => flags.gradually = true,
-            Arg::Long("all") => flags.all = true,
-            Arg::Long("off") => flags.off = true,
+            Arg::Long("json") => flags.push("--json"),
+            Arg::Long("gradually") => flags.push("--gradually"),
+            Arg::Long("all") => flags.push("--all"),
+            Arg::Long("off") => flags.push("--off"),
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
             Arg::Value(word) => words.push(word.string()?),
             _ => return Err(argument.unexpected()),
@@ -101,33 +93,38 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
     let mut words = words.into_iter();
     let name = words.next().ok_or("there is no command")?;
     let command = command(&name, words.collect(), &flags)?;
-    let is_steering = matches!(command, Command::Steer { .. });
-    let unused = [
-        (
-            "--json",
-            flags.json && !matches!(command, Command::Status { .. }),
-        ),
-        ("--gradually", flags.gradually && name != "rollback"),
-        ("--all", flags.all && !is_steering),
-        ("--off", flags.off && name != "force-model"),
-    ];
-    match unused.into_iter().find(|(_, is_unused)| *is_unused) {
-        Some((flag, _)) => Err(Error::from(format!("{name} has no {flag}"))),
+    let takes = |flag: &str| {
+        let known = FLAGS.iter().find(|(known, _)| *known == flag);
+        known.is_some_and(|(_, commands)| commands.contains(&name.as_str()))
+    };
+    match flags.into_iter().find(|flag| !takes(flag)) {
+        Some(flag) => Err(Error::from(format!("{name} has no {flag}"))),
         None => Ok(Parsed::Command(command, options)),
     }
 }
 
-fn command(name: &str, words: Vec<String>, flags: &Flags) -> Result<Command, Error> {
+/// What may be said to which commands.
+const FLAGS: [(&str, &[&str]); 4] = [
+    ("--json", &["status"]),
+    ("--gradually", &["rollback"]),
+    ("--all", &["pause", "resume", "rollback"]),
+    ("--off", &["force-model"]),
+];
+
+fn command(name: &str, words: Vec<String>, flags: &[&str]) -> Result<Command, Error> {
+    let has = |flag| flags.contains(&flag);
     let mut words = words.into_iter();
     let missing = |what: &str| Error::from(format!("{name} needs {what}"));
     let steer = |action, with, route| Command::Steer {
         route,
-        all: flags.all,
+        all: has("--all"),
         action,
         with,
     };
     let command = match name {
-        "status" => Command::Status { json: flags.json },
+        "status" => Command::Status {
+            json: has("--json"),
+        },
         "show" => Command::Show {
             kind: words.next(),
             name: words.next(),
@@ -148,10 +145,10 @@ fn command(name: &str, words: Vec<String>, flags: &Flags) -> Result<Command, Err
         "resume" => steer("resume", json!({}), words.next()),
         "rollback" => steer(
             "rollback",
-            json!({"gradually": flags.gradually}),
+            json!({"gradually": has("--gradually")}),
             words.next(),
         ),
-        "force-model" => match (words.next(), words.next(), flags.off) {
+        "force-model" => match (words.next(), words.next(), has("--off")) {
             (route, None, true) => Command::Force {
                 route,
                 target: None,

@@ -178,14 +178,14 @@ async fn act(
 
 /// As a segment of a path.
 fn escaped(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut escaped, byte| {
+    let escape = |byte: u8| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            escaped.push(char::from(byte));
+            char::from(byte).to_string()
         } else {
-            escaped += &format!("%{byte:02X}");
+            format!("%{byte:02X}")
         }
-        escaped
-    })
+    };
+    text.bytes().map(escape).collect()
 }
 
 fn pretty(value: &Value) -> String {

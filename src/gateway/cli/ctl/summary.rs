@@ -13,8 +13,8 @@ pub(super) fn text(status: &Value) -> String {
 }
 
 fn write(out: &mut String, status: &Value) -> std::fmt::Result {
-    let replica = &status["replica"];
-    let replicas = replica["replicas"].as_u64().unwrap_or(1);
+    let replica = at(status, "/replica");
+    let replicas = at(replica, "/replicas").as_u64().unwrap_or(1);
     let others = if replicas > 1 {
         format!(", one of {replicas} replicas")
     } else {
@@ -23,53 +23,53 @@ fn write(out: &mut String, status: &Value) -> std::fmt::Result {
     writeln!(
         out,
         "{}  tower-relay {}, up {}{others}",
-        word(&replica["name"]),
-        word(&status["version"]),
-        span(status["uptime_seconds"].as_u64().unwrap_or(0))
+        word(at(replica, "/name")),
+        word(at(status, "/version")),
+        span(at(status, "/uptime_seconds").as_u64().unwrap_or(0))
     )?;
-    let requests = &status["traffic"]["requests"];
-    let (all, recent) = (&requests["since_start"], &requests["recent"]);
+    let requests = at(status, "/traffic/requests");
+    let (all, recent) = (at(requests, "/since_start"), at(requests, "/recent"));
     writeln!(
         out,
         "requests   {} in all, {} in flight; of late {}, {} answered, p95 {}, {} refused",
-        all["total"],
-        requests["in_flight"],
-        recent["total"],
-        percent(&recent["success_rate"]),
-        millis(&requests["total"]["p95_ms"]),
-        recent["rejected"],
+        at(all, "/total"),
+        at(requests, "/in_flight"),
+        at(recent, "/total"),
+        percent(at(recent, "/success_rate")),
+        millis(at(requests, "/total/p95_ms")),
+        at(recent, "/rejected"),
     )?;
-    for upstream in list(&status["traffic"]["upstreams"]) {
+    for upstream in list(at(status, "/traffic/upstreams")) {
         writeln!(
             out,
             "upstream   {:<16} {:<10} {:>6} attempts, {} answered, p95 {}, first token p50 {}",
-            word(&upstream["upstream"]),
-            word(&upstream["breaker"]),
-            sum(&upstream["outcomes"]),
-            percent(&upstream["success_rate"]),
-            millis(&upstream["total"]["p95_ms"]),
-            millis(&upstream["first_token"]["p50_ms"]),
+            word(at(upstream, "/upstream")),
+            word(at(upstream, "/breaker")),
+            sum(at(upstream, "/outcomes")),
+            percent(at(upstream, "/success_rate")),
+            millis(at(upstream, "/total/p95_ms")),
+            millis(at(upstream, "/first_token/p50_ms")),
         )?;
     }
-    let rollouts = status["controls"]["rollouts"].as_object();
+    let rollouts = at(status, "/controls/rollouts").as_object();
     for (name, rollout) in rollouts.into_iter().flatten() {
-        let targets = list(&rollout["targets"]);
-        let targets =
-            targets.map(|target| format!("{} {}", word(&target["name"]), target["weight"]));
+        let targets = list(at(rollout, "/targets"));
+        let targets = targets
+            .map(|target| format!("{} {}", word(at(target, "/name")), at(target, "/weight")));
         writeln!(
             out,
             "rollout    {name:<16} {}, stage {} of {}: {}",
-            word(&rollout["state"]),
-            rollout["stage"],
-            rollout["stages"],
+            word(at(rollout, "/state")),
+            at(rollout, "/stage"),
+            at(rollout, "/stages"),
             targets.collect::<Vec<_>>().join(", ")
         )?;
     }
-    if let Some(spend) = status["spend"].as_object() {
+    if let Some(spend) = at(status, "/spend").as_object() {
         let cost = |group: &str| {
             spend
                 .get(group)
-                .map_or("?", |group| word(&group["cost_usd"]))
+                .map_or("?", |group| word(at(group, "/cost_usd")))
                 .to_owned()
         };
         writeln!(
@@ -79,29 +79,34 @@ fn write(out: &mut String, status: &Value) -> std::fmt::Result {
             cost("total")
         )?;
     }
-    for count in list(&status["refusals"]["counts"]) {
+    for count in list(at(status, "/refusals/counts")) {
         writeln!(
             out,
             "refused    {:<16} {} by {}",
-            word(&count["reason"]),
-            count["count"],
-            word(&count["layer"])
+            word(at(count, "/reason")),
+            at(count, "/count"),
+            word(at(count, "/layer"))
         )?;
     }
-    let alerts = status["controls"]["alerts"].as_object();
+    let alerts = at(status, "/controls/alerts").as_object();
     let firing = alerts
         .into_iter()
         .flatten()
-        .flat_map(|(_, alerts)| list(&alerts["firing"]));
+        .flat_map(|(_, alerts)| list(at(alerts, "/firing")));
     for alert in firing {
         writeln!(
             out,
             "ALERT      {} {}",
-            word(&alert["rule"]),
-            word(&alert["subject"])
+            word(at(alert, "/rule")),
+            word(at(alert, "/subject"))
         )?;
     }
     Ok(())
+}
+
+/// What a path leads to; null, where it leads nowhere.
+fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
+    value.pointer(path).unwrap_or(&Value::Null)
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
