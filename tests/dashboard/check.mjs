@@ -50,9 +50,9 @@ await check("the numbers are those of /status", async () => {
   await page.locator("#f-requests").waitFor();
   const now = await status();
   const { requests } = now.traffic;
-  await page.waitForFunction((total) => document.querySelector("#f-requests .big").textContent === total, group(requests.since_start.total));
+  await page.waitForFunction((total) => document.querySelector("#f-requests").textContent === total, group(requests.since_start.total));
   assert.ok(requests.since_start.total >= 45, `${requests.since_start.total} requests`);
-  const exact = page.locator("#f-today .big span");
+  const exact = page.locator("#f-today span");
   assert.equal(await exact.getAttribute("title"), `${now.spend.today.cost_usd} USD`);
   assert.ok(Number(now.spend.today.cost_usd) > 0);
   for (const upstream of now.traffic.upstreams) {
@@ -80,7 +80,7 @@ await check("an open breaker and its alert are said in words", async () => {
 await check("savings are against the model that is chosen", async () => {
   await page.locator("#baseline").selectOption("gpt-4.1");
   const saving = (await status()).spend.savings.find((one) => one.baseline === "gpt-4.1");
-  await page.waitForFunction((title) => document.querySelector("#f-saved .big span").title === title, `${saving.saved_usd} USD`);
+  await page.waitForFunction((title) => document.querySelector("#f-saved span").title === title, `${saving.saved_usd} USD`);
 });
 
 await page.screenshot({ path: `${OUT}/desktop.png`, fullPage: true });

@@ -153,7 +153,7 @@ def load(address: str) -> None:
     for _ in range(3):
         assert ask(address, "stolen-key", "fast", False, 100) == 401
     assert ask(address, "beta-key", "demo-large", False, 100) == 404
-    for _ in range(30):
+    for _ in range(60):
         if ask(address, "acme-key", "demo-large", False, 100) == 429:
             break
     else:

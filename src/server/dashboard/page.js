@@ -204,6 +204,7 @@ function rollouts(status) {
       h("p", { class: "where" }, `Stage ${rollout.stage} of ${rollout.stages}, ${span(rollout.elapsed_seconds)} of at least ${span(rollout.stage_seconds)}; each target needs ${num(rollout.minimum_requests)} attempts.`,
         rollout.forced && h("span", { class: "bad" }, ` ▲ All requests are forced to ${rollout.forced}.`)),
       s("svg", { class: "share", role: "img", "aria-label": shares.map(({ target, share }) => `${target.name} ${pct(share, 0)}`).join(", ") }, shares.map(({ rect }) => rect)),
+      h("p", { class: "key" }, shares.map(({ target, share }, at) => h("span", { class: `k${at % 4}` }, h("i", { "aria-hidden": "true" }, "■"), `${target.name} ${pct(share, 0)}`))),
       table(null, heads, rows),
       h("p", { class: "buttons" },
         runs ? button("Pause", path("rollouts", name, "pause")) : button(back ? "Begin again" : "Resume", path("rollouts", name, "resume"), {}, null, back ? `${name} begins again at its first stage.` : null),
