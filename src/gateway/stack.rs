@@ -15,7 +15,7 @@ use super::{
     tenants::{self, AllowanceLayer},
 };
 use crate::{
-    admission::AdmissionBuilder,
+    admission::{AdmissionBuilder, AdmissionLayer},
     budget::BudgetLayer,
     circuit_breaker::CircuitBreakerBuilder,
     client::{ModelRoute, Target, Upstreams},
@@ -146,7 +146,9 @@ impl Config {
         let limit = limit.transpose().map_err(within("rate_limit"))?;
         handles.set_tenant_limit(limit.as_ref().map(RateLimitLayer::handle));
         let auth = tenants.clone().map(AuthLayer::new);
-        let allowances = tenants.is_some().then(|| AllowanceLayer::new(self));
+        let allowances = tenants.is_some();
+        let allowances =
+            allowances.then(|| AllowanceLayer::new(self, store.as_ref(), &mut handles));
         let allowances = allowances.transpose()?;
         let admission = self.admission.clone().map(|admission| {
             let by_tenant = tenants.is_some() && !admission.has_priority();
@@ -158,6 +160,7 @@ impl Config {
         });
         let admission = admission.map(AdmissionBuilder::build);
         let admission = admission.transpose().map_err(within("admission"))?;
+        handles.set_admission(admission.as_ref().map(AdmissionLayer::handle));
         let select = self.model_select.clone();
         let select = select.map(|select| select.catalog(catalog.clone()));
         let select = select.map(ModelSelectBuilder::build).transpose();
@@ -165,6 +168,7 @@ impl Config {
         let shadow = self.shadow(&upstreams).map_err(within("shadow"))?;
         let (shadow, shadow_worker) = shadow.unzip();
         let budget = self.budget(&catalog, aliases)?;
+        handles.set_budgets(budget.as_ref().map(BudgetLayer::handle));
         let layers = (
             option_layer(log),
             option_layer(auth),
@@ -324,7 +328,11 @@ impl Config {
 }
 
 /// The limits of `scope`, in the store where there is one.
-fn kept_in(store: Option<&RedisLimiter>, scope: &str, limit: RateLimitBuilder) -> RateLimitBuilder {
+pub(super) fn kept_in(
+    store: Option<&RedisLimiter>,
+    scope: &str,
+    limit: RateLimitBuilder,
+) -> RateLimitBuilder {
     match store {
         Some(store) => limit.limiter(Arc::new(store.scoped(scope))),
         None => limit,
