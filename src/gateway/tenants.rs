@@ -10,13 +10,13 @@ use http::Request;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 
-use super::{Config, Handles, Stack, config::AllowanceConfig, stack::kept_in};
+use super::{Config, Stack, config::AllowanceConfig, stack::Parts};
 use crate::{
     admission::{AdmissionBuilder, AdmissionLayer, Limits, Priority, PriorityBy},
     key::{Key, KeyBy, Missing},
     message::{ConfigError, RequestBody, ResponseBody},
     rate_limit::{RateLimitBuilder, RateLimitLayer},
-    reserve::{Quota, RedisLimiter},
+    reserve::Quota,
     server::tenants::Caller,
 };
 
@@ -98,12 +98,8 @@ impl Level {
 }
 
 impl AllowanceLayer {
-    /// The limits that `config` names, kept in `store` where there is one.
-    pub(super) fn new(
-        config: &Config,
-        store: Option<&RedisLimiter>,
-        handles: &mut Handles,
-    ) -> Result<Self, ConfigError> {
+    /// The limits that `config` names.
+    pub(super) fn new(config: &Config, parts: &mut Parts<'_>) -> Result<Self, ConfigError> {
         let (mut rates, mut admissions) = (Vec::new(), Vec::new());
         for level in Level::ALL {
             let allowances = level.allowances(config);
@@ -111,8 +107,8 @@ impl AllowanceLayer {
                 Some((key.clone(), allowance.limits.clone()?))
             };
             let quotas = allowances.iter().filter_map(quotas).collect();
-            if let Some(limit) = rate_limit(level, quotas, store)? {
-                handles.add_limit_by(level, limit.handle());
+            if let Some(limit) = rate_limit(level, quotas, parts)? {
+                parts.handles.add_limit_by(level, limit.handle());
                 rates.push(limit);
             }
             let limits = |(key, allowance): (&Key, &AllowanceConfig)| {
@@ -120,7 +116,7 @@ impl AllowanceLayer {
             };
             let limits = allowances.iter().filter_map(limits).collect();
             if let Some(admission) = admission(level, limits, config.admission.as_ref())? {
-                handles.add_admission_by(level, admission.handle());
+                parts.handles.add_admission_by(level, admission.handle());
                 admissions.push(admission);
             }
         }
@@ -131,14 +127,14 @@ impl AllowanceLayer {
 fn rate_limit(
     level: Level,
     quotas: HashMap<Key, Quota>,
-    store: Option<&RedisLimiter>,
+    parts: &Parts<'_>,
 ) -> Result<Option<RateLimitLayer>, ConfigError> {
     if quotas.is_empty() {
         return Ok(None);
     }
     let quotas = Arc::new(quotas);
     // The levels' keys are of different kinds: one scope holds them all.
-    let builder = kept_in(store, "allowances", RateLimitBuilder::default());
+    let builder = parts.kept("allowances", RateLimitBuilder::default());
     let builder = builder.by(level.by(&quotas));
     let builder = match level {
         // Which keys there are may change.

@@ -109,3 +109,14 @@ fn who_was_authenticated_is_counted_at_every_level_that_it_belongs_to() {
         assert_eq!(key(&by, &request), expected);
     }
 }
+
+#[test]
+fn requests_with_the_same_prompt_cache_key_belong_together() {
+    let by: StickyBy = serde_json::from_str("\"prompt_cache_key\"").unwrap();
+    let number = |body| by.number(&request(body));
+    let one = number(r#"{"prompt_cache_key":"support"}"#);
+    assert!(one.is_some());
+    assert_eq!(number(r#"{"model":"m","prompt_cache_key":"support"}"#), one);
+    assert_ne!(number(r#"{"prompt_cache_key":"sales"}"#), one);
+    assert_eq!(number("{}"), None);
+}

@@ -182,9 +182,10 @@ async fn looking_at_a_key_whose_quota_is_looked_up_for_each_request_changes_noth
 #[tokio::test(start_paused = true)]
 async fn of_limits_within_limits_each_gets_back_what_the_other_refuses() {
     for narrow_first in [true, false] {
-        let (outer, inner) = match narrow_first {
-            true => (limited(10, 500), limited(1, 1_000)),
-            false => (limited(1, 1_000), limited(10, 500)),
+        let (outer, inner) = if narrow_first {
+            (limited(10, 500), limited(1, 1_000))
+        } else {
+            (limited(1, 1_000), limited(10, 500))
         };
         let (outer, inner) = (outer.build().unwrap(), inner.build().unwrap());
         let service = outer.layer(inner.layer(using(0, 100)));

@@ -425,7 +425,7 @@ async fn what_a_replica_reserved_that_is_gone_lapses_and_windows_go_with_their_e
     let (limiter, worker) = patient(&server).prefix("p").build().unwrap();
     tokio::spawn(worker);
     let budgets = limiter.budgets();
-    let ends = SystemTime::now() + Duration::from_secs(100);
+    let ends = crate::wire::clock::now() + Duration::from_secs(100);
     let ends = u64::try_from(ends.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let claims: Arc<[Claim]> = [Claim {
         account: "team/x".into(),
