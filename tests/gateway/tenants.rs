@@ -294,14 +294,14 @@ async fn replicas_share_the_limits_of_tenants_and_their_budgets() {
     let (address, _) = demo().await;
     let config = format!(
         "[store.redis]\nurl = \"{}\"\ntimeout = \"10s\"\n[catalog]\nfiles = [{prices:?}]\n\
-         [[budgets]]\nname = \"of tenants\"\nby = \"tenant\"\nper = \"month\"\nhard = \"0.002\"\n{}{}\
+         [[budgets]]\nname = \"of-tenants\"\nby = \"tenant\"\nper = \"month\"\nhard = \"1\"\n\
+         keys = {{ \"tenant:b\" = {{ hard = \"0.002\" }} }}\n{}{}\
          [organisations.big]\nlimits = [{{ requests = 3, per = \"1h\" }}]\n{}",
         server.url(),
         tenant("a", "organisation = \"big\""),
         tenant("b", ""),
         upstream("demo", address, ""),
-    )
-    .replace("of tenants", "of-tenants");
+    );
     let replicas = [Relay::start(&config).await, Relay::start(&config).await];
     let mut statuses = Vec::new();
     for call in 0..4 {
