@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::Level;
 use crate::{
-    circuit_breaker::CircuitBreakerHandle, control::Controls, fallback::FallbackHandle, key::Key,
-    rate_limit::RateLimitHandle, stats::Stats,
+    admission::AdmissionHandle, budget::BudgetHandle, circuit_breaker::CircuitBreakerHandle,
+    control::Controls, fallback::FallbackHandle, key::Key, rate_limit::RateLimitHandle,
+    server::tenants::Tenants, stats::Stats,
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
@@ -16,6 +18,10 @@ pub struct Handles {
     fallbacks: BTreeMap<String, FallbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
+    limits_by: BTreeMap<Level, RateLimitHandle>,
+    admission: Option<AdmissionHandle>,
+    admissions_by: BTreeMap<Level, AdmissionHandle>,
+    budgets: Option<BudgetHandle>,
 }
 
 impl Handles {
@@ -49,6 +55,26 @@ impl Handles {
         self.tenant_limit.as_ref()
     }
 
+    /// The limits of tenants' tables that are kept at this level.
+    pub fn rate_limit_by(&self, level: Level) -> Option<&RateLimitHandle> {
+        self.limits_by.get(&level)
+    }
+
+    /// How many requests are in flight and wait, of all callers together.
+    pub fn admission(&self) -> Option<&AdmissionHandle> {
+        self.admission.as_ref()
+    }
+
+    /// The same of tenants' tables, at this level.
+    pub fn admission_by(&self, level: Level) -> Option<&AdmissionHandle> {
+        self.admissions_by.get(&level)
+    }
+
+    /// The budgets.
+    pub fn budgets(&self) -> Option<&BudgetHandle> {
+        self.budgets.as_ref()
+    }
+
     pub(super) fn add_breaker(&mut self, upstream: &str, handle: CircuitBreakerHandle) {
         let circuit = handle.control(Key::named("upstream", upstream));
         self.controls.add(upstream, circuit);
@@ -71,5 +97,38 @@ impl Handles {
             self.controls.add("callers", handle.clone());
         }
         self.tenant_limit = handle;
+    }
+
+    pub(super) fn add_limit_by(&mut self, level: Level, handle: RateLimitHandle) {
+        self.controls.add(level.as_str(), handle.clone());
+        self.limits_by.insert(level, handle);
+    }
+
+    pub(super) fn set_admission(&mut self, handle: Option<AdmissionHandle>) {
+        if let Some(handle) = &handle {
+            self.controls.add("all", handle.clone());
+        }
+        self.admission = handle;
+    }
+
+    pub(super) fn add_admission_by(&mut self, level: Level, handle: AdmissionHandle) {
+        self.controls.add(level.as_str(), handle.clone());
+        self.admissions_by.insert(level, handle);
+    }
+
+    pub(super) fn set_tenants(&mut self, tenants: Option<&Tenants>) {
+        if let Some(tenants) = tenants {
+            for tenant in tenants.iter() {
+                self.controls
+                    .add(tenant.name(), tenants.control(tenant.name()));
+            }
+        }
+    }
+
+    pub(super) fn set_budgets(&mut self, handle: Option<BudgetHandle>) {
+        for (name, budget) in handle.iter().flat_map(BudgetHandle::controls) {
+            self.controls.add(&name, budget);
+        }
+        self.budgets = handle;
     }
 }

@@ -71,4 +71,5 @@ pub use self::{
     handles::Handles,
     service::{GatewayFuture, GatewayService},
     stack::Stack,
+    tenants::Level,
 };

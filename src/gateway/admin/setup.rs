@@ -89,7 +89,7 @@ impl Config {
     fn replica(&self, name: String) -> Replica {
         let replica = Replica::new(name);
         match &self.store.redis {
-            Some(redis) => replica.one_of(redis.replica_count(), ["limits"]),
+            Some(redis) => replica.one_of(redis.replica_count(), ["limits", "budgets"]),
             None => replica,
         }
     }

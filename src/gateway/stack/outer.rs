@@ -1,13 +1,13 @@
 //! The stack that every request passes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use tower::util::option_layer;
 use tower_layer::Layer;
 
 use super::{Parts, Stack, within};
 use crate::{
-    admission::AdmissionBuilder,
+    admission::{AdmissionBuilder, AdmissionLayer},
     budget::BudgetLayer,
     client::{ModelRoute, Upstreams},
     cost_meter::BillLayer,
@@ -21,10 +21,7 @@ use crate::{
     model_rewrite::{ModelRewriteHandle, ModelRewriteLayer},
     model_select::ModelSelectBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
-    server::{
-        status::Refusals,
-        tenants::{AuthLayer, Tenants},
-    },
+    server::{status::Refusals, tenants::AuthLayer},
     shadow::ShadowLayer,
 };
 
@@ -59,7 +56,8 @@ impl Config {
         let limit_handle = limit.as_ref().map(RateLimitLayer::handle);
         parts.handles.set_tenant_limit(limit_handle);
         let auth = tenants.clone().map(AuthLayer::new);
-        let allowances = tenants.is_some().then(|| AllowanceLayer::new(self));
+        let allowances = tenants.is_some();
+        let allowances = allowances.then(|| AllowanceLayer::new(self, parts));
         let allowances = allowances.transpose()?;
         let admission = self.admission.clone().map(|admission| {
             let by_tenant = tenants.is_some() && !admission.has_priority();
@@ -71,28 +69,18 @@ impl Config {
         });
         let admission = admission.map(AdmissionBuilder::build);
         let admission = admission.transpose().map_err(within("admission"))?;
+        let admission_handle = admission.as_ref().map(AdmissionLayer::handle);
+        parts.handles.set_admission(admission_handle);
         let select = self.model_select.clone();
         let select = select.map(|select| select.catalog(parts.catalog.clone()));
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
         let budget = self.budget(aliases, parts)?;
+        let budget_handle = budget.as_ref().map(BudgetLayer::handle);
+        parts.handles.set_budgets(budget_handle);
 
-        let controls = parts.handles.controls().clone();
-        for (name, budget) in budget.iter().flat_map(|budget| budget.handle().controls()) {
-            controls.add(&name, budget);
-        }
-        if let Some(admission) = &admission {
-            controls.add("all", admission.handle());
-        }
-        for tenant in tenants.iter().flat_map(Tenants::iter) {
-            let keys = tenants
-                .as_ref()
-                .map(|tenants| tenants.control(tenant.name()));
-            if let Some(keys) = keys {
-                controls.add(tenant.name(), keys);
-            }
-        }
+        parts.handles.set_tenants(tenants.as_ref());
         let refusals = Refusals::default();
         let operators = self.operators(parts, &listing, &refusals)?;
 
@@ -177,13 +165,15 @@ impl Config {
                 .find_map(|aliases| aliases.resolve(here).map(Cow::into_owned));
             there.or(target)
         };
-        let budget = BudgetLayer::builder()
+        let mut budget = BudgetLayer::builder()
             .budgets(self.budgets.clone())
             .catalog(parts.catalog.clone())
             .metered(true)
-            .names(names)
-            .build()
-            .map_err(within("budgets"))?;
+            .names(names);
+        if let Some(store) = &parts.store {
+            budget = budget.store(Arc::new(store.budgets()));
+        }
+        let budget = budget.build().map_err(within("budgets"))?;
         if let Some(audit) = &self.audit {
             let handle = budget.handle();
             let unread =
