@@ -114,7 +114,7 @@ async fn a_change_says_what_was_and_what_is_and_who_did_it() {
     );
     for (body, status, reason) in [
         (r#"{"to": 8, "by": 1}"#, 400, "unknown field `by`"),
-        (r#"{}"#, 400, "missing field `to`"),
+        (r"{}", 400, "missing field `to`"),
         (r#"{"to""#, 400, "not a JSON object"),
     ] {
         let (got, error) = send(&admin, authorized(), body).await;

@@ -227,7 +227,7 @@ async fn errors_breakers_rejected_keys_and_unknown_prices_are_told_of() {
             Rule::KeyRejected
         ]
     );
-    let told = told.lock().unwrap();
+    let told = told.lock().unwrap().clone();
     let errors = told
         .iter()
         .find(|notice| notice.rule == Rule::ErrorRate)
@@ -312,7 +312,7 @@ async fn a_webhook_that_fails_for_now_is_tried_again_and_one_that_refuses_is_not
     let (hook, got) = webhook(&[503, 0, 200]);
     let alerts = rejected_keys(hook, 1).await;
     assert_eq!(alerts.webhook_counts().sent, 1);
-    let got = got.lock().unwrap();
+    let got = got.lock().unwrap().clone();
     assert_eq!(got.len(), 3);
     assert_eq!(got[2]["version"], 1);
     assert_eq!(got[2]["relay"], "eu-1");
