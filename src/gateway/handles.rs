@@ -1,61 +1,113 @@
 //! What steers a running gateway from code.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
 
 use crate::{
-    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, rate_limit::RateLimitHandle,
+    admission::AdmissionHandle,
+    budget::BudgetHandle,
+    circuit_breaker::CircuitBreakerHandle,
+    fallback::FallbackHandle,
+    model_rewrite::ModelRewriteHandle,
+    rate_limit::RateLimitHandle,
+    reserve::RetryBudget,
+    server::tenants::Tenants,
+    shadow::ShadowHandle,
     stats::Stats,
+    traffic_split::{TrafficSplitHandle, rollout::Rollout},
 };
 
-/// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
+/// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones are the same.
+///
+/// A [reload](super::Gateway::reload) puts other layers in force. Handles that were asked for before steer those that were in force then:
+/// ask again rather than keep one.
 #[derive(Debug, Clone, Default)]
-pub struct Handles {
+pub struct Handles(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
     stats: Stats,
-    breakers: BTreeMap<String, CircuitBreakerHandle>,
-    fallbacks: BTreeMap<String, FallbackHandle>,
-    limits: BTreeMap<String, RateLimitHandle>,
-    tenant_limit: Option<RateLimitHandle>,
+    layers: ArcSwap<LayerHandles>,
+}
+
+/// The handles of all layers in force at a moment, by the names that the configuration gives.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct LayerHandles {
+    /// The circuit breakers, by upstream. The circuit of each is `Key::named("upstream", name)`.
+    pub circuit_breakers: BTreeMap<String, CircuitBreakerHandle>,
+    /// The limits that are kept for upstreams, by upstream.
+    pub upstream_limits: BTreeMap<String, RateLimitHandle>,
+    /// The fallbacks, by route.
+    pub fallbacks: BTreeMap<String, FallbackHandle>,
+    /// The splits, by route.
+    pub splits: BTreeMap<String, TrafficSplitHandle>,
+    /// The rollouts, by route.
+    pub rollouts: BTreeMap<String, Rollout>,
+    /// Who may call.
+    pub tenants: Option<Tenants>,
+    /// The limits of tenants, by whom they are for: `key`, `tenant`, `team`, `organisation`.
+    pub tenant_limits: BTreeMap<&'static str, RateLimitHandle>,
+    /// How many requests of tenants are let in, by the same.
+    pub tenant_admissions: BTreeMap<&'static str, AdmissionHandle>,
+    /// The limit that callers are held to.
+    pub rate_limit: Option<RateLimitHandle>,
+    /// What retries draw on, by upstream.
+    pub retry_budgets: BTreeMap<String, RetryBudget>,
+    /// How many requests are let in.
+    pub admission: Option<AdmissionHandle>,
+    /// What each key may spend.
+    pub budget: Option<BudgetHandle>,
+    /// The names of models.
+    pub models: Option<ModelRewriteHandle>,
+    /// What copies requests.
+    pub shadow: Option<ShadowHandle>,
 }
 
 impl Handles {
-    /// What its layers know of its upstreams together: which are [available](Stats::availability), as their circuit breakers say.
+    /// What its layers know of its upstreams together: which are [available](Stats::availability), as their circuit breakers say. It stays
+    /// the same whatever is reloaded.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.0.stats
+    }
+
+    /// The handles of all layers that are in force now.
+    pub fn layers(&self) -> Arc<LayerHandles> {
+        self.0.layers.load_full()
     }
 
     /// The circuit breaker of an upstream, whose circuit is `Key::named("upstream", name)`.
-    pub fn circuit_breaker(&self, upstream: &str) -> Option<&CircuitBreakerHandle> {
-        self.breakers.get(upstream)
+    pub fn circuit_breaker(&self, upstream: &str) -> Option<CircuitBreakerHandle> {
+        self.layers().circuit_breakers.get(upstream).cloned()
     }
 
     /// The fallback of a route.
-    pub fn fallback(&self, route: &str) -> Option<&FallbackHandle> {
-        self.fallbacks.get(route)
+    pub fn fallback(&self, route: &str) -> Option<FallbackHandle> {
+        self.layers().fallbacks.get(route).cloned()
+    }
+
+    /// The split of a route.
+    pub fn split(&self, route: &str) -> Option<TrafficSplitHandle> {
+        self.layers().splits.get(route).cloned()
+    }
+
+    /// The rollout of a route.
+    pub fn rollout(&self, route: &str) -> Option<Rollout> {
+        self.layers().rollouts.get(route).cloned()
     }
 
     /// The limit that is kept for an upstream.
-    pub fn rate_limit_of(&self, upstream: &str) -> Option<&RateLimitHandle> {
-        self.limits.get(upstream)
+    pub fn rate_limit_of(&self, upstream: &str) -> Option<RateLimitHandle> {
+        self.layers().upstream_limits.get(upstream).cloned()
     }
 
     /// The limit that callers are held to.
-    pub fn rate_limit(&self) -> Option<&RateLimitHandle> {
-        self.tenant_limit.as_ref()
+    pub fn rate_limit(&self) -> Option<RateLimitHandle> {
+        self.layers().rate_limit.clone()
     }
 
-    pub(super) fn add_breaker(&mut self, upstream: &str, handle: CircuitBreakerHandle) {
-        self.breakers.insert(upstream.to_owned(), handle);
-    }
-
-    pub(super) fn add_fallback(&mut self, route: &str, handle: FallbackHandle) {
-        self.fallbacks.insert(route.to_owned(), handle);
-    }
-
-    pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {
-        self.limits.insert(upstream.to_owned(), handle);
-    }
-
-    pub(super) fn set_tenant_limit(&mut self, handle: Option<RateLimitHandle>) {
-        self.tenant_limit = handle;
+    pub(super) fn replace(&self, layers: Arc<LayerHandles>) {
+        self.0.layers.store(layers);
     }
 }

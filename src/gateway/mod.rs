@@ -50,6 +50,7 @@ mod config;
 pub mod demo;
 mod handles;
 mod models;
+mod reload;
 mod routes;
 mod serve;
 mod service;
@@ -65,7 +66,8 @@ pub use self::{
         InvalidConfig, RouteConfig, ServerConfig, StoreConfig, StyleConfig, TenantConfig,
         UpstreamConfig,
     },
-    handles::Handles,
+    handles::{Handles, LayerHandles},
+    reload::{ReloadSignal, Reloaded, Reloader},
     service::{GatewayFuture, GatewayService},
     stack::Stack,
 };

@@ -10,12 +10,12 @@ use http::Request;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 
-use super::{Config, Stack, config::AllowanceConfig};
+use super::{Config, Stack, config::AllowanceConfig, stack::Parts};
 use crate::{
-    admission::{AdmissionBuilder, AdmissionLayer, Limits, Priority, PriorityBy},
+    admission::{AdmissionBuilder, AdmissionHandle, AdmissionLayer, Limits, Priority, PriorityBy},
     key::{Key, KeyBy, Missing},
     message::{ConfigError, RequestBody, ResponseBody},
-    rate_limit::{RateLimitBuilder, RateLimitLayer},
+    rate_limit::{RateLimitBuilder, RateLimitHandle, RateLimitLayer},
     reserve::Quota,
     server::tenants::Caller,
 };
@@ -42,6 +42,15 @@ enum Level {
 
 impl Level {
     const ALL: [Self; 4] = [Self::Key, Self::Tenant, Self::Team, Self::Organisation];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Tenant => "tenant",
+            Self::Team => "team",
+            Self::Organisation => "organisation",
+        }
+    }
 
     fn key(self, caller: &Caller) -> Option<&Key> {
         match self {
@@ -95,22 +104,32 @@ impl Level {
 
 impl AllowanceLayer {
     /// The limits that `config` names.
-    pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
+    pub(super) fn new(config: &Config, parts: &mut Parts<'_>) -> Result<Self, ConfigError> {
+        let before = Arc::clone(&parts.before);
         let (mut rates, mut admissions) = (Vec::new(), Vec::new());
         for level in Level::ALL {
             let allowances = level.allowances(config);
             let quotas = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.limits.clone()?))
             };
-            rates.extend(rate_limit(
-                level,
-                allowances.iter().filter_map(quotas).collect(),
-            )?);
+            let quotas = allowances.iter().filter_map(quotas).collect();
+            let earlier = before.tenant_limits.get(level.name());
+            if let Some(rate) = rate_limit(level, quotas, earlier)? {
+                let limits = &mut parts.layers.tenant_limits;
+                limits.insert(level.name(), rate.handle());
+                rates.push(rate);
+            }
             let limits = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.admission?))
             };
             let limits = allowances.iter().filter_map(limits).collect();
-            admissions.extend(admission(level, limits, config.admission.as_ref())?);
+            let earlier = before.tenant_admissions.get(level.name());
+            if let Some(admission) = admission(level, limits, config.admission.as_ref(), earlier)? {
+                let handles = &mut parts.layers.tenant_admissions;
+                handles.insert(level.name(), admission.handle());
+                parts.at_last(admission.take_over());
+                admissions.push(admission);
+            }
         }
         Ok(Self { rates, admissions })
     }
@@ -119,6 +138,7 @@ impl AllowanceLayer {
 fn rate_limit(
     level: Level,
     quotas: HashMap<Key, Quota>,
+    before: Option<&RateLimitHandle>,
 ) -> Result<Option<RateLimitLayer>, ConfigError> {
     if quotas.is_empty() {
         return Ok(None);
@@ -132,6 +152,7 @@ fn rate_limit(
     RateLimitBuilder::default()
         .by(by)
         .quota_by(quota_of)
+        .continuing(before)
         .build()
         .map(Some)
 }
@@ -140,6 +161,7 @@ fn admission(
     level: Level,
     limits: HashMap<Key, Limits>,
     global: Option<&AdmissionBuilder>,
+    before: Option<&AdmissionHandle>,
 ) -> Result<Option<AdmissionLayer>, ConfigError> {
     if limits.is_empty() {
         return Ok(None);
@@ -162,6 +184,7 @@ fn admission(
         .by(by)
         .limits_by(limits_of)
         .priority(priority())
+        .continuing(before)
         .build()
         .map(Some)
 }

@@ -21,3 +21,6 @@ pub use self::{
     service::TrafficSplit,
     sticky::StickyBy,
 };
+
+#[cfg(feature = "gateway")]
+pub(crate) use self::handle::WeakSteering;

@@ -19,6 +19,7 @@ mod leaving;
 mod lifecycle;
 mod normalized;
 mod program;
+mod reload;
 mod resilience;
 mod restart;
 mod splits;

@@ -176,6 +176,14 @@ impl Config {
         }
     }
 
+    /// The fields that only a restart changes, and that are not as in `other`.
+    pub(super) fn differs_at_start(&self, other: &Self) -> impl Iterator<Item = String> {
+        let listen = (self.listen != other.listen).then(|| "listen".to_owned());
+        let server = self.server.differs_at_start(&other.server);
+        let server = server.map(|field| format!("server.{field}"));
+        listen.into_iter().chain(server)
+    }
+
     /// `error`, with the place in the file where its field stands.
     pub(super) fn locate(&self, error: &ConfigError) -> InvalidConfig {
         match &self.source {
