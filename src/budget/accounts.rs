@@ -1,6 +1,7 @@
 //! The books as one layer sees them.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::SystemTime,
 };
@@ -9,7 +10,10 @@ use super::{
     Limits,
     state::{Books, Exceeded, Level, Party, Ticket, Warning},
 };
-use crate::message::catalog::Cost;
+use crate::{
+    message::catalog::Cost,
+    reserve::{Balance, Claim},
+};
 
 /// Books that a layer made for itself, or has taken over from another: those then go on in place of its own.
 #[derive(Debug)]
@@ -78,12 +82,40 @@ impl Open<'_> {
         (self.place(*index), Arc::clone(key))
     }
 
-    fn here(&self, (place, key): Party) -> Party {
+    fn all_there<'b>(&self, parties: &'b [Party]) -> Cow<'b, [Party]> {
+        match self.places {
+            Some(_) => parties.iter().map(|party| self.there(party)).collect(),
+            None => parties.into(),
+        }
+    }
+
+    fn places<'b>(&self, indices: &'b [usize]) -> Cow<'b, [usize]> {
+        match self.places {
+            Some(_) => indices.iter().map(|index| self.place(*index)).collect(),
+            None => indices.into(),
+        }
+    }
+
+    fn warnings_here(&self, mut warnings: Vec<Warning>) -> Vec<Warning> {
+        for warning in &mut warnings {
+            warning.party.0 = self.index(warning.party.0);
+        }
+        warnings
+    }
+
+    fn exceeded_here(&self, mut exceeded: Vec<Exceeded>) -> Vec<Exceeded> {
+        for one in &mut exceeded {
+            one.party.0 = self.index(one.party.0);
+        }
+        exceeded
+    }
+
+    fn index(&self, place: usize) -> usize {
         let index = match self.places {
             Some(places) => places.iter().position(|known| *known == place),
             None => Some(place),
         };
-        (index.unwrap_or(usize::MAX), key)
+        index.unwrap_or(usize::MAX)
     }
 
     pub(super) fn reserve(
@@ -93,20 +125,9 @@ impl Open<'_> {
         amount: Option<Cost>,
         beyond: &[usize],
     ) -> Result<Ticket, Vec<Exceeded>> {
-        let reserved = if self.places.is_none() {
-            self.books.reserve(now, parties, amount, beyond)
-        } else {
-            let parties: Vec<_> = parties.iter().map(|party| self.there(party)).collect();
-            let beyond: Vec<_> = beyond.iter().map(|index| self.place(*index)).collect();
-            self.books.reserve(now, &parties, amount, &beyond)
-        };
-        reserved.map_err(|exceeded| {
-            let here = |Exceeded { party, level }| Exceeded {
-                party: self.here(party),
-                level,
-            };
-            exceeded.into_iter().map(here).collect()
-        })
+        let (parties, beyond) = (self.all_there(parties), self.places(beyond));
+        let reserved = self.books.reserve(now, &parties, amount, &beyond);
+        reserved.map_err(|exceeded| self.exceeded_here(exceeded))
     }
 
     pub(super) fn settle(
@@ -117,11 +138,68 @@ impl Open<'_> {
         unpriced: u64,
     ) -> Vec<Warning> {
         let warnings = self.books.settle(now, ticket, spent, unpriced);
-        let here = |Warning { party, level }| Warning {
-            party: self.here(party),
-            level,
-        };
-        warnings.into_iter().map(here).collect()
+        self.warnings_here(warnings)
+    }
+
+    pub(super) fn claims(
+        &mut self,
+        now: SystemTime,
+        parties: &[Party],
+        beyond: &[usize],
+    ) -> Arc<[Claim]> {
+        let (parties, beyond) = (self.all_there(parties), self.places(beyond));
+        self.books.claims(now, &parties, &beyond)
+    }
+
+    pub(super) fn hear(
+        &mut self,
+        now: SystemTime,
+        parties: &[Party],
+        claims: &[Claim],
+        balances: &[Balance],
+    ) -> Vec<Warning> {
+        let parties = self.all_there(parties);
+        let warnings = self.books.hear(now, &parties, claims, balances);
+        self.warnings_here(warnings)
+    }
+
+    pub(super) fn exceeded(
+        &mut self,
+        now: SystemTime,
+        parties: &[Party],
+        balances: &[Balance],
+        amount: Option<Cost>,
+        beyond: &[usize],
+    ) -> Vec<Exceeded> {
+        let (parties, beyond) = (self.all_there(parties), self.places(beyond));
+        let books = &mut self.books;
+        let exceeded = books.exceeded(now, &parties, balances, amount, &beyond);
+        self.exceeded_here(exceeded)
+    }
+
+    pub(super) fn reserve_alone(
+        &mut self,
+        now: SystemTime,
+        parties: &[Party],
+        amount: Option<Cost>,
+        beyond: &[usize],
+        replicas: u64,
+    ) -> Result<(), Vec<Exceeded>> {
+        let (parties, beyond) = (self.all_there(parties), self.places(beyond));
+        let books = &mut self.books;
+        let reserved = books.reserve_alone(now, &parties, amount, &beyond, replicas);
+        reserved.map_err(|exceeded| self.exceeded_here(exceeded))
+    }
+
+    pub(super) fn settle_alone(
+        &mut self,
+        now: SystemTime,
+        parties: &[Party],
+        reserved: Cost,
+        spent: Cost,
+    ) {
+        let parties = self.all_there(parties);
+        self.books.settle_alone(now, &parties, reserved, spent);
     }
 
     pub(super) fn charge(

@@ -8,9 +8,12 @@ use super::{
     builder::{Clock, Resolve},
     state::Books,
 };
-use crate::message::{
-    catalog::ModelCatalog,
-    estimate::{TokenEstimator, Typical},
+use crate::{
+    message::{
+        catalog::ModelCatalog,
+        estimate::{TokenEstimator, Typical},
+    },
+    reserve::BudgetStore,
 };
 
 /// Keeps what each key spends within budgets. See the [module](super) for what it does and where it belongs.
@@ -29,6 +32,7 @@ pub(super) struct Shared {
     pub(super) estimator: TokenEstimator,
     pub(super) resolve: Option<Resolve>,
     pub(super) typical: Typical,
+    pub(super) store: Option<Arc<dyn BudgetStore>>,
     clock: Clock,
     accounts: Accounts,
 }
@@ -50,6 +54,7 @@ impl BudgetLayer {
             estimator: builder.estimator,
             resolve: builder.resolve,
             typical: Typical::new(),
+            store: builder.store,
             clock: builder.clock,
             accounts: Accounts::new(books),
         };
@@ -87,6 +92,7 @@ impl fmt::Debug for Shared {
             .field("budgets", &self.budgets)
             .field("default_output", &self.default_output)
             .field("metered", &self.metered)
+            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }

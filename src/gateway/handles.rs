@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 
+use super::Level;
 use crate::{
     admission::AdmissionHandle,
     budget::BudgetHandle,
@@ -47,10 +48,10 @@ pub struct LayerHandles {
     pub rollouts: BTreeMap<String, Rollout>,
     /// Who may call.
     pub tenants: Option<Tenants>,
-    /// The limits of tenants, by whom they are for: `key`, `tenant`, `team`, `organisation`.
-    pub tenant_limits: BTreeMap<&'static str, RateLimitHandle>,
-    /// How many requests of tenants are let in, by the same.
-    pub tenant_admissions: BTreeMap<&'static str, AdmissionHandle>,
+    /// The limits of tenants' tables, by level.
+    pub rate_limits_by: BTreeMap<Level, RateLimitHandle>,
+    /// How many requests of tenants are let in, by level.
+    pub admissions_by: BTreeMap<Level, AdmissionHandle>,
     /// The limit that callers are held to.
     pub rate_limit: Option<RateLimitHandle>,
     /// What retries draw on, by upstream.
@@ -58,7 +59,7 @@ pub struct LayerHandles {
     /// How many requests are let in.
     pub admission: Option<AdmissionHandle>,
     /// What each key may spend.
-    pub budget: Option<BudgetHandle>,
+    pub budgets: Option<BudgetHandle>,
     /// The names of models.
     pub models: Option<ModelRewriteHandle>,
     /// What copies requests.
@@ -105,6 +106,26 @@ impl Handles {
     /// The limit that callers are held to.
     pub fn rate_limit(&self) -> Option<RateLimitHandle> {
         self.layers().rate_limit.clone()
+    }
+
+    /// The limits of tenants' tables that are kept at this level.
+    pub fn rate_limit_by(&self, level: Level) -> Option<RateLimitHandle> {
+        self.layers().rate_limits_by.get(&level).cloned()
+    }
+
+    /// How many requests are in flight and wait, of all callers together.
+    pub fn admission(&self) -> Option<AdmissionHandle> {
+        self.layers().admission.clone()
+    }
+
+    /// The same of tenants' tables, at this level.
+    pub fn admission_by(&self, level: Level) -> Option<AdmissionHandle> {
+        self.layers().admissions_by.get(&level).cloned()
+    }
+
+    /// The budgets.
+    pub fn budgets(&self) -> Option<BudgetHandle> {
+        self.layers().budgets.clone()
     }
 
     pub(super) fn replace(&self, layers: Arc<LayerHandles>) {

@@ -70,4 +70,5 @@ pub use self::{
     reload::{ReloadSignal, Reloaded, Reloader},
     service::{GatewayFuture, GatewayService},
     stack::Stack,
+    tenants::Level,
 };

@@ -15,7 +15,7 @@ use crate::{
     admission::{AdmissionBuilder, AdmissionHandle, AdmissionLayer, Limits, Priority, PriorityBy},
     key::{Key, KeyBy, Missing},
     message::{ConfigError, RequestBody, ResponseBody},
-    rate_limit::{RateLimitBuilder, RateLimitHandle, RateLimitLayer},
+    rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::Quota,
     server::tenants::Caller,
 };
@@ -31,26 +31,21 @@ pub(super) struct AllowanceLayer {
     admissions: Vec<AdmissionLayer>,
 }
 
-/// Who is counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+/// Which of a tenant's requests are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// Those by one key: `Key::named("key", "TENANT/ID")`.
     Key,
+    /// Those of the tenant: `Key::named("tenant", "NAME")`.
     Tenant,
+    /// Those of its team: `Key::named("team", "ORGANISATION/NAME")`, or `"NAME"` of one without an organisation.
     Team,
+    /// Those of its organisation: `Key::named("organisation", "NAME")`.
     Organisation,
 }
 
 impl Level {
     const ALL: [Self; 4] = [Self::Key, Self::Tenant, Self::Team, Self::Organisation];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Tenant => "tenant",
-            Self::Team => "team",
-            Self::Organisation => "organisation",
-        }
-    }
 
     fn key(self, caller: &Caller) -> Option<&Key> {
         match self {
@@ -113,20 +108,17 @@ impl AllowanceLayer {
                 Some((key.clone(), allowance.limits.clone()?))
             };
             let quotas = allowances.iter().filter_map(quotas).collect();
-            let earlier = before.tenant_limits.get(level.name());
-            if let Some(rate) = rate_limit(level, quotas, earlier)? {
-                let limits = &mut parts.layers.tenant_limits;
-                limits.insert(level.name(), rate.handle());
-                rates.push(rate);
+            if let Some(limit) = rate_limit(level, quotas, parts)? {
+                parts.layers.rate_limits_by.insert(level, limit.handle());
+                rates.push(limit);
             }
             let limits = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.admission?))
             };
             let limits = allowances.iter().filter_map(limits).collect();
-            let earlier = before.tenant_admissions.get(level.name());
+            let earlier = before.admissions_by.get(&level);
             if let Some(admission) = admission(level, limits, config.admission.as_ref(), earlier)? {
-                let handles = &mut parts.layers.tenant_admissions;
-                handles.insert(level.name(), admission.handle());
+                parts.layers.admissions_by.insert(level, admission.handle());
                 parts.at_last(admission.take_over());
                 admissions.push(admission);
             }
@@ -138,23 +130,27 @@ impl AllowanceLayer {
 fn rate_limit(
     level: Level,
     quotas: HashMap<Key, Quota>,
-    before: Option<&RateLimitHandle>,
+    parts: &Parts<'_>,
 ) -> Result<Option<RateLimitLayer>, ConfigError> {
     if quotas.is_empty() {
         return Ok(None);
     }
     let quotas = Arc::new(quotas);
-    let by = level.by(&quotas);
-    let quota_of = move |_: &Key, request: &Request<RequestBody>| {
-        let caller = request.extensions().get::<Caller>()?;
-        quotas.get(level.allowance_key(caller)?).cloned()
+    // The levels' keys are of different kinds: one scope holds them all.
+    let builder = parts.stored("allowances", RateLimitBuilder::default());
+    let builder = builder.by(level.by(&quotas));
+    let builder = builder.continuing(parts.before.rate_limits_by.get(&level));
+    let builder = match level {
+        // Which keys there are may change.
+        Level::Key => builder.quota_by(move |_, request| {
+            let caller = request.extensions().get::<Caller>()?;
+            quotas.get(level.allowance_key(caller)?).cloned()
+        }),
+        _ => quotas.iter().fold(builder, |builder, (key, quota)| {
+            builder.quota_for(key.clone(), quota.clone())
+        }),
     };
-    RateLimitBuilder::default()
-        .by(by)
-        .quota_by(quota_of)
-        .continuing(before)
-        .build()
-        .map(Some)
+    builder.build().map(Some)
 }
 
 fn admission(

@@ -171,7 +171,7 @@ async fn money_that_is_spent_stays_spent_and_requests_on_their_way_are_charged()
     let changed = format!("{first}{}", config("7", ""));
     relay.reload(&changed).unwrap();
     let level = || {
-        let budget = relay.handles.layers().budget.clone().unwrap();
+        let budget = relay.handles.budgets().unwrap();
         budget.level("all", &Key::GLOBAL).unwrap()
     };
     assert_ne!(level().reserved.to_string(), "0", "{:?}", level());
@@ -185,7 +185,7 @@ async fn money_that_is_spent_stays_spent_and_requests_on_their_way_are_charged()
     soon(response.into_body().collect()).await.unwrap();
     assert_eq!(level().spent.to_string(), "1", "{:?}", level());
     assert_eq!(level().limits.hard.to_string(), "7");
-    let budget = relay.handles.layers().budget.clone().unwrap();
+    let budget = relay.handles.budgets().unwrap();
     let first = budget.level("first", &Key::GLOBAL).unwrap();
     assert_eq!(first.spent.to_string(), "0", "it is not that one's");
     // And once more, with nothing on its way.

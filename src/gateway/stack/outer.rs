@@ -85,7 +85,7 @@ impl Config {
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
         let budget = self.budget(aliases.clone(), parts)?;
         parts.layers.models = aliases;
-        parts.layers.budget = budget.as_ref().map(BudgetLayer::handle);
+        parts.layers.budgets = budget.as_ref().map(BudgetLayer::handle);
 
         // Outermost first.
         let layers = (
@@ -177,14 +177,16 @@ impl Config {
                 .find_map(|aliases| aliases.resolve(here).map(Cow::into_owned));
             there.or(target)
         };
-        let budget = BudgetLayer::builder()
+        let mut budget = BudgetLayer::builder()
             .budgets(self.budgets.clone())
             .catalog(parts.catalog.clone())
             .metered(true)
-            .names(names)
-            .build()
-            .map_err(within("budgets"))?;
-        let before = parts.before.budget.clone();
+            .names(names);
+        if let Some(store) = &parts.store {
+            budget = budget.store(Arc::new(store.budgets()));
+        }
+        let budget = budget.build().map_err(within("budgets"))?;
+        let before = parts.before.budgets.clone();
         if let Some(before) = &before {
             parts.at_last(budget.take_over(before));
         }
