@@ -9,8 +9,12 @@
 
 mod adapt;
 mod adapt_bytes;
+#[cfg(feature = "async-openai")]
+#[cfg_attr(docsrs, doc(cfg(feature = "async-openai")))]
+mod async_openai;
 mod credential;
 mod credential_file;
+pub mod relay;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 mod reqwest_client;
@@ -18,6 +22,10 @@ mod route;
 mod upstream;
 mod upstreams;
 
+#[cfg(feature = "async-openai")]
+pub use self::async_openai::AsyncOpenAi;
+#[doc(inline)]
+pub use self::relay::{Answer, Relay, RelayError, RelayErrorKind};
 #[cfg(feature = "reqwest")]
 pub use self::reqwest_client::{ReqwestClient, ReqwestFuture};
 pub use self::{
