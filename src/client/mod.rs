@@ -14,6 +14,7 @@ mod adapt_bytes;
 mod async_openai;
 mod credential;
 mod credential_file;
+mod picked;
 pub mod relay;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
@@ -24,6 +25,7 @@ mod upstreams;
 
 #[cfg(feature = "async-openai")]
 pub use self::async_openai::AsyncOpenAi;
+pub(crate) use self::picked::Picked;
 #[doc(inline)]
 pub use self::relay::{Answer, Relay, RelayError, RelayErrorKind};
 #[cfg(feature = "reqwest")]
