@@ -150,13 +150,14 @@ impl Events {
     }
 
     fn cut(&mut self, chunk: &Bytes) {
+        let id = self.request_id.as_ref();
         let too_large = || Err(RelayError::of(RelayErrorKind::TooLarge));
         match &mut self.framer {
             Framer::Events(framer) => {
                 let mut frames = framer.push(chunk);
                 loop {
                     match frames.next() {
-                        Ok(Some(frame)) => self.ready.extend(event(&frame, &self.request_id)),
+                        Ok(Some(frame)) => self.ready.extend(event(&frame, id)),
                         Ok(None) => break,
                         Err(_) => {
                             self.ready.push_back(too_large());
@@ -170,7 +171,7 @@ impl Events {
                 loop {
                     match lines.next() {
                         Ok(Some(line)) => {
-                            self.ready.extend(said(None, line.json(), &self.request_id))
+                            self.ready.extend(said(None, line.json(), id));
                         }
                         Ok(None) => break,
                         Err(_) => {
@@ -187,14 +188,15 @@ impl Events {
     /// The body has ended: what was left of it, and whether that was all.
     fn end(&mut self) {
         self.body = None;
+        let id = self.request_id.as_ref();
         let last = match &mut self.framer {
             Framer::Events(framer) => {
                 let frame = framer.finish().ok().flatten();
-                frame.and_then(|frame| event(&frame, &self.request_id))
+                frame.and_then(|frame| event(&frame, id))
             }
             Framer::Lines(framer) => {
                 let line = framer.finish().ok().flatten();
-                line.and_then(|line| said(None, line.json(), &self.request_id))
+                line.and_then(|line| said(None, line.json(), id))
             }
             Framer::None => None,
         };
@@ -208,7 +210,7 @@ impl Events {
 }
 
 /// What a frame says, if it says anything.
-fn event(frame: &sse::Frame<'_>, id: &Option<RequestId>) -> Option<Result<Event, RelayError>> {
+fn event(frame: &sse::Frame<'_>, id: Option<&RequestId>) -> Option<Result<Event, RelayError>> {
     let data = frame.data()?;
     let name = frame.event().and_then(|name| str::from_utf8(name).ok());
     said(name, &data, id)
@@ -217,13 +219,13 @@ fn event(frame: &sse::Frame<'_>, id: &Option<RequestId>) -> Option<Result<Event,
 fn said(
     name: Option<&str>,
     data: &[u8],
-    id: &Option<RequestId>,
+    id: Option<&RequestId>,
 ) -> Option<Result<Event, RelayError>> {
     if data.is_empty() {
         return None;
     }
     if let Some(error) = ApiError::in_answer(data) {
-        return Some(Err(RelayError::stated(error, id.clone())));
+        return Some(Err(RelayError::stated(error, id.cloned())));
     }
     Some(Ok(Event {
         name: name.map(str::to_owned),
