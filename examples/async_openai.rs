@@ -47,7 +47,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::with_config(config).with_http_service(AsyncOpenAi::new(stack));
 
     let answer = client.chat().create(ask("gpt-4.1-mini")?).await?;
-    println!("{}: {:?}", answer.model, answer.choices[0].message.content);
+    for choice in &answer.choices {
+        println!("{}: {:?}", answer.model, choice.message.content);
+    }
 
     let mut chunks = client.chat().create_stream(ask("gpt-4.1-mini")?).await?;
     while let Some(chunk) = chunks.next().await {
