@@ -53,6 +53,17 @@ impl BudgetHandle {
         budgets.map(|budget| control(&budget.name)).collect()
     }
 
+    #[cfg(feature = "gateway")]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Whether it counts this one, by its name and calendar.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn keeps(&self, budget: &super::Budget) -> bool {
+        self.shared.books().keeps(budget)
+    }
+
     /// What `key` has in `budget`; `None` where there is no such budget.
     pub fn level(&self, budget: &str, key: &Key) -> Option<BudgetLevel> {
         let (index, key) = self.party(budget, key)?;
@@ -129,7 +140,7 @@ impl BudgetHandle {
                 };
                 let party = (index, key.into());
                 let mut books = self.shared.books();
-                books.charge(now, party, record.time, record.cost_usd);
+                books.charge(now, &party, record.time, record.cost_usd);
             }
         }
     }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../docs/budget.md")]
 
+mod accounts;
 mod ask;
 mod builder;
 mod calendar;

@@ -15,9 +15,13 @@ use crate::{
 /// What stands for the keys that there is no more room for.
 const OTHER: &str = "other";
 
-/// One book for each budget, in their order.
+/// One book for each budget, in their order. Where budgets have come and gone, books that are closed leave their places empty.
 #[derive(Debug)]
-pub(super) struct Books(Vec<Book>);
+pub(super) struct Books {
+    books: Vec<Option<Book>>,
+    /// How many books were opened.
+    opened: u64,
+}
 
 #[derive(Debug)]
 struct Book {
@@ -25,12 +29,14 @@ struct Book {
     calendar: Calendar,
     /// The window in force.
     window: i64,
-    /// How many windows there were: what was reserved in an earlier one is no longer this one's.
+    /// Which window it is, of all of all books: what was reserved in another is not this one's.
     generation: u64,
     accounts: HashMap<Arc<str>, Account>,
     max_keys: usize,
     default: Limits,
     limits: HashMap<Arc<str>, Limits>,
+    /// Both as they were set at first.
+    set: (Limits, HashMap<Arc<str>, Limits>),
 }
 
 /// One key's, in the window in force. There is none for a key that has nothing.
@@ -90,17 +96,80 @@ impl Ticket {
 
 impl Books {
     pub(super) fn new(budgets: &[Budget], max_keys: usize, now: SystemTime) -> Self {
-        let book = |budget: &Budget| Book {
-            name: Arc::clone(&budget.name),
-            calendar: budget.calendar(),
-            window: budget.calendar().window(now),
-            generation: 0,
-            accounts: HashMap::new(),
-            max_keys,
-            default: budget.limits(),
-            limits: budget.keys.clone(),
+        let mut books = Self {
+            books: Vec::new(),
+            opened: 0,
         };
-        Self(budgets.iter().map(book).collect())
+        for budget in budgets {
+            books.open(Book {
+                name: Arc::clone(&budget.name),
+                calendar: budget.calendar(),
+                window: budget.calendar().window(now),
+                generation: 0,
+                accounts: HashMap::new(),
+                max_keys,
+                default: budget.limits(),
+                limits: budget.keys.clone(),
+                set: (budget.limits(), budget.keys.clone()),
+            });
+        }
+        books
+    }
+
+    /// Without any book.
+    #[cfg(feature = "gateway")]
+    pub(super) fn none() -> Self {
+        Self::new(&[], 0, SystemTime::UNIX_EPOCH)
+    }
+
+    /// Opens a book at the first place that is empty.
+    fn open(&mut self, mut book: Book) -> usize {
+        // No book sees so many windows.
+        book.generation = self.opened << 32;
+        self.opened += 1;
+        let empty = self.books.iter().position(Option::is_none);
+        let place = empty.unwrap_or(self.books.len());
+        match self.books.get_mut(place) {
+            Some(empty) => *empty = Some(book),
+            None => self.books.push(Some(book)),
+        }
+        place
+    }
+
+    /// Where the book of a budget is that is renewed with this calendar.
+    #[cfg(feature = "gateway")]
+    pub(super) fn place_of(&self, name: &str, calendar: Calendar) -> Option<usize> {
+        let is_of = |book: &Book| *book.name == *name && book.calendar == calendar;
+        let mut books = self.books.iter();
+        books.position(|book| book.as_ref().is_some_and(is_of))
+    }
+
+    /// Becomes the books of the budgets of `others`, and tells where each of these is: what is kept here already goes on, by its new
+    /// limits if they were set differently, what is not is opened with what it has, and all else is closed.
+    #[cfg(feature = "gateway")]
+    pub(super) fn merge(&mut self, others: Self) -> Box<[usize]> {
+        let mut places = Vec::new();
+        let mut more = Vec::new();
+        for (index, other) in others.books.into_iter().flatten().enumerate() {
+            let place = self.place_of(&other.name, other.calendar);
+            places.push(place.unwrap_or(usize::MAX));
+            match place.and_then(|place| self.books.get_mut(place)?.as_mut()) {
+                Some(book) => book.refit(other),
+                None => more.push((index, other)),
+            }
+        }
+        for (place, book) in self.books.iter_mut().enumerate() {
+            if !places.contains(&place) {
+                *book = None;
+            }
+        }
+        for (index, book) in more {
+            let place = self.open(book);
+            if let Some(slot) = places.get_mut(index) {
+                *slot = place;
+            }
+        }
+        places.into()
     }
 
     /// Reserves `amount` of every party, or of none. `None` where the price is not known: then nothing is reserved, and there must be
@@ -129,7 +198,7 @@ impl Books {
         let amount = amount.unwrap_or_default();
         let mut shares = Vec::with_capacity(parties.len());
         for (index, key) in parties {
-            let Some(book) = self.0.get_mut(*index) else {
+            let Some(book) = self.slot(*index) else {
                 continue;
             };
             let key = book.place(key);
@@ -212,7 +281,11 @@ impl Books {
             let Some(book) = self.book(*index, now) else {
                 continue;
             };
-            if book.calendar.name(book.window) == *claim.window && book.hear(key, *balance) {
+            // Books may have been closed since the claims were made.
+            let account = claim.account.strip_prefix(&*book.name);
+            let is_same = account.and_then(|rest| rest.strip_prefix('/')) == Some(&**key)
+                && book.calendar.name(book.window) == *claim.window;
+            if is_same && book.hear(key, *balance) {
                 let level = book.level(key);
                 let party = (*index, Arc::clone(key));
                 warnings.push(Warning { party, level });
@@ -359,13 +432,13 @@ impl Books {
     }
 
     pub(super) fn set_default(&mut self, index: usize, limits: Limits) {
-        if let Some(book) = self.0.get_mut(index) {
+        if let Some(book) = self.slot(index) {
             book.default = limits;
         }
     }
 
     pub(super) fn set_limits(&mut self, index: usize, key: &str, limits: Option<Limits>) {
-        if let Some(book) = self.0.get_mut(index) {
+        if let Some(book) = self.slot(index) {
             match limits {
                 Some(limits) => book.limits.insert(key.into(), limits),
                 None => book.limits.remove(key),
@@ -375,7 +448,7 @@ impl Books {
 
     /// Forgets what `key` has spent; what is reserved stays.
     pub(super) fn reset(&mut self, index: usize, key: &str) {
-        let Some(book) = self.0.get_mut(index) else {
+        let Some(book) = self.slot(index) else {
             return;
         };
         if let Some(account) = book.accounts.get_mut(key) {
@@ -389,10 +462,9 @@ impl Books {
     /// When the earliest window in force began; `None` where one has always been.
     pub(super) fn since(&mut self, now: SystemTime) -> Option<SystemTime> {
         let mut since = Some(now);
-        for index in 0..self.0.len() {
-            let start = self
-                .book(index, now)
-                .and_then(|book| book.calendar.start(book.window));
+        for book in self.books.iter_mut().flatten() {
+            book.turn(now);
+            let start = book.calendar.start(book.window);
             since = since.zip(start).map(|(a, b)| a.min(b));
         }
         since
@@ -400,13 +472,27 @@ impl Books {
 
     /// A book, with the window in force at `now`.
     fn book(&mut self, index: usize, now: SystemTime) -> Option<&mut Book> {
-        let book = self.0.get_mut(index)?;
+        let book = self.slot(index)?;
         book.turn(now);
         Some(book)
+    }
+
+    fn slot(&mut self, index: usize) -> Option<&mut Book> {
+        self.books.get_mut(index)?.as_mut()
     }
 }
 
 impl Book {
+    /// Goes by the limits of `other`, where they were set differently.
+    #[cfg(feature = "gateway")]
+    fn refit(&mut self, other: Self) {
+        self.max_keys = other.max_keys;
+        if self.set != other.set {
+            (self.default, self.limits) = (other.default, other.limits);
+            self.set = other.set;
+        }
+    }
+
     fn turn(&mut self, now: SystemTime) {
         let window = self.calendar.window(now);
         if window > self.window {

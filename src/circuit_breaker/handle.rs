@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{CircuitControl, CircuitState, layer::Shared};
+use super::{
+    CircuitControl, CircuitState,
+    layer::{Circuits, Shared},
+};
 use crate::{key::Key, stats::Subscription};
 
 /// Shows and forces the circuits of a running [`CircuitBreakerLayer`](super::CircuitBreakerLayer).
@@ -18,6 +21,10 @@ pub struct CircuitBreakerHandle {
 impl CircuitBreakerHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    pub(super) fn circuits(&self) -> Arc<Circuits> {
+        self.shared.circuits()
     }
 
     /// The keys that have a circuit of their own by now, sorted.

@@ -109,6 +109,12 @@ impl State {
         }
     }
 
+    /// Nothing is counted against it any more; whatever it does it does on.
+    #[cfg(feature = "gateway")]
+    pub(super) fn forget_calls(&mut self, policy: &CircuitBreakerBuilder, now: Instant) {
+        self.record = Record::new(policy, now);
+    }
+
     /// The generation of calls that may pass without asking, or 0 when each must ask.
     pub(super) fn gate(&self) -> u64 {
         match self.phase {

@@ -52,6 +52,7 @@ pub mod demo;
 mod handles;
 mod listing;
 mod models;
+mod reload;
 mod routes;
 mod serve;
 mod service;
@@ -68,7 +69,8 @@ pub use self::{
         CredentialConfig, Headers, InvalidConfig, RouteConfig, ServerConfig, StoreConfig,
         StyleConfig, TenantConfig, UpstreamConfig, WebhookConfig,
     },
-    handles::Handles,
+    handles::{Handles, LayerHandles},
+    reload::{ReloadSignal, Reloaded, Reloader},
     service::{GatewayFuture, GatewayService},
     stack::Stack,
     tenants::Level,

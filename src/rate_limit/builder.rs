@@ -4,7 +4,7 @@ use http::Request;
 use serde::Deserialize;
 
 use super::{
-    RateLimitLayer,
+    RateLimitHandle, RateLimitLayer,
     quotas::{ByModel, QuotaOf, Quotas},
 };
 use crate::{
@@ -47,6 +47,8 @@ pub struct RateLimitBuilder {
     pub(super) estimator: TokenEstimator,
     #[serde(skip)]
     pub(super) limiter: Option<Arc<dyn Limiter>>,
+    #[serde(skip)]
+    pub(super) before: Option<RateLimitHandle>,
 }
 
 /// Whose limits they are.
@@ -114,6 +116,7 @@ impl Default for RateLimitBuilder {
             quota_of: Custom::default(),
             estimator: TokenEstimator::default(),
             limiter: None,
+            before: None,
         }
     }
 }
@@ -251,6 +254,13 @@ impl RateLimitBuilder {
         self
     }
 
+    /// Goes on from where another layer is: what is used stays used, and what was changed at run time stays where these settings are the same.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&RateLimitHandle>) -> Self {
+        self.before = before.cloned();
+        self
+    }
+
     /// The limits in words: what `--check` prints.
     #[cfg(feature = "gateway")]
     pub(crate) fn describe(&self) -> String {
@@ -325,6 +335,10 @@ impl RateLimitBuilder {
             ByModel::new(self.models.clone()),
             self.quota_of.0.clone(),
         );
+        let quotas = match &self.before {
+            Some(before) => quotas.continuing(before.quotas()),
+            None => quotas,
+        };
         Ok(RateLimitLayer::of(self, by, quotas))
     }
 }

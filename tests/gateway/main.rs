@@ -27,6 +27,7 @@ mod program;
 )]
 #[path = "../../src/testing/redis_server.rs"]
 mod redis_server;
+mod reload;
 mod resilience;
 mod restart;
 mod splits;

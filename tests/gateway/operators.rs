@@ -7,32 +7,50 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_relay::gateway::Config;
+use tower_relay::gateway::{Config, Reloader};
 
 use crate::harness::{Got, Relay, caller, chat, demo, get, post, send, soon};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
+fn env(name: &str) -> Option<String> {
+    match name {
+        "DEMO_KEY" => Some("demo-key".to_owned()),
+        "ADMIN_TOKEN" => Some(TOKEN.to_owned()),
+        "OTHER_TOKEN" => Some(TOKEN.chars().rev().collect()),
+        _ => None,
+    }
+}
+
 /// A relay, and where its operators ask.
 struct Watched {
     relay: Relay,
+    reloader: Reloader,
     admin: String,
 }
 
 impl Watched {
     async fn start(config: &str) -> Self {
-        let env = |name: &str| match name {
-            "DEMO_KEY" => Some("demo-key".to_owned()),
-            "ADMIN_TOKEN" => Some(TOKEN.to_owned()),
-            _ => None,
-        };
         let config = Config::from_toml(config, "test");
         let gateway = config.and_then(|config| config.build_with_env(&env));
         let gateway = gateway.unwrap_or_else(|error| panic!("{error}"));
+        let reloader = gateway.reloader();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = format!("http://{}", listener.local_addr().unwrap());
         let relay = Relay::serve(gateway.with_admin_listener(listener)).await;
-        Self { relay, admin }
+        Self {
+            relay,
+            reloader,
+            admin,
+        }
+    }
+
+    fn reload(&self, config: &str) -> Vec<String> {
+        let config = Config::from_toml(config, "test");
+        let reloaded = config.and_then(|config| self.reloader.reload_with_env(&config, &env));
+        reloaded
+            .unwrap_or_else(|error| panic!("{error}"))
+            .needs_restart
     }
 
     async fn ask(&self, model: &str) -> Got {
@@ -445,6 +463,43 @@ async fn listeners_hear_of_changes_and_do_not_hold_up_the_end() {
     let started = tokio::time::Instant::now();
     watched.relay.ended().await;
     assert!(started.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn a_reload_is_shown_at_once_and_what_was_counted_goes_on() {
+    let config = config("").await;
+    let watched = Watched::start(&config).await;
+    for _ in 0..3 {
+        watched.ask("fast").await;
+    }
+    watched.change("breakers/new/open", &json!({})).await;
+    let third = config.replace(
+        "[models]",
+        "[[budgets]]\nname = \"team\"\nper = \"day\"\nhard = \"1\"\n[models]",
+    );
+    assert!(watched.reload(&third.replace("eu-1", "eu-2")).is_empty());
+    let status = watched.status().await;
+    assert_eq!(status["replica"]["name"], "eu-2");
+    assert_eq!(status["spend"]["total"]["requests"], 3);
+    assert_eq!(
+        status["controls"]["breakers"]["new"]["state"],
+        "forced_open"
+    );
+    assert!(status["controls"]["budgets"]["team"].is_object());
+    assert_eq!(status["changes"].as_array().unwrap().len(), 1);
+    watched.change("breakers/new/reset", &json!({})).await;
+    let steered = watched.change("rollouts/moving/rollback", &json!({})).await;
+    assert_eq!(steered.1["state"], "rolled_back");
+    assert_eq!(watched.ask("fast").await.headers["x-relay-upstream"], "old");
+
+    // Another token, and then none of it.
+    watched.reload(&config.replace("ADMIN_TOKEN", "OTHER_TOKEN"));
+    let refused = watched.act("breakers/new/open", &json!({})).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let table =
+        "[admin]\nname = \"eu-1\"\ntokens = { ops = { env = \"ADMIN_TOKEN\" } }\n[alerts]\n";
+    assert_eq!(watched.reload(&config.replace(table, "")), ["admin.listen"]);
+    assert_eq!(watched.status().await["controls"]["alerts"], Value::Null);
 }
 
 #[test]

@@ -15,9 +15,9 @@ use tower_service::Service;
 use crate::{
     message::{ApiError, BoxError, Dialect, ResponseBody},
     server::{
-        admin::{Admin, AdminFuture},
+        admin::{Access, Admin, AdminFuture, Changes},
         dashboard::Dashboard,
-        status::{Status, StatusStream},
+        status::{Refusals, Status, StatusStream},
     },
 };
 
@@ -30,11 +30,19 @@ pub struct AdminService {
     pub(super) stream: StatusStream,
     pub(super) admin: Admin,
     pub(super) dashboard: Dashboard,
+    pub(super) access: Access,
+    pub(super) changes: Changes,
+    pub(super) refusals: Refusals,
 }
 
 type Answer = Result<Response<ResponseBody>, Infallible>;
 
 impl AdminService {
+    /// What callers were refused.
+    pub(in crate::gateway) fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
     /// How the gateway stands.
     pub fn status(&self) -> &Status {
         &self.status

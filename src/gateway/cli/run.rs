@@ -16,7 +16,7 @@ use super::{
     ctl,
     demo::{self, Demos},
     options::{Action, HELP, Options},
-    signals::Signals,
+    signals::{Hangups, Signals},
     tree::Tree,
 };
 use crate::{gateway::Config, server::tenants::KeyHash};
@@ -144,8 +144,13 @@ async fn serve(
         gateway = gateway.with_admin_listener(listener);
     }
 
-    let mut signals =
-        Signals::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let signal = options.config.as_ref().map(|file| {
+        let options = options.clone();
+        gateway.watch(file, move |config| options.apply(config))
+    });
+    let unheard = |error: io::Error| format!("cannot listen for signals: {error}");
+    let mut hangups = Hangups::new().map_err(unheard)?;
+    let mut signals = Signals::new().map_err(unheard)?;
     let listen = config.listen.to_string();
     print(format!(
         "tower-relay {} is listening on http://{listen}\n\n{}",
@@ -168,8 +173,18 @@ async fn serve(
         drop(stop);
         signals.next().await;
     };
+    let reloading = async {
+        loop {
+            hangups.next().await;
+            // Without a file there is nothing that could have changed; the signal ends nothing all the same.
+            if let Some(signal) = &signal {
+                signal.reload();
+            }
+        }
+    };
     tokio::select! {
         () = serving => Ok(()),
+        never = reloading => never,
         () = signalled => Err("ended before all answers did, as a second signal asked".to_owned()),
         never = upstreams => match never {},
     }

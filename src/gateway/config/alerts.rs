@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What is watched, and who is told.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlertsConfig {
@@ -39,7 +39,7 @@ pub struct AlertsConfig {
 }
 
 /// Where notices are posted.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WebhookConfig {
@@ -94,6 +94,27 @@ impl AlertsConfig {
             alerts = alerts.webhook(webhook.map_err(|error| error.within("webhook"))?);
         }
         Ok(alerts)
+    }
+
+    /// What the variables and files have now: what is made of them is made anew when that has changed.
+    pub(crate) fn secrets(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<String>, ConfigError> {
+        let sources = self.webhook.iter().flat_map(|webhook| {
+            let url = std::iter::once(("url", &webhook.url));
+            url.chain(
+                webhook
+                    .authorization
+                    .iter()
+                    .map(|one| ("authorization", one)),
+            )
+        });
+        sources
+            .map(|(field, source)| {
+                secret(source, env).map_err(|error| error.within(field).within("webhook"))
+            })
+            .collect()
     }
 }
 

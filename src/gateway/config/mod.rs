@@ -186,6 +186,16 @@ impl Config {
         }
     }
 
+    /// The fields that only a restart changes, and that are not as in `other`.
+    pub(super) fn differs_at_start(&self, other: &Self) -> impl Iterator<Item = String> {
+        let listen = (self.listen != other.listen).then(|| "listen".to_owned());
+        let server = self.server.differs_at_start(&other.server);
+        let server = server.map(|field| format!("server.{field}"));
+        let admin = |config: &Self| config.admin.as_ref().map(|admin| admin.listen);
+        let admin = (admin(self) != admin(other)).then(|| "admin.listen".to_owned());
+        listen.into_iter().chain(server).chain(admin)
+    }
+
     /// `error`, with the place in the file where its field stands.
     pub(super) fn locate(&self, error: &ConfigError) -> InvalidConfig {
         match &self.source {

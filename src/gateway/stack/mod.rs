@@ -14,6 +14,7 @@ use super::{Config, Gateway, InvalidConfig};
 use crate::{
     client::Upstreams,
     message::{ConfigError, RequestBody, ResponseBody},
+    stats::Stats,
     worker::Worker,
 };
 
@@ -64,9 +65,8 @@ impl Config {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Gateway<impl Stack + use<>>, InvalidConfig> {
-        Parts::new(self, env)
-            .and_then(|parts| self.gateway(parts))
-            .map_err(|error| self.locate(&error))
+        let make = |config: &Self, parts: Parts<'_>| config.generation(parts);
+        Gateway::made(self, env, make).map_err(|error| self.locate(&error))
     }
 
     /// The routes and upstreams alone, to stand under layers of one's own, and what keeps the upstreams' keys current.
@@ -78,8 +78,9 @@ impl Config {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
-        Parts::without_audit(self, env)
-            .and_then(|mut parts| Ok((self.upstreams(&mut parts)?, parts.workers)))
+        let stats = Stats::default();
+        Parts::without_audit(self, env, &stats, None)
+            .and_then(|mut parts| Ok((self.upstreams(&mut parts)?, parts.into_workers())))
             .map_err(|error| self.locate(&error))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, Request, StatusCode, Uri, header, uri::Authority};
 
 use crate::{
@@ -21,7 +22,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// another origin can make a browser send it. The host that is asked must be `localhost`, an IP address or one that is
 /// [named](AccessBuilder::host): a page whose name somebody points at this machine (DNS rebinding) asks for another.
 #[derive(Clone, Default)]
-pub struct Access(Arc<AccessBuilder>);
+pub struct Access(Arc<ArcSwap<AccessBuilder>>);
 
 /// Settings of an [`Access`].
 #[derive(Clone, Default)]
@@ -44,14 +45,9 @@ impl Access {
         AccessBuilder::default()
     }
 
-    /// Whether anybody may change anything.
-    pub fn has_tokens(&self) -> bool {
-        !self.0.tokens.is_empty()
-    }
-
-    /// Whether a token is needed to read.
-    pub fn needs_token_to_read(&self) -> bool {
-        self.0.token_to_read
+    /// Lets those who `other` lets from now on, and nobody else: as when a configuration replaces another.
+    pub fn replace(&self, other: &Self) {
+        self.0.store(other.0.load_full());
     }
 
     /// Whether `request` may read.
@@ -61,7 +57,7 @@ impl Access {
     /// 403 where it asks for another host, 401 where it needs a token and has none.
     pub fn read<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
         self.check_host(request.uri(), request.headers())?;
-        if self.0.token_to_read {
+        if self.0.load().token_to_read {
             self.who(request.headers())?;
         }
         Ok(())
@@ -100,7 +96,8 @@ impl Access {
                     .with_code(code),
             )
         };
-        if self.0.tokens.is_empty() {
+        let settings = self.0.load();
+        if settings.tokens.is_empty() {
             let message = "no token is set up, and without one nothing can be changed";
             return Err(refused(StatusCode::FORBIDDEN, message).with_code("no_tokens"));
         }
@@ -111,7 +108,7 @@ impl Access {
             );
         };
         let hash = KeyHash::of(presented);
-        let matching = self.0.tokens.iter().fold(None, |found, token| {
+        let matching = settings.tokens.iter().fold(None, |found, token| {
             if token.hash == hash {
                 Some(token)
             } else {
@@ -147,13 +144,11 @@ impl Access {
 
     fn is_ours(&self, host: &str) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let settings = self.0.load();
+        let mut named = settings.hosts.iter();
         bare.parse::<IpAddr>().is_ok()
             || host.eq_ignore_ascii_case("localhost")
-            || self
-                .0
-                .hosts
-                .iter()
-                .any(|ours| ours.eq_ignore_ascii_case(host))
+            || named.any(|ours| ours.eq_ignore_ascii_case(host))
     }
 }
 
@@ -210,13 +205,13 @@ impl AccessBuilder {
 
     /// The access.
     pub fn build(self) -> Access {
-        Access(Arc::new(self))
+        Access(Arc::new(ArcSwap::from_pointee(self)))
     }
 }
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.load().fmt(f)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::Response;
 use tokio::time::Instant;
@@ -28,7 +29,7 @@ pub struct Status(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    parts: StatusBuilder,
+    parts: ArcSwap<StatusBuilder>,
     started: Instant,
     last: Mutex<Option<(Instant, Bytes)>>,
 }
@@ -44,19 +45,25 @@ impl Status {
 
     pub(super) fn new(parts: StatusBuilder) -> Self {
         Self(Arc::new(Shared {
-            parts,
+            parts: ArcSwap::from_pointee(parts),
             started: Instant::now(),
             last: Mutex::new(None),
         }))
     }
 
-    pub(super) fn access(&self) -> &Access {
-        &self.0.parts.access
+    /// Reports what `parts` say from now on: as when a configuration replaces another. How long it has run is as it was.
+    pub fn replace(&self, parts: StatusBuilder) {
+        self.0.parts.store(Arc::new(parts));
+        self.refresh();
+    }
+
+    pub(super) fn access(&self) -> Access {
+        self.0.parts.load().access.clone()
     }
 
     /// How everything stands now.
     pub fn report(&self) -> Report {
-        let Shared { parts, started, .. } = &*self.0;
+        let parts = self.0.parts.load();
         let (now, wall) = (Instant::now(), clock::now());
         let spend = parts.ledger.as_ref().map(|ledger| {
             let rows = ledger.snapshot();
@@ -68,7 +75,7 @@ impl Status {
         Report {
             at: rfc3339::format(wall),
             version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: now.saturating_duration_since(*started).as_secs(),
+            uptime_seconds: now.saturating_duration_since(self.0.started).as_secs(),
             replica: parts.replica.clone(),
             traffic: parts.stats.snapshot(now),
             spend,
