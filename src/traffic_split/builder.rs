@@ -247,14 +247,15 @@ impl TrafficSplitBuilder {
         }
         let steering = before.map(|before| &before.steering);
         let steering = steering.filter(|of| of.names == names && of.set == weights);
-        let steering = steering.map(Arc::clone).unwrap_or_else(|| {
+        let own = || {
             Arc::new(Steering {
-                names,
+                names: names.clone(),
                 set: weights.clone(),
-                weights: ArcSwap::from_pointee(weights),
+                weights: ArcSwap::from_pointee(weights.clone()),
                 rollout: ArcSwapOption::empty(),
             })
-        });
+        };
+        let steering = steering.map_or_else(own, Arc::clone);
         let seeds = members
             .iter()
             .map(|member| digest(format!("{}\0{}", self.salt, member.name).as_bytes()))

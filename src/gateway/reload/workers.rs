@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinSet};
 
-use crate::worker::Worker;
+use crate::worker::{ShutdownHandle, Worker};
 
 /// Workers that are still to be begun.
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ pub(super) fn run_all(inbox: Arc<Inbox>) -> Worker {
             tokio::select! {
                 () = shutdown.fired(), if !ends => {
                     ends = true;
-                    handles.values().for_each(|handle| handle.shutdown());
+                    handles.values().for_each(ShutdownHandle::shutdown);
                 }
                 Some(ended) = running.join_next_with_id() => {
                     let id = match ended {
