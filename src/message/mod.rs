@@ -38,6 +38,7 @@ mod selection;
 mod served;
 mod shadowed;
 mod tags;
+mod trail;
 mod transform;
 mod transport;
 pub mod usage;
@@ -70,9 +71,10 @@ pub use self::{
     require_usage::{HideUsage, require_usage},
     response::ResponseBody,
     selection::Selection,
-    served::Served,
+    served::{Served, X_RELAY_UPSTREAM},
     shadowed::Shadowed,
     tags::Tags,
+    trail::{Trail, Wait},
     transform::{Output, Transform, transform},
     transport::TransportError,
 };

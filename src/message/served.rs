@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
+/// The header that names the upstream that answered.
+pub const X_RELAY_UPSTREAM: HeaderName = HeaderName::from_static("x-relay-upstream");
+
 /// Which upstream answered, with which model and credential. Stands in the extensions of every answer that came
 /// through an [`UpstreamLayer`](crate::client::UpstreamLayer).
 ///
@@ -15,6 +20,8 @@ pub struct Served {
     pub model: Option<Arc<str>>,
     /// The name of the credential that was used, where it has one. Never the credential itself.
     pub credential: Option<Arc<str>>,
+    /// Where it was sent: a host, with its port where that is not the scheme's own.
+    pub host: Option<Arc<str>>,
 }
 
 impl Served {
@@ -24,6 +31,7 @@ impl Served {
             upstream,
             model: None,
             credential: None,
+            host: None,
         }
     }
 }
