@@ -195,24 +195,30 @@ impl Attempt {
                 put(&self.span, attribute::OTEL_STATUS, "ERROR");
             }
         }
-        let served = self.head.as_ref().and_then(|head| head.served.as_ref());
-        let chosen = self.chosen.as_ref().map(Chosen::as_str);
-        let Some(upstream) = served.map(|served| &*served.upstream).or(chosen) else {
-            return;
-        };
-        let asked = served.and_then(|served| served.model.as_deref());
-        let asked = asked.map(|model| self.shared.labels.model(model));
-        let model = asked.or_else(|| self.model.clone());
-        let model = model.as_deref().unwrap_or(NO_MODEL);
-        self.count(now, upstream, model, outcome, completion);
-        #[cfg(feature = "metrics")]
-        self.shared.instruments.attempt(
-            upstream,
-            model,
-            outcome,
-            now.saturating_duration_since(self.started),
-        );
+        if let Some((upstream, model)) = self.whose() {
+            self.count(now, &upstream, &model, outcome, completion);
+            #[cfg(feature = "metrics")]
+            {
+                let took = now.saturating_duration_since(self.started);
+                self.shared
+                    .instruments
+                    .attempt(upstream, model, outcome, took);
+            }
+        }
         self.span = Span::none();
+    }
+
+    /// The upstream and the label of the model; `None` where it is not known who was asked.
+    fn whose(&self) -> Option<(Arc<str>, Arc<str>)> {
+        let labels = &self.shared.labels;
+        let served = self.head.as_ref().and_then(|head| head.served.as_ref());
+        let chosen = self.chosen.as_ref().map(|chosen| &chosen.0);
+        let upstream = served.map(|served| &served.upstream).or(chosen)?;
+        let asked = served.and_then(|served| served.model.as_deref());
+        let model = asked.map(|model| labels.model(model));
+        let model = model.or_else(|| self.model.clone());
+        let model = model.unwrap_or_else(|| Arc::clone(labels.none()));
+        Some((Arc::clone(upstream), model))
     }
 
     fn count(
@@ -240,18 +246,18 @@ impl Attempt {
         let sample = Sample {
             verdict,
             head: head.map(|head| since(head.at)),
-            first_token: head.and(first_token).filter(|_| {
-                let head = self.head.as_ref();
-                head.is_some_and(|head| head.is_stream)
-            }).map(since),
+            first_token: head
+                .and(first_token)
+                .filter(|_| {
+                    let head = self.head.as_ref();
+                    head.is_some_and(|head| head.is_stream)
+                })
+                .map(since),
             total: head.map(|_| since(now)),
         };
         series.record_sample(now, &sample);
     }
 }
-
-/// Where no model was asked for, or nobody had to read which.
-const NO_MODEL: &str = "none";
 
 impl Drop for Attempt {
     fn drop(&mut self) {

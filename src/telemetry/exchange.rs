@@ -131,7 +131,10 @@ impl Exchange {
     }
 
     /// The head is there: the answer's end settles.
-    pub(super) fn answered(mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    pub(super) fn answered(
+        mut self,
+        mut response: Response<ResponseBody>,
+    ) -> Response<ResponseBody> {
         let Some(about) = &mut self.about else {
             return response;
         };

@@ -13,6 +13,7 @@ pub(super) struct Labels {
     models: HashSet<Arc<str>>,
     catalog: ModelCatalog,
     other: Arc<str>,
+    none: Arc<str>,
 }
 
 impl Labels {
@@ -23,6 +24,7 @@ impl Labels {
             models: known.chain(models).collect(),
             catalog,
             other: OTHER.into(),
+            none: "none".into(),
         }
     }
 
@@ -34,6 +36,11 @@ impl Labels {
         let info = self.catalog.get(name);
         let known = info.and_then(|info| self.models.get(&*info.id).cloned());
         known.unwrap_or_else(|| Arc::clone(&self.other))
+    }
+
+    /// The label where no model was asked for, or nobody had to read which.
+    pub(super) fn none(&self) -> &Arc<str> {
+        &self.none
     }
 
     pub(super) fn other(&self) -> &Arc<str> {

@@ -182,10 +182,7 @@ impl TelemetryBuilder {
     /// Where metrics go: the recorder that is installed for the whole process by default.
     #[cfg(feature = "metrics")]
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
-    pub fn recorder(
-        mut self,
-        recorder: Arc<dyn ::metrics::Recorder + Send + Sync>,
-    ) -> Self {
+    pub fn recorder(mut self, recorder: Arc<dyn ::metrics::Recorder + Send + Sync>) -> Self {
         self.recorder = Some(super::metrics::SharedRecorder(recorder));
         self
     }
@@ -222,8 +219,8 @@ impl TelemetryBuilder {
         if self.models.iter().any(|model| model.is_empty()) {
             return Err(ConfigError::new("models", "must not have an empty name"));
         }
-        if let Some((upstream, _)) = self.providers.iter().find(|(_, name)| name.is_empty()) {
-            return Err(ConfigError::new(upstream, "must not be empty").within("providers"));
+        if self.providers.values().any(|name| name.is_empty()) {
+            return Err(ConfigError::new("providers", "must not have an empty name"));
         }
         Ok(TelemetryLayer::of(self))
     }

@@ -29,9 +29,8 @@ const PROVIDERS: [(&str, &str); 15] = [
 ];
 
 fn is_within(host: &str, domain: &str) -> bool {
-    host.strip_suffix(domain).is_some_and(|rest| {
-        rest.is_empty() || rest.ends_with('.') || rest.ends_with("-")
-    })
+    host.strip_suffix(domain)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.') || rest.ends_with("-"))
 }
 
 #[cfg(test)]
@@ -43,8 +42,14 @@ mod tests {
         for (host, provider) in [
             ("api.openai.com", Some("openai")),
             ("me.openai.azure.com:443", Some("azure.ai.openai")),
-            ("bedrock-runtime.us-east-1.amazonaws.com", Some("aws.bedrock")),
-            ("europe-west4-aiplatform.googleapis.com", Some("gcp.vertex_ai")),
+            (
+                "bedrock-runtime.us-east-1.amazonaws.com",
+                Some("aws.bedrock"),
+            ),
+            (
+                "europe-west4-aiplatform.googleapis.com",
+                Some("gcp.vertex_ai"),
+            ),
             ("api.x.ai", Some("x_ai")),
             ("phoenix.ai", None),
             ("notopenai.com", None),

@@ -131,7 +131,11 @@ pub(super) fn end(span: &Span, settled: &Settled<'_>) {
         put(span, attribute::OTEL_STATUS, "ERROR");
     }
     if let Some(at) = settled.first_chunk_at() {
-        put(span, attribute::FIRST_CHUNK, settled.since(at).as_secs_f64());
+        put(
+            span,
+            attribute::FIRST_CHUNK,
+            settled.since(at).as_secs_f64(),
+        );
     }
     let Some(completion) = settled.completion else {
         return;

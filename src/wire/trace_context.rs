@@ -41,10 +41,7 @@ impl TraceContext {
             0xff => false,
             _ => rest.first().is_none_or(|byte| *byte == b'-'),
         };
-        let is_one = is_whole
-            && parts.next().is_none()
-            && trace_id != [0; 16]
-            && span_id != [0; 8];
+        let is_one = is_whole && parts.next().is_none() && trace_id != [0; 16] && span_id != [0; 8];
         is_one.then_some(Self {
             trace_id,
             span_id,
@@ -176,7 +173,10 @@ mod tests {
     fn a_child_stays_in_the_trace() {
         let context = TraceContext::parse(format!("00-{ID}-00").as_bytes()).unwrap();
         let child = context.child([0xab; 8]);
-        assert_eq!(child.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(
+            child.trace_id().to_string(),
+            "4bf92f3577b34da6a3ce929d0e0e4736"
+        );
         assert_eq!(child.span_id().to_string(), "abababababababab");
         assert!(!child.sampled);
     }

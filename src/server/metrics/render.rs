@@ -137,11 +137,16 @@ pub(super) fn labels(key: &Key) -> String {
 
 /// A name of letters, digits and `_`, which does not begin with a digit; of a metric's, `:` too.
 fn sanitized(name: &str, is_metric: bool) -> String {
-    let fits = |char: char| char.is_ascii_alphanumeric() || char == '_' || (is_metric && char == ':');
+    let fits =
+        |char: char| char.is_ascii_alphanumeric() || char == '_' || (is_metric && char == ':');
     let mut shown: String = name
         .chars()
         .map(|char| if fits(char) { char } else { '_' })
         .collect();
+    if !is_metric && shown == "le" {
+        // It is what the bounds of buckets go by.
+        shown.push('_');
+    }
     if shown.is_empty() || shown.starts_with(|char: char| char.is_ascii_digit()) {
         shown.insert(0, '_');
     }

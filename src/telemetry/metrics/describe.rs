@@ -20,14 +20,21 @@ pub(super) fn all(recorder: &dyn Recorder) {
             metric::ATTEMPT,
             "What attempts at upstreams took, by what came of them.",
         ),
-        (metric::QUEUE, "Time in line of the requests that had to wait."),
+        (
+            metric::QUEUE,
+            "Time in line of the requests that had to wait.",
+        ),
         (
             metric::OVERHEAD,
             "From a request's coming to its first sending, without its time in line.",
         ),
     ];
     for (name, text) in seconds {
-        recorder.describe_histogram(KeyName::from_const_str(name), Some(Unit::Seconds), text.into());
+        recorder.describe_histogram(
+            KeyName::from_const_str(name),
+            Some(Unit::Seconds),
+            text.into(),
+        );
     }
     let histograms = [
         (metric::TOKENS, "Number of input and output tokens used."),

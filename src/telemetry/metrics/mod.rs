@@ -197,8 +197,14 @@ impl Instruments {
     }
 
     /// An attempt has ended.
-    pub(super) fn attempt(&self, upstream: &str, model: &str, outcome: Outcome, took: Duration) {
-        let key = (Arc::from(upstream), Arc::from(model), outcome.as_str());
+    pub(super) fn attempt(
+        &self,
+        upstream: Arc<str>,
+        model: Arc<str>,
+        outcome: Outcome,
+        took: Duration,
+    ) {
+        let key = (upstream, model, outcome.as_str());
         let histogram = self.attempts.get_or_fold(
             key,
             |(upstream, _, outcome)| (Arc::clone(upstream), Arc::clone(&self.other), *outcome),

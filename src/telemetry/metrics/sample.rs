@@ -29,7 +29,11 @@ pub fn sample(snapshot: &Snapshot, recorder: &dyn Recorder) {
                 Label::new(attribute::UPSTREAM, Arc::clone(&upstream.upstream)),
                 Label::new(attribute::STATE, state.as_str()),
             ];
-            gauge(metric::BREAKER, labels, f64::from(u8::from(state == status)));
+            gauge(
+                metric::BREAKER,
+                labels,
+                f64::from(u8::from(state == status)),
+            );
         }
     }
 }

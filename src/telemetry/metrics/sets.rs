@@ -30,7 +30,8 @@ impl<K, V> Default for Sets<K, V> {
 impl<K: Clone + Eq + Hash, V> Sets<K, V> {
     /// The set of `key`, of a kind of which there cannot be many.
     pub(super) fn get(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
-        self.known(&key).unwrap_or_else(|| self.add(key, |_| make()))
+        self.known(&key)
+            .unwrap_or_else(|| self.add(key, |_| make()))
     }
 
     /// The set of `key`; that of what it folds to, where there are too many.

@@ -1,5 +1,8 @@
 //! What the tests of several layers share.
 
+#[cfg(feature = "metrics")]
+pub(crate) mod prometheus;
+
 use std::{convert::Infallible, fmt::Debug};
 
 use bytes::Bytes;
