@@ -60,8 +60,7 @@ impl Transform for Tap {
             let mut kept = self.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
             kept.extend_from_slice(part);
         }
-        output.push(data);
-        Ok(())
+        output.push(data)
     }
 
     fn keeps_length(&self) -> bool {

@@ -59,7 +59,6 @@ pub(super) struct Head {
 pub(super) struct Settled<'a> {
     pub(super) about: &'a About,
     pub(super) completion: Option<&'a Completion>,
-    pub(super) outcome: Outcome,
     pub(super) end: RequestEnd,
     /// What went wrong, as a label.
     pub(super) error: Option<&'static str>,
@@ -193,7 +192,6 @@ impl Exchange {
         let settled = Settled {
             about: &about,
             completion,
-            outcome,
             end,
             error: match (outcome, rejection) {
                 (Outcome::Success, _) => None,

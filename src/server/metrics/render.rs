@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::atomic::Ordering::Relaxed};
 use metrics::{Key, Unit};
 
 use super::{
-    family::{Family, Kind, Value},
+    family::{Kind, Value},
     prometheus::State,
 };
 
@@ -151,11 +151,4 @@ fn sanitized(name: &str, is_metric: bool) -> String {
         shown.insert(0, '_');
     }
     shown
-}
-
-impl Family {
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.values.len()
-    }
 }
