@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{
     layer::Shared,
     queue,
-    state::{is_the_targets, order},
+    state::order,
     trip::{Made, Trip, was_not_made},
 };
 use crate::{
@@ -243,7 +243,7 @@ where
         place: usize,
         trip: Trip,
     ) -> Response<ResponseBody> {
-        if place != start && trip.first.is_some_and(is_the_targets) {
+        if place != start && trip.first.is_some_and(Outcome::is_the_targets) {
             self.shared.sticky.set(place, Instant::now());
         }
         if trip.fell_back {

@@ -89,6 +89,7 @@ pub(crate) use self::{
     require_usage::{UsageAsked, UsageWanted},
     rescue::{KeptDeadline, Rescue, Rescued, Rest},
     scan::{OutputWeight, has_output},
+    served::name_upstream,
     transform::Fault,
     watch::Seen,
 };

@@ -31,9 +31,13 @@ mod requests;
 mod ring;
 mod series;
 mod snapshot;
+#[cfg(feature = "upstream")]
+mod standing;
 
 #[cfg(any(feature = "circuit-breaker", feature = "traffic-split"))]
 pub(crate) use self::ring::Ring;
+#[cfg(feature = "upstream")]
+pub(crate) use self::standing::Standing;
 pub use self::{
     availability::{Availability, AvailabilityCell, Subscription},
     histogram::{Histogram, Percentiles},

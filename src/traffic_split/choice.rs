@@ -2,10 +2,6 @@ use std::{fmt, sync::Arc};
 
 use super::rollout::Track;
 
-/// The header that names the upstream that answered; and, on a request, the one that is asked for where that is
-/// [allowed](super::TrafficSplitBuilder::allow_override).
-pub use crate::message::X_RELAY_UPSTREAM;
-
 /// Where a split sent a request, and why. Stands in the extensions of the request within the target's stack, and of its answer.
 #[non_exhaustive]
 #[derive(Clone)]
