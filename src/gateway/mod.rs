@@ -48,6 +48,7 @@ mod cli;
 pub mod client;
 mod config;
 pub mod demo;
+mod gauges;
 mod handles;
 mod models;
 mod routes;

@@ -76,8 +76,17 @@ impl Config {
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
         let budget = self.budget(aliases, parts)?;
 
+        if let Some(admission) = &admission {
+            parts.handles.set_admission(admission.handle());
+        }
+        if let Some(shadow) = &shadow {
+            parts.handles.set_shadow(shadow.handle());
+        }
+        parts.handles.sample();
+
         // Outermost first.
         let layers = (
+            parts.telemetry.clone(),
             option_layer(log),
             option_layer(auth),
             option_layer(limit),

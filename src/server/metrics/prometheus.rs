@@ -37,7 +37,7 @@ pub struct Prometheus(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     state: Mutex<State>,
-    samplers: Mutex<Vec<Sampler>>,
+    samplers: Mutex<BTreeMap<&'static str, Sampler>>,
 }
 
 type Sampler = Arc<dyn Fn(&dyn Recorder) + Send + Sync>;
@@ -84,15 +84,19 @@ impl Prometheus {
         self
     }
 
-    /// Adds what is asked for gauges, and for counters kept elsewhere, each time before the metrics are shown. It must not block.
-    pub fn sampled(&self, sample: impl Fn(&dyn Recorder) + Send + Sync + 'static) {
-        let mut samplers = self.samplers();
-        samplers.push(Arc::new(sample));
+    /// Adds what is asked for gauges, and for counters kept elsewhere, each time before the metrics are shown: in place of what has the
+    /// same `name`, if anything. It must not block.
+    pub fn sampled(
+        &self,
+        name: &'static str,
+        sample: impl Fn(&dyn Recorder) + Send + Sync + 'static,
+    ) {
+        self.samplers().insert(name, Arc::new(sample));
     }
 
     /// Everything, in Prometheus' text format (version 0.0.4).
     pub fn render(&self) -> String {
-        let samplers = self.samplers().clone();
+        let samplers: Vec<_> = self.samplers().values().cloned().collect();
         for sample in samplers {
             sample(self);
         }
@@ -140,7 +144,7 @@ impl Prometheus {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn samplers(&self) -> MutexGuard<'_, Vec<Sampler>> {
+    fn samplers(&self) -> MutexGuard<'_, BTreeMap<&'static str, Sampler>> {
         let samplers = self.0.samplers.lock();
         samplers.unwrap_or_else(PoisonError::into_inner)
     }

@@ -26,7 +26,7 @@ use crate::message::{Endpoint, ResponseBody};
 /// let recorder = std::sync::Arc::new(prometheus.clone());
 /// let telemetry = TelemetryLayer::builder().recorder(recorder).build()?;
 /// let stats = telemetry.stats().clone();
-/// prometheus.sampled(move |recorder| sample(&stats.snapshot(tokio::time::Instant::now()), recorder));
+/// prometheus.sampled("stats", move |recorder| sample(&stats.snapshot(tokio::time::Instant::now()), recorder));
 ///
 /// let app: Router = Router::new().route_service("/metrics", Metrics::new(prometheus));
 /// # Ok(())

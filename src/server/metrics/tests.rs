@@ -100,7 +100,7 @@ fn what_is_sampled_is_asked_for_each_time() {
     let prometheus = Prometheus::new();
     let calls = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counted = Arc::clone(&calls);
-    prometheus.sampled(move |recorder| {
+    prometheus.sampled("calls", move |recorder| {
         let calls = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         #[allow(clippy::cast_precision_loss)]
         recorder

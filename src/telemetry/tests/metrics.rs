@@ -55,9 +55,9 @@ async fn the_names_and_labels_are_those_on_record() {
     .await;
     let service = telemetry.layer(answering(|_| refused()));
     read(service.oneshot(chat("gpt-4.1")).await.unwrap()).await;
-    prometheus.sampled({
-        let stats = stats.clone();
-        move |recorder| sample(&stats.snapshot(Instant::now()), recorder)
+    let read = stats.clone();
+    prometheus.sampled("stats", move |recorder| {
+        sample(&read.snapshot(Instant::now()), recorder);
     });
 
     let mut text = String::new();
