@@ -1,6 +1,8 @@
 mod config;
 mod ends;
 #[cfg(feature = "metrics")]
+mod files;
+#[cfg(feature = "metrics")]
 mod metrics;
 mod recorded;
 mod spans;
