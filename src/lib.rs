@@ -134,7 +134,7 @@
 //!
 //! # What is not there yet
 //!
-//! Caching, balancing and hedging, telemetry and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Caching, balancing and hedging, and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(

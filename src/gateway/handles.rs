@@ -2,43 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::gauges::Gauges;
+use super::{Level, meters::Meters};
 use crate::{
-    admission::AdmissionHandle, circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle,
-    normalize::ResponseNormalizeHandle, rate_limit::RateLimitHandle, server::Prometheus,
-    shadow::ShadowHandle, stats::Stats, telemetry::conventions::BUCKETS,
+    admission::AdmissionHandle, budget::BudgetHandle, circuit_breaker::CircuitBreakerHandle,
+    fallback::FallbackHandle, rate_limit::RateLimitHandle, server::Prometheus, stats::Stats,
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Handles {
     stats: Stats,
-    prometheus: Prometheus,
-    gauges: Gauges,
+    meters: Meters,
     breakers: BTreeMap<String, CircuitBreakerHandle>,
     fallbacks: BTreeMap<String, FallbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
-}
-
-impl Default for Handles {
-    fn default() -> Self {
-        let prometheus = BUCKETS
-            .iter()
-            .fold(Prometheus::new(), |prometheus, (name, bounds)| {
-                prometheus.buckets(name, bounds)
-            });
-        let stats = Stats::default();
-        Self {
-            gauges: Gauges::of(&stats),
-            stats,
-            prometheus,
-            breakers: BTreeMap::new(),
-            fallbacks: BTreeMap::new(),
-            limits: BTreeMap::new(),
-            tenant_limit: None,
-        }
-    }
+    limits_by: BTreeMap<Level, RateLimitHandle>,
+    admission: Option<AdmissionHandle>,
+    admissions_by: BTreeMap<Level, AdmissionHandle>,
+    budgets: Option<BudgetHandle>,
 }
 
 impl Handles {
@@ -49,7 +31,7 @@ impl Handles {
 
     /// What its layers count, as Prometheus reads it.
     pub fn prometheus(&self) -> &Prometheus {
-        &self.prometheus
+        self.meters.prometheus()
     }
 
     /// The circuit breaker of an upstream, whose circuit is `Key::named("upstream", name)`.
@@ -72,12 +54,31 @@ impl Handles {
         self.tenant_limit.as_ref()
     }
 
+    /// The limits of tenants' tables that are kept at this level.
+    pub fn rate_limit_by(&self, level: Level) -> Option<&RateLimitHandle> {
+        self.limits_by.get(&level)
+    }
+
+    /// How many requests are in flight and wait, of all callers together.
+    pub fn admission(&self) -> Option<&AdmissionHandle> {
+        self.admission.as_ref()
+    }
+
+    /// The same of tenants' tables, at this level.
+    pub fn admission_by(&self, level: Level) -> Option<&AdmissionHandle> {
+        self.admissions_by.get(&level)
+    }
+
+    /// The budgets.
+    pub fn budgets(&self) -> Option<&BudgetHandle> {
+        self.budgets.as_ref()
+    }
+
     pub(super) fn add_breaker(&mut self, upstream: &str, handle: CircuitBreakerHandle) {
         self.breakers.insert(upstream.to_owned(), handle);
     }
 
     pub(super) fn add_fallback(&mut self, route: &str, handle: FallbackHandle) {
-        self.gauges.add_fallback(route, &handle);
         self.fallbacks.insert(route.to_owned(), handle);
     }
 
@@ -88,28 +89,66 @@ impl Handles {
     }
 
     pub(super) fn set_tenant_limit(&mut self, handle: Option<RateLimitHandle>) {
-        if let Some(handle) = &handle {
-            self.gauges.add_limit("rate_limit", handle);
-        }
         self.tenant_limit = handle;
     }
 
-    pub(super) fn add_normalizer(&mut self, upstream: &str, handle: ResponseNormalizeHandle) {
-        self.gauges.add_normalizer(upstream, handle);
+    pub(super) fn add_limit_by(&mut self, level: Level, handle: RateLimitHandle) {
+        self.limits_by.insert(level, handle);
     }
 
-    pub(super) fn set_admission(&mut self, handle: AdmissionHandle) {
-        self.gauges.set_admission(handle);
+    pub(super) fn set_admission(&mut self, handle: Option<AdmissionHandle>) {
+        self.admission = handle;
     }
 
-    pub(super) fn set_shadow(&mut self, handle: ShadowHandle) {
-        self.gauges.set_shadow(handle);
+    pub(super) fn add_admission_by(&mut self, level: Level, handle: AdmissionHandle) {
+        self.admissions_by.insert(level, handle);
+    }
+
+    pub(super) fn set_budgets(&mut self, handle: Option<BudgetHandle>) {
+        self.budgets = handle;
+    }
+
+    pub(super) fn meters(&mut self) -> &mut Meters {
+        &mut self.meters
+    }
+
+    /// Requests that wait in line, by the layer that they wait in.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (String, usize)> {
+        let limits = self.tenant_limit.iter();
+        let limits = limits.map(|handle| ("rate_limit".to_owned(), handle.waiting()));
+        let levels = self.limits_by.iter();
+        let levels = levels.map(|(level, handle)| {
+            (
+                format!("rate_limit by {}", level.as_str()),
+                handle.waiting(),
+            )
+        });
+        let upstreams = self.limits.iter();
+        let upstreams =
+            upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle.waiting()));
+        let admission = self.admission.iter();
+        let admission = admission.map(|handle| ("admission".to_owned(), handle.waiting()));
+        let admissions = self.admissions_by.iter();
+        let admissions = admissions
+            .map(|(level, handle)| (format!("admission by {}", level.as_str()), handle.waiting()));
+        let fallbacks = self.fallbacks.iter();
+        let fallbacks = fallbacks
+            .map(|(route, handle)| (format!("fallback of {route}"), handle.counts().waiting));
+        limits
+            .chain(levels)
+            .chain(upstreams)
+            .chain(admission)
+            .chain(admissions)
+            .chain(fallbacks)
     }
 
     /// Has what stands at some value asked for whenever the metrics are read.
     pub(super) fn sample(&self) {
-        let gauges = self.gauges.clone();
-        self.prometheus
-            .sampled("gateway", move |recorder| gauges.sample(recorder));
+        // Without the meters, which hold what is asked: no ring of references.
+        let handles = Self {
+            meters: Meters::default(),
+            ..self.clone()
+        };
+        self.meters.sample(handles);
     }
 }

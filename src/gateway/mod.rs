@@ -48,8 +48,8 @@ mod cli;
 pub mod client;
 mod config;
 pub mod demo;
-mod gauges;
 mod handles;
+mod meters;
 mod models;
 mod routes;
 mod serve;
@@ -69,4 +69,5 @@ pub use self::{
     handles::Handles,
     service::{GatewayFuture, GatewayService},
     stack::Stack,
+    tenants::Level,
 };

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "metrics")]
 pub(crate) mod prometheus;
+#[cfg(feature = "redis")]
+pub(crate) mod redis_server;
 
 use std::{convert::Infallible, fmt::Debug};
 

@@ -10,6 +10,7 @@
 mod answers;
 mod bills;
 mod budgets;
+mod exported;
 mod fitting;
 mod harness;
 mod keys;
@@ -19,8 +20,16 @@ mod leaving;
 mod lifecycle;
 mod normalized;
 mod program;
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "the crate's own tests use the rest"
+)]
+#[path = "../../src/testing/redis_server.rs"]
+mod redis_server;
 mod resilience;
 mod restart;
 mod splits;
 mod streams;
+mod telemetry;
 mod tenants;

@@ -93,7 +93,7 @@ impl Config {
         let normalize = normalize.map_err(within("normalize"))?;
         if let Some(normalize) = &normalize {
             let handle = normalize.handle();
-            parts.handles.add_normalizer(&config.name, handle);
+            parts.handles.meters().add_normalizer(&config.name, handle);
         }
 
         // Outermost first.
