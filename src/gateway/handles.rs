@@ -83,8 +83,6 @@ impl Handles {
     }
 
     pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {
-        self.gauges
-            .add_limit(&format!("rate_limit of {upstream}"), &handle);
         self.limits.insert(upstream.to_owned(), handle);
     }
 

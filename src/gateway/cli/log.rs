@@ -24,7 +24,7 @@ pub(super) fn init() -> Result<Logging, String> {
         .ok()
         .and_then(|level| level.parse().ok())
         .unwrap_or(LevelFilter::INFO);
-    let is_line = filter_fn(Metadata::is_event);
+    let is_line = filter_fn(|metadata: &Metadata<'_>| metadata.is_event());
     let lines = fmt::layer().with_writer(io::stderr).with_filter(level);
     let lines = lines.with_filter(is_line);
     let registry = Registry::default().with(lines);

@@ -86,7 +86,7 @@ where
     Ok(Some((layer(&provider), Export(provider))))
 }
 
-fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S>
+fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
