@@ -41,16 +41,14 @@ pub(super) fn of_span(span: &Span, parent: Option<TraceContext>) -> TraceContext
     }
     let _ = span;
     let span_id = made().to_be_bytes();
-    match parent {
-        Some(parent) => parent.child(span_id),
-        None => {
-            let trace = u128::from(*PROCESS) << 64 | u128::from(made());
-            TraceContext {
-                trace_id: trace.to_be_bytes(),
-                span_id,
-                sampled: !span.is_disabled(),
-            }
-        }
+    if let Some(parent) = parent {
+        return parent.child(span_id);
+    }
+    let trace = u128::from(*PROCESS) << 64 | u128::from(made());
+    TraceContext {
+        trace_id: trace.to_be_bytes(),
+        span_id,
+        sampled: !span.is_disabled(),
     }
 }
 

@@ -30,7 +30,7 @@ const PROVIDERS: [(&str, &str); 15] = [
 
 fn is_within(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.') || rest.ends_with("-"))
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.') || rest.ends_with('-'))
 }
 
 #[cfg(test)]
