@@ -1,5 +1,6 @@
 //! What a gateway says of its requests: statistics, metrics, headers and traces.
 
+use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
@@ -66,7 +67,7 @@ async fn a_callers_trace_goes_on_at_the_upstream() {
     let request = Request::post(relay.uri("/v1/chat/completions"))
         .header("content-type", "application/json")
         .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))
-        .body(Full::from(
+        .body(Full::<Bytes>::from(
             chat("gpt-4.1-mini", &json!({"stream": true})).to_string(),
         ))
         .unwrap();
