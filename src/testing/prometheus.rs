@@ -173,7 +173,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     let mut chars = text.char_indices();
     while let Some((at, char)) = chars.next() {
         match char {
-            '"' => return Some((value, &text[at + 1..])),
+            '"' => return Some((value, text.get(at + 1..)?)),
             '\\' => value.push(match chars.next()?.1 {
                 '\\' => '\\',
                 '"' => '"',

@@ -89,7 +89,10 @@ impl Program {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let number = bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u128::from(*byte));
+    format!("{number:0width$x}", width = 2 * bytes.len())
 }
 
 fn attributes(all: &[KeyValue]) -> BTreeMap<&str, String> {
