@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     message::{
-        ApiError, Bill, Completion, Endpoint, Media, Outcome, Rejection, RequestBody, RequestId,
-        ResponseBody, Selection, Served, Trail, X_RELAY_REQUEST_ID, X_RELAY_UPSTREAM,
-        classify_error,
+        ApiError, Bill, Completion, Deadline, Endpoint, Media, Outcome, Phase, Rejection,
+        RequestBody, RequestId, ResponseBody, Selection, Served, Trail, X_RELAY_REQUEST_ID,
+        X_RELAY_UPSTREAM, classify_error,
     },
     stats::{OpenRequest, RequestEnd},
 };
@@ -41,6 +41,7 @@ pub(super) struct About {
     pub(super) bill: Bill,
     /// The label of the model that was asked for, where the request was read.
     pub(super) model: Option<Arc<str>>,
+    deadline: Option<Deadline>,
     pub(super) head: Option<Head>,
     kept: Option<Kept>,
 }
@@ -66,9 +67,14 @@ pub(super) struct Settled<'a> {
 }
 
 impl Exchange {
-    pub(super) fn begin(shared: &Arc<Shared>, request: &mut Request<RequestBody>) -> Self {
-        let open = shared.stats.open_request(Instant::now());
+    /// `None` for a route that is none of an LLM API and that no edge guards: an application's own.
+    pub(super) fn begin(shared: &Arc<Shared>, request: &mut Request<RequestBody>) -> Option<Self> {
         let endpoint = Endpoint::of(request);
+        let known = request.extensions().get::<RequestId>().cloned();
+        if endpoint == Endpoint::Other && known.is_none() {
+            return None;
+        }
+        let open = shared.stats.open_request(Instant::now());
         let incoming = propagation::take(request.headers_mut());
         let span = if shared.spans {
             span::request(request, endpoint)
@@ -86,7 +92,6 @@ impl Exchange {
         } else {
             propagation::remove(request.headers_mut());
         }
-        let known = request.extensions().get::<RequestId>().cloned();
         let id = known.unwrap_or_else(|| {
             let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::generate);
             request.extensions_mut().insert(id.clone());
@@ -116,13 +121,14 @@ impl Exchange {
             trail,
             bill,
             model,
+            deadline: Deadline::of(request.extensions()),
             head: None,
             kept: None,
         };
-        Self {
+        Some(Self {
             about: Some(Box::new(about)),
             span,
-        }
+        })
     }
 
     pub(super) fn span(&self) -> &Span {
@@ -175,8 +181,8 @@ impl Exchange {
 
     /// There is no answer, but an error of the service further in.
     pub(super) fn failed(mut self) {
-        let phase = crate::message::Phase::Head;
-        self.settle(None, Some(Outcome::Transport { phase }));
+        let outcome = Outcome::Transport { phase: Phase::Head };
+        self.settle(None, Some(outcome));
     }
 
     fn settle(&mut self, completion: Option<&Completion>, failed: Option<Outcome>) {
@@ -185,7 +191,7 @@ impl Exchange {
         };
         let outcome = match (&about.head, completion) {
             (Some(head), Some(completion)) => Outcome::of_completion(completion, head.outcome),
-            _ => failed.unwrap_or(Outcome::Cancelled),
+            _ => failed.unwrap_or_else(|| about.left()),
         };
         let rejection = about.head.as_ref().and_then(|head| head.rejection);
         let end = end_of(outcome, rejection.is_some());
@@ -227,6 +233,16 @@ impl Exchange {
 }
 
 impl About {
+    /// What it means that nobody waits any more: past its deadline an edge has given up, and otherwise the caller has left.
+    fn left(&self) -> Outcome {
+        let is_late = |deadline: Deadline| deadline.remaining().is_zero();
+        if self.deadline.is_some_and(is_late) {
+            Outcome::Timeout { phase: Phase::Head }
+        } else {
+            Outcome::Cancelled
+        }
+    }
+
     fn mark(&self, headers: &mut HeaderMap, served: Option<&Served>) {
         let took = self.open.started().elapsed().as_millis();
         let took = u64::try_from(took).unwrap_or(u64::MAX);

@@ -16,17 +16,14 @@ pin_project! {
     pub struct TelemetryFuture<F> {
         #[pin]
         future: F,
-        // Gone once it has been handed to the answer.
+        // Gone once it has been handed to the answer; none where nothing is recorded.
         exchange: Option<Exchange>,
     }
 }
 
 impl<F> TelemetryFuture<F> {
-    pub(super) fn new(future: F, exchange: Exchange) -> Self {
-        Self {
-            future,
-            exchange: Some(exchange),
-        }
+    pub(super) fn new(future: F, exchange: Option<Exchange>) -> Self {
+        Self { future, exchange }
     }
 }
 

@@ -51,7 +51,10 @@ where
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let exchange = Exchange::begin(&self.shared, &mut request);
-        let future = exchange.span().in_scope(|| self.inner.call(request));
+        let future = match &exchange {
+            Some(exchange) => exchange.span().in_scope(|| self.inner.call(request)),
+            None => self.inner.call(request),
+        };
         TelemetryFuture::new(future, exchange)
     }
 }

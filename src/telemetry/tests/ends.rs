@@ -18,6 +18,7 @@ use crate::{
     fallback::FallbackLayer,
     message::{ApiError, Dialect, Reason, Rejection, RequestBody, ResponseBody, Trail},
     retry::{Backoff, RetryLayer},
+    server::EdgeLayer,
     stats::{RequestCounts, Snapshot, Stats},
     testing::{answering, read},
 };
@@ -144,6 +145,43 @@ async fn a_caller_who_leaves_is_settled_at_once_and_blames_nobody() {
         .filter_map(|span| span.get("error.type").map(str::to_owned))
         .collect();
     assert_eq!(ends, ["cancelled"; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_that_gives_up_makes_a_timeout_and_no_leaver() {
+    let telemetry = TelemetryLayer::new();
+    let edge = EdgeLayer::builder().deadline(Duration::from_secs(9));
+    let service = edge.build().unwrap().layer(telemetry.layer(service_fn(|_| {
+        std::future::pending::<Result<Response<ResponseBody>, std::convert::Infallible>>()
+    })));
+    let answer = service.oneshot(chat("gpt-4.1")).await.unwrap();
+    assert_eq!(answer.status(), 504);
+    assert_eq!(
+        (counts(&telemetry).failed, counts(&telemetry).total),
+        (1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_applications_own_routes_pass_untouched() {
+    let telemetry = TelemetryLayer::new();
+    let service = telemetry.layer(answering(|request: http::Request<RequestBody>| {
+        assert!(!request.headers().contains_key("traceparent"));
+        answer(200, "text/plain", "hello")
+    }));
+    let mut request = http::Request::get("/hello")
+        .body(RequestBody::empty())
+        .unwrap();
+    let (head, _) = read(service.clone().oneshot(request).await.unwrap()).await;
+    assert_eq!((head.headers.len(), counts(&telemetry).total), (1, 0));
+    // Unless an edge guards them all, which gives each an id.
+    request = http::Request::get("/hello")
+        .body(RequestBody::empty())
+        .unwrap();
+    let edge = EdgeLayer::builder().guard_all(true).build().unwrap();
+    let guarded = edge.layer(telemetry.layer(answering(|_| answer(200, "text/plain", "hello"))));
+    read(guarded.oneshot(request).await.unwrap()).await;
+    assert_eq!(counts(&telemetry).total, 1);
 }
 
 #[tokio::test(start_paused = true)]
