@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use super::Level;
+use super::{Level, meters::prometheus};
 use crate::{
     admission::AdmissionHandle,
     budget::BudgetHandle,
@@ -15,7 +15,7 @@ use crate::{
     model_rewrite::ModelRewriteHandle,
     rate_limit::RateLimitHandle,
     reserve::RetryBudget,
-    server::tenants::Tenants,
+    server::{Prometheus, tenants::Tenants},
     shadow::ShadowHandle,
     stats::Stats,
     traffic_split::{TrafficSplitHandle, rollout::Rollout},
@@ -28,9 +28,10 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Handles(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     stats: Stats,
+    prometheus: Prometheus,
     layers: ArcSwap<LayerHandles>,
 }
 
@@ -70,11 +71,26 @@ pub struct LayerHandles {
     pub controls: Controls,
 }
 
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            stats: Stats::default(),
+            prometheus: prometheus(),
+            layers: ArcSwap::default(),
+        }
+    }
+}
+
 impl Handles {
     /// What its layers know of its upstreams together: which are [available](Stats::availability), as their circuit breakers say. It stays
     /// the same whatever is reloaded.
     pub fn stats(&self) -> &Stats {
         &self.0.stats
+    }
+
+    /// What its layers count, as Prometheus reads it. It stays the same whatever is reloaded.
+    pub fn prometheus(&self) -> &Prometheus {
+        &self.0.prometheus
     }
 
     /// The handles of all layers that are in force now.
@@ -143,6 +159,36 @@ impl Handles {
 }
 
 impl LayerHandles {
+    /// Requests that wait in line, by the layer that they wait in.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (String, usize)> {
+        let limits = self.rate_limit.iter();
+        let limits = limits.map(|handle| ("rate_limit".to_owned(), handle.waiting()));
+        let levels = self.rate_limits_by.iter();
+        let levels = levels.map(|(level, handle)| {
+            (
+                format!("rate_limit by {}", level.as_str()),
+                handle.waiting(),
+            )
+        });
+        let upstreams = self.upstream_limits.iter();
+        let upstreams =
+            upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle.waiting()));
+        let admission = self.admission.iter();
+        let admission = admission.map(|handle| ("admission".to_owned(), handle.waiting()));
+        let admissions = self.admissions_by.iter();
+        let admissions = admissions
+            .map(|(level, handle)| (format!("admission by {}", level.as_str()), handle.waiting()));
+        let fallbacks = self.fallbacks.iter();
+        let fallbacks = fallbacks
+            .map(|(route, handle)| (format!("fallback of {route}"), handle.counts().waiting));
+        limits
+            .chain(levels)
+            .chain(upstreams)
+            .chain(admission)
+            .chain(admissions)
+            .chain(fallbacks)
+    }
+
     /// What of these can be shown and steered.
     pub(super) fn to_controls(&self) -> Controls {
         let controls = Controls::default();

@@ -12,11 +12,16 @@ pub mod dashboard;
 mod edge;
 mod health;
 mod json;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+mod metrics;
 mod models;
 #[cfg(feature = "admin")]
 pub mod status;
 pub mod tenants;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::{Metrics, Prometheus};
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},
     health::{Health, Ready},

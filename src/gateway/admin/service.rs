@@ -15,13 +15,14 @@ use tower_service::Service;
 use crate::{
     message::{ApiError, BoxError, Dialect, ResponseBody},
     server::{
+        Metrics,
         admin::{Access, Admin, AdminFuture, Changes},
         dashboard::Dashboard,
         status::{Refusals, Status, StatusStream},
     },
 };
 
-/// What operators of a gateway ask: `/dashboard`, `/status`, `/status/stream` and `/admin`.
+/// What operators of a gateway ask: `/dashboard`, `/status`, `/status/stream`, `/metrics` and `/admin`.
 ///
 /// To nest in an application of one's own, or to [serve](super::super::Gateway::with_admin_listener) on a port of its own. Always ready.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub struct AdminService {
     pub(super) stream: StatusStream,
     pub(super) admin: Admin,
     pub(super) dashboard: Dashboard,
+    pub(super) metrics: Metrics,
     pub(super) access: Access,
     pub(super) changes: Changes,
     pub(super) refusals: Refusals,
@@ -67,6 +69,10 @@ where
         match path {
             "/" => small(ready(Ok(to_dashboard()))),
             "/dashboard" => small(self.dashboard.call(request)),
+            "/metrics" => match self.access.read(&request) {
+                Ok(()) => small(self.metrics.call(request)),
+                Err(error) => small(ready(Ok(error.to_response(Dialect::OpenAi)))),
+            },
             "/status" => small(self.status.call(request)),
             "/status/stream" => small(self.stream.call(request)),
             _ if path == "/admin" || path.starts_with("/admin/") => AdminServiceFuture::Admin {
@@ -86,7 +92,7 @@ fn to_dashboard() -> Response<ResponseBody> {
 }
 
 fn nothing() -> Response<ResponseBody> {
-    let message = "there are /dashboard, /status, /status/stream and /admin";
+    let message = "there are /dashboard, /status, /status/stream, /metrics and /admin";
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
         .with_code("not_found")
         .to_response(Dialect::OpenAi)

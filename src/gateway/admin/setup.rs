@@ -6,7 +6,7 @@ use crate::{
     gateway::{Config, listing::Listing, stack::Parts},
     message::ConfigError,
     server::{
-        Models,
+        Metrics, Models,
         admin::{Access, Admin, Changes},
         alerts::Alerts,
         dashboard::Dashboard,
@@ -63,7 +63,8 @@ impl Config {
         controls: &Controls,
         access: Access,
     ) -> Result<AdminService, ConfigError> {
-        let new = || Ok((AdminService::new(controls), Vec::new()));
+        let metrics = Metrics::new(parts.prometheus.clone());
+        let new = || Ok((AdminService::new(controls, metrics), Vec::new()));
         let operators = parts.keep("operators", "", (), new)?;
         let status = self.status(parts, listing, controls, &operators);
         let kept = operators.clone();
@@ -147,7 +148,7 @@ impl Config {
 
 impl AdminService {
     /// Steers `controls`, for nobody yet, and shows nothing yet.
-    fn new(controls: &Controls) -> Self {
+    fn new(controls: &Controls, metrics: Metrics) -> Self {
         let (access, changes) = (Access::default(), Changes::default());
         let status = Status::builder().access(&access).build();
         let admin = Admin::new(controls, &access);
@@ -155,6 +156,7 @@ impl AdminService {
             stream: StatusStream::new(&status),
             admin: admin.noting(&changes).refreshing(&status),
             dashboard: Dashboard::new(&access),
+            metrics,
             status,
             access,
             changes,

@@ -2,7 +2,10 @@
 
 mod ctl;
 mod demo;
+mod log;
 mod options;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod run;
 mod signals;
 mod tree;
