@@ -114,14 +114,14 @@ fn a_split_and_its_rollout_are_printed_too() {
     let (code, out, err) = said(&run(&["--config", file.path(), "--check"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     let expected = "
-   └─ ModelRoute
-      ├─ moving  for what old serves
-      │  └─ Rollout  2 stages of 3600s
-      │     └─ TrafficSplit  old 9, new 1, callers may choose
-      ├─ old
-      │  └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
-      │     └─ RolloutObserver
-      │        └─ Upstream  http://127.0.0.1:1, no key
+      └─ ModelRoute
+         ├─ moving  for what old serves
+         │  └─ Rollout  2 stages of 3600s
+         │     └─ TrafficSplit  old 9, new 1, callers may choose
+         ├─ old
+         │  └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
+         │     └─ RolloutObserver
+         │        └─ Upstream  http://127.0.0.1:1, no key
 ";
     assert!(out.contains(expected), "{out}");
 }

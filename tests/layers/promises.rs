@@ -359,7 +359,7 @@ async fn shares_its_statistics(layer: &TelemetryLayer, [one, two]: [Probed<impl 
         assert_eq!(send(service, chat()).await, 200);
     }
     let snapshot = layer.stats().snapshot(tokio::time::Instant::now());
-    assert_eq!(snapshot.requests.since_start.successful, 2);
+    assert_eq!(snapshot.requests.since_start.total, 2);
 }
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {
