@@ -90,14 +90,14 @@ await page.emulateMedia({ colorScheme: "light" });
 
 await check("pause asks for a token and pauses", async () => {
   await page.getByRole("button", { name: "Pause" }).click();
-  await page.getByLabel("Token", { exact: true }).fill("wrong-token-wrong-token");
+  await page.locator("#token-text").fill("wrong-token-wrong-token");
   await page.getByRole("button", { name: "Use it" }).click();
   await page.locator("#said.bad").waitFor();
   assert.match(await text("#said"), /token/);
   assert.equal((await rollout()).state, "active");
   complaints.splice(0, complaints.length, ...complaints.filter((one) => !one.includes("401")));
   await page.getByRole("button", { name: "Pause" }).click();
-  await page.getByLabel("Token", { exact: true }).fill(TOKEN);
+  await page.locator("#token-text").fill(TOKEN);
   await page.keyboard.press("Enter");
   await page.locator("#state-moving", { hasText: "paused" }).waitFor();
   assert.equal((await rollout()).state, "paused");

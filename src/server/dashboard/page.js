@@ -55,6 +55,8 @@ const usd = (text) => {
   return value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: digits });
 };
 const money = (text) => h("span", { title: `${text} USD` }, usd(text));
+// Short names stay on one line; long ones break where they must.
+const title = (text) => (text.length > 22 ? text : h("span", { class: "nb" }, text));
 const clock = (at) => new Date(at).toLocaleTimeString("en-GB");
 const span = (seconds) => {
   const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
@@ -223,11 +225,11 @@ function spend(status) {
   const of = (name, list) => {
     const heads = groups(name);
     return table(`By ${name.toLowerCase()}`, heads, list.map((group) => row(heads, [
-      [group.name, group.unpriced > 0 && h("span", { class: "warn" }, ` ${num(group.unpriced)} of unknown price`)],
+      [title(group.name), group.unpriced > 0 && h("span", { class: "warn" }, ` ${num(group.unpriced)} of unknown price`)],
       num(group.requests), num(group.input_tokens), num(group.output_tokens), money(group.cost_usd)])));
   };
   show("spend",
-    table("By day", days, all.days.slice(0, 14).map((day) => row(days, [day.name, bar(Number(day.cost_usd) / most * .999, `${usd(day.cost_usd)} USD`), num(day.requests), money(day.cost_usd)]))),
+    table("By day", days, all.days.slice(0, 14).map((day) => row(days, [title(day.name), bar(Number(day.cost_usd) / most * .999, `${usd(day.cost_usd)} USD`), num(day.requests), money(day.cost_usd)]))),
     of("Model", all.models), of("Tenant", all.tenants));
   const saving = chosenSaving(status);
   show("baseline", all.savings.length ? all.savings.map((one) => h("option", { value: one.baseline }, one.baseline)) : h("option", { value: "" }, "no model with a known price"));
@@ -325,7 +327,6 @@ const answered = (dialog) => new Promise((resolve) => {
 });
 async function askToken() {
   $("token-text").value = "";
-  $("token-text").focus();
   const given = (await answered($("ask-token"))) && $("token-text").value.trim();
   if (given) sessionStorage.setItem("token", given);
   tokenButton();
