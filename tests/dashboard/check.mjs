@@ -146,7 +146,7 @@ await check("everything that can be done is reached by Tab, and focus stays whil
     await page.keyboard.press("Tab");
     reached.add(await page.evaluate(() => document.activeElement?.innerText || document.activeElement?.id));
   }
-  for (const name of ["Skip to the figures", "Hold updates", "Forget token", "Force", "Begin again", "baseline"]) {
+  for (const name of ["Skip to the figures", "Hold updates", "Forget token", "Force", "Begin again", "gpt-4.1"]) {
     assert.ok([...reached].some((one) => one?.includes(name)), `${name} is not reached: ${[...reached].join(" | ")}`);
   }
   const again = page.getByRole("button", { name: "Begin again" });
