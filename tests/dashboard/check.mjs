@@ -84,6 +84,18 @@ await check("savings are against the model that is chosen", async () => {
 });
 
 await page.screenshot({ path: `${OUT}/desktop.png`, fullPage: true });
+if (process.env.SHOT) {
+  // The README's picture, with something going on.
+  const ends = Date.now() + 40_000;
+  while (Date.now() < ends) {
+    const body = JSON.stringify({ model: "demo-small", stream: Math.random() < 0.5, max_tokens: 300, messages: [{ role: "user", content: "Hello there!" }] });
+    const key = Math.random() < 0.96 ? "beta-key" : "stolen-key";
+    const asked = fetch(`http://${process.env.RELAY}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json", authorization: `Bearer ${key}` }, body });
+    await (await asked).text();
+    await page.waitForTimeout(60 + 160 * Math.random() * (1 + Math.sin(Date.now() / 6000)));
+  }
+  await page.screenshot({ path: process.env.SHOT, clip: { x: 0, y: 0, width: 1280, height: 1010 } });
+}
 await page.emulateMedia({ colorScheme: "dark" });
 await page.screenshot({ path: `${OUT}/dark.png`, fullPage: true });
 await page.emulateMedia({ colorScheme: "light" });

@@ -2,7 +2,7 @@
 """Opens the dashboard in a real Chromium: `python3 tests/dashboard/run.py`.
 
 Builds the gateway, starts demo upstreams and a gateway with a rollout, budgets, limits and tenants before them, sends a known load, and runs
-`check.mjs`, which drives the browser. Screenshots are left in `target/dashboard/`.
+`check.mjs`, which drives the browser. Screenshots are left in `target/dashboard/`; with `SHOT=docs/dashboard.png` the README's is taken anew.
 """
 
 import contextlib
@@ -184,7 +184,7 @@ def main() -> None:
         # Node finds packages beside the script, so the script goes to where they are.
         script = node / "check.mjs"
         script.write_text((HERE / script.name).read_text())
-        env = {**os.environ, "ADMIN": admin, "TOKEN": TOKEN, "CHROMIUM": browser, "OUT": str(OUT)}
+        env = {**os.environ, "ADMIN": admin, "TOKEN": TOKEN, "CHROMIUM": browser, "OUT": str(OUT), "RELAY": address}
         env |= {"PROFILE": str(directory / "profile"), "CTL": str(EXAMPLES / "gateway")}
         subprocess.run(["node", script], check=True, env=env)
 

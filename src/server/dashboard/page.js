@@ -163,7 +163,7 @@ function pace() {
 }
 
 function upstreams(status) {
-  const heads = [["Upstream"], ["State"], ["Attempts", 1], ["Failed", 1], ["Limited", 1], ["p50", 1], ["p95", 1], ["p99", 1], ["First token", 1]];
+  const heads = [["Upstream"], ["State", 0, 1], ["Attempts", 1], ["Failed", 1], ["Limited", 1], ["p50", 1], ["p95", 1], ["p99", 1], ["First token", 1]];
   const cells = (one) => [
     count(sum(one.outcomes)), one.outcomes.failure ? h("span", { class: "bad" }, `${num(one.outcomes.failure)} (${pct(known(one.success_rate) ? 1 - one.success_rate : null)})`) : count(0),
     count(one.outcomes.rate_limited), ms(one.total.p50_ms), ms(one.total.p95_ms), ms(one.total.p99_ms), ms(one.first_token.p50_ms),
@@ -240,7 +240,7 @@ function spend(status) {
 }
 
 function limits(status) {
-  const heads = [["Limit or budget"], ["Of whom"], ["Used", 0, 1], ["Used", 1], ["Of", 1], ["Full again", 1]];
+  const heads = [["Limit or budget"], ["Of whom", 0, 1], ["Used", 0, 1], ["Used", 1], ["Of", 1], ["Full again", 1]];
   const rows = [];
   for (const [name, budget] of entries(status.controls.budgets)) {
     for (const level of budget.levels) {
@@ -269,7 +269,7 @@ function limits(status) {
 function refusals(status) {
   const { counts, recent } = status.refusals;
   const by = [["Reason"], ["By"], ["Since the start", 1]];
-  const each = [["At"], ["Reason"], ["Status", 1], ["Wait", 1], ["Who"]];
+  const each = [["At"], ["Reason", 0, 1], ["Status", 1], ["Wait", 1], ["Who", 0, 1]];
   show("refusals", !counts.length ? h("p", { class: "note" }, "Nothing was refused.") : [
     table("By reason", by, [...counts].sort((a, b) => b.count - a.count).map((one) => row(by, [one.reason.replaceAll("_", " "), one.layer.replaceAll("_", " "), num(one.count)]))),
     table("The last ones", each, recent.slice(0, 12).map((one) => row(each, [h("span", { title: one.request_id || "" }, clock(one.at)), one.reason.replaceAll("_", " "), one.status,
@@ -277,7 +277,7 @@ function refusals(status) {
 }
 
 function changes(status) {
-  const heads = [["At"], ["Who"], ["What"], ["Old", 0], ["New", 0]];
+  const heads = [["At"], ["Who"], ["What"], ["Old", 0, 1], ["New", 0, 1]];
   const text = (value) => h("code", null, JSON.stringify(value));
   show("changes", status.changes.length
     ? table(null, heads, status.changes.slice(0, 12).map((one) => row(heads, [clock(one.at), one.who, `${one.kind} ${one.name}: ${one.action}`, text(one.old), text(one.new)])))
