@@ -54,12 +54,12 @@ keys = [{{ id = "2026", sha256 = "{beta}" }}]
 models = ["demo-small"]
 
 [rate_limit]
-limits = [{{ requests = 300, per = "1m" }}, {{ tokens = 500000, per = "1m" }}]
+limits = [{{ requests = 600, per = "1m" }}, {{ tokens = 500000, per = "1m" }}]
 
 [[budgets]]
 name = "monthly"
 per = "month"
-hard = "0.02"
+hard = "0.2"
 
 [models]
 aliases = {{ "fast" = "demo-small" }}
