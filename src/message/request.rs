@@ -235,21 +235,17 @@ pub fn edit(
     }
     let (text, index) = edit.finish();
     let length = text.len();
-    let mut edited = Json {
+    let edited = |held| Json {
         text,
         index: OnceLock::from(Ok(index)),
         prompt: OnceLock::new(),
-        held: None,
+        held,
     };
-    match Arc::get_mut(json) {
-        Some(only) => {
-            edited.held = only.held.take();
-            *only = edited;
-        }
-        None => {
-            edited.held = json.held.clone();
-            *json = Arc::new(edited);
-        }
+    if let Some(only) = Arc::get_mut(json) {
+        let held = only.held.take();
+        *only = edited(held);
+    } else {
+        *json = Arc::new(edited(json.held.clone()));
     }
 
     let headers = request.headers_mut();
