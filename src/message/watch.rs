@@ -163,6 +163,7 @@ impl Drop for Watch {
             first_byte_at: self.first_byte_at,
             first_token_at: self.first_token_at,
             ended_at,
+            chunks: facts.chunks,
             bytes: self.bytes,
         };
         callback.into_inner()(&mut completion);
