@@ -159,7 +159,7 @@ function pace() {
   show("pace", s("svg", { class: "pace", viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": words },
     s("path", { class: "area", d: `${all}L100 100L${x(0).toFixed(2)} 100Z` }), s("path", { class: "base", d: "M0 100H100" }),
     s("path", { class: "all", d: all }), s("path", { class: "failed", d: line((point) => point.failed) })),
-  h("p", { class: "note" }, `— all: ${now.all.toFixed(1)}   ┄ failed or refused: ${now.failed.toFixed(1)}   highest: ${most.toFixed(1)}`));
+  h("p", { class: "note" }, `— all ${now.all.toFixed(1)} · ┄ failed or refused ${now.failed.toFixed(1)} · highest within five minutes ${most.toFixed(1)}`));
 }
 
 function upstreams(status) {
@@ -245,7 +245,7 @@ function limits(status) {
   for (const [name, budget] of entries(status.controls.budgets)) {
     for (const level of budget.levels) {
       rows.push([level.used, row(heads, [`${name} budget`, h("code", null, level.key), bar(level.used, pct(level.used, 0)),
-        [money(level.spent_usd), Number(level.reserved_usd) > 0 && ` + ${usd(level.reserved_usd)}`], [money(level.hard_usd), " USD"],
+        h("span", null, money(level.spent_usd), Number(level.reserved_usd) > 0 && ` + ${usd(level.reserved_usd)}`), h("span", null, money(level.hard_usd), " USD"),
         level.renewed_at ? level.renewed_at.slice(0, 10) : "never"])]);
     }
   }
