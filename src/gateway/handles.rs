@@ -1,19 +1,23 @@
 //! What steers a running gateway from code.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
 use arc_swap::ArcSwap;
 
-use super::Level;
+use super::{Level, meters};
 use crate::{
     admission::AdmissionHandle,
     budget::BudgetHandle,
     circuit_breaker::CircuitBreakerHandle,
     fallback::FallbackHandle,
     model_rewrite::ModelRewriteHandle,
+    normalize::ResponseNormalizeHandle,
     rate_limit::RateLimitHandle,
     reserve::RetryBudget,
-    server::tenants::Tenants,
+    server::{Prometheus, tenants::Tenants},
     shadow::ShadowHandle,
     stats::Stats,
     traffic_split::{TrafficSplitHandle, rollout::Rollout},
@@ -23,12 +27,13 @@ use crate::{
 ///
 /// A [reload](super::Gateway::reload) puts other layers in force. Handles that were asked for before steer those that were in force then:
 /// ask again rather than keep one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Handles(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     stats: Stats,
+    prometheus: Prometheus,
     layers: ArcSwap<LayerHandles>,
 }
 
@@ -62,8 +67,32 @@ pub struct LayerHandles {
     pub budgets: Option<BudgetHandle>,
     /// The names of models.
     pub models: Option<ModelRewriteHandle>,
+    /// What makes answers OpenAI's, by upstream.
+    pub normalizers: BTreeMap<String, ResponseNormalizeHandle>,
     /// What copies requests.
     pub shadow: Option<ShadowHandle>,
+}
+
+impl Default for Handles {
+    /// Of nothing yet.
+    fn default() -> Self {
+        let shared = |shared: &Weak<Shared>| {
+            let prometheus = meters::prometheus();
+            // Weak, as the metrics are asked for by those who have the handles.
+            let shared = Weak::clone(shared);
+            prometheus.sampled("gateway", move |recorder| {
+                if let Some(shared) = shared.upgrade() {
+                    meters::sample(&Self(shared), recorder);
+                }
+            });
+            Shared {
+                stats: Stats::default(),
+                prometheus,
+                layers: ArcSwap::default(),
+            }
+        };
+        Self(Arc::new_cyclic(shared))
+    }
 }
 
 impl Handles {
@@ -76,6 +105,11 @@ impl Handles {
     /// The handles of all layers that are in force now.
     pub fn layers(&self) -> Arc<LayerHandles> {
         self.0.layers.load_full()
+    }
+
+    /// What its layers count, as Prometheus reads it.
+    pub fn prometheus(&self) -> &Prometheus {
+        &self.0.prometheus
     }
 
     /// The circuit breaker of an upstream, whose circuit is `Key::named("upstream", name)`.
@@ -130,5 +164,35 @@ impl Handles {
 
     pub(super) fn replace(&self, layers: Arc<LayerHandles>) {
         self.0.layers.store(layers);
+    }
+}
+
+impl LayerHandles {
+    /// Requests that wait in line, by the layer that they wait in.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (String, usize)> {
+        let limits = self.rate_limit.iter();
+        let limits = limits.map(|handle| ("rate_limit".to_owned(), handle.waiting()));
+        let levels = self.rate_limits_by.iter();
+        let levels = levels.map(|(level, handle)| {
+            let layer = format!("rate_limit by {}", level.as_str());
+            (layer, handle.waiting())
+        });
+        let upstreams = self.upstream_limits.iter();
+        let upstreams =
+            upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle.waiting()));
+        let admission = self.admission.iter();
+        let admission = admission.map(|handle| ("admission".to_owned(), handle.waiting()));
+        let admissions = self.admissions_by.iter();
+        let admissions = admissions
+            .map(|(level, handle)| (format!("admission by {}", level.as_str()), handle.waiting()));
+        let fallbacks = self.fallbacks.iter();
+        let fallbacks = fallbacks
+            .map(|(route, handle)| (format!("fallback of {route}"), handle.counts().waiting));
+        limits
+            .chain(levels)
+            .chain(upstreams)
+            .chain(admission)
+            .chain(admissions)
+            .chain(fallbacks)
     }
 }

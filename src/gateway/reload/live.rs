@@ -71,7 +71,7 @@ impl<S: Send + Sync + 'static> Live<S> {
         make: Make<S>,
     ) -> Result<Self, ConfigError> {
         let handles = Handles::default();
-        let parts = Parts::new(config, env, handles.stats(), None)?;
+        let parts = Parts::new(config, env, &handles, None)?;
         let (generation, beside) = make(config, parts)?;
         beside.at_last.into_iter().for_each(|act| act());
         handles.replace(Arc::clone(generation.layers()));
@@ -130,7 +130,7 @@ impl<S: Send + Sync + 'static> Live<S> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let before = self.current();
-        let parts = Parts::new(config, env, self.handles.stats(), Some(&before.estate));
+        let parts = Parts::new(config, env, &self.handles, Some(&before.estate));
         let made = parts.and_then(|parts| make(config, parts));
         let (generation, beside) = made.map_err(wrong)?;
         // From here on nothing can fail.

@@ -10,11 +10,10 @@ use http::{Request, Response};
 use tower_service::Service;
 
 pub(super) use self::parts::Parts;
-use super::{Config, Gateway, InvalidConfig};
+use super::{Config, Gateway, Handles, InvalidConfig};
 use crate::{
     client::Upstreams,
     message::{ConfigError, RequestBody, ResponseBody},
-    stats::Stats,
     worker::Worker,
 };
 
@@ -78,8 +77,8 @@ impl Config {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
-        let stats = Stats::default();
-        Parts::without_audit(self, env, &stats, None)
+        let handles = Handles::default();
+        Parts::without_audit(self, env, &handles, None)
             .and_then(|mut parts| Ok((self.upstreams(&mut parts)?, parts.into_workers())))
             .map_err(|error| self.locate(&error))
     }

@@ -89,6 +89,7 @@ impl Config {
 
         // Outermost first.
         let layers = (
+            parts.telemetry.clone(),
             option_layer(log),
             option_layer(auth),
             option_layer(limit),

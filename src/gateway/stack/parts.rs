@@ -3,16 +3,18 @@ use std::{fs, mem, sync::Arc};
 use super::within;
 use crate::{
     gateway::{
-        Config, LayerHandles, UpstreamConfig,
+        Config, Handles, LayerHandles, UpstreamConfig,
         client::Client,
         reload::{Beside, Estate, Kept},
         switches::Switches,
     },
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, catalog::ModelCatalog},
+    model_rewrite::{Aliases, ModelRewriteBuilder},
     rate_limit::RateLimitBuilder,
     reserve::RedisLimiter,
     stats::Stats,
+    telemetry::TelemetryLayer,
     worker::Worker,
 };
 
@@ -28,6 +30,8 @@ pub(in crate::gateway) struct Parts<'a> {
     pub(in crate::gateway) store: Option<RedisLimiter>,
     /// What the layers know of upstreams together.
     pub(in crate::gateway) stats: &'a Stats,
+    /// What records requests, and attempts at upstreams.
+    pub(in crate::gateway) telemetry: TelemetryLayer,
     /// What steers the layers: each adds its own.
     pub(in crate::gateway) layers: LayerHandles,
     /// What steers the layers whose place these take: empty at the start. Each goes on from there.
@@ -48,10 +52,10 @@ impl<'a> Parts<'a> {
     pub(in crate::gateway) fn new(
         config: &Config,
         env: &'a dyn Fn(&str) -> Option<String>,
-        stats: &'a Stats,
+        handles: &'a Handles,
         estate: Option<&'a Estate>,
     ) -> Result<Self, ConfigError> {
-        let mut parts = Self::without_audit(config, env, stats, estate)?;
+        let mut parts = Self::without_audit(config, env, handles, estate)?;
         if let Some(audit) = &config.audit {
             let kept = parts.audit(audit).map_err(within("audit"))?;
             parts.audit = Some(kept);
@@ -62,17 +66,20 @@ impl<'a> Parts<'a> {
     pub(super) fn without_audit(
         config: &Config,
         env: &'a dyn Fn(&str) -> Option<String>,
-        stats: &'a Stats,
+        handles: &'a Handles,
         estate: Option<&'a Estate>,
     ) -> Result<Self, ConfigError> {
         let catalog = config.catalog.build().map_err(within("catalog"))?;
+        let telemetry = config.telemetry(&catalog, handles);
+        let telemetry = telemetry.map_err(within("telemetry"))?;
         let mut parts = Self {
             env,
             switches: Switches::of(env)?,
             catalog,
             audit: None,
             store: None,
-            stats,
+            telemetry,
+            stats: handles.stats(),
             layers: LayerHandles::default(),
             before: estate.map_or_else(Arc::default, |estate| Arc::clone(&estate.layers)),
             workers: Vec::new(),
@@ -205,5 +212,28 @@ impl<'a> Parts<'a> {
             Some(store) => limit.limiter(Arc::new(store.scoped(scope))),
             None => limit,
         }
+    }
+}
+
+impl Config {
+    /// What records requests: models are named in metrics where the configuration names them, or the catalog.
+    fn telemetry(
+        &self,
+        catalog: &ModelCatalog,
+        handles: &Handles,
+    ) -> Result<TelemetryLayer, ConfigError> {
+        let aliases = self.models.iter().map(ModelRewriteBuilder::get_aliases);
+        let own = self.upstreams.iter().filter_map(|one| one.aliases.as_ref());
+        let entries = aliases.chain(own).flat_map(Aliases::entries);
+        let names = entries.flat_map(|(from, to)| [from, to]);
+        let served = self.upstreams.iter().map(|upstream| &upstream.models);
+        let served = served.chain(self.routes.iter().map(|route| &route.models));
+        let exact = served.flatten().flatten().filter(|name| name.is_exact());
+        let names = names.chain(exact.map(ToString::to_string));
+        let names = names.filter(|name| !name.is_empty() && !name.contains('*'));
+        let recorder = Arc::new(handles.prometheus().clone());
+        let telemetry = self.telemetry.clone().models(names);
+        let telemetry = telemetry.catalog(catalog.clone()).stats(handles.stats());
+        telemetry.recorder(recorder).build()
     }
 }

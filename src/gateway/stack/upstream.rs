@@ -14,7 +14,6 @@ use crate::{
     gateway::{Config, UpstreamConfig, tenants},
     key::KeyBy,
     message::ConfigError,
-    normalize::ResponseNormalizeBuilder,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
@@ -100,12 +99,20 @@ impl Config {
         let meter = self.meter(config, parts).map_err(within("cost"))?;
         let rewrite = config.rewrite();
         let rewrite = rewrite.map(|rewrite| rewrite.catalog(parts.catalog.clone()).build());
-        let normalize = config.normalize.clone();
-        let normalize = normalize.map(ResponseNormalizeBuilder::build).transpose();
+        let normalize = config.normalize.clone().map(|normalize| {
+            let build = || Ok((normalize.clone().build()?, Vec::new()));
+            parts.keep("normalize", &config.name, normalize.clone(), build)
+        });
+        let normalize = normalize.transpose().map_err(within("normalize"))?;
+        if let Some(normalize) = &normalize {
+            let normalizers = &mut parts.layers.normalizers;
+            normalizers.insert(config.name.clone(), normalize.handle());
+        }
 
         // Outermost first.
         let layers = (
             option_layer(retry),
+            parts.telemetry.attempts(),
             option_layer(observer),
             option_layer(breaker),
             option_layer(guard.map_err(within("commit_guard"))?),
@@ -113,7 +120,7 @@ impl Config {
             option_layer(limit),
             option_layer(meter),
             option_layer(rewrite.transpose()?),
-            option_layer(normalize.map_err(within("normalize"))?),
+            option_layer(normalize),
             upstream,
         );
         let target = Target::new(config.name.as_str(), layers.layer(client));
