@@ -58,7 +58,7 @@ impl Accounts {
     pub(super) fn take_over(&self, before: &Self) {
         let taken = before.taken.get();
         let books = Arc::clone(taken.map_or(&before.own, |taken| &taken.books));
-        let own = std::mem::replace(&mut *lock(&self.own), Books::default());
+        let own = std::mem::take(&mut *lock(&self.own));
         let places = lock(&books).merge(own);
         // Nobody else takes over for it.
         let _ = self.taken.set(Taken { books, places });

@@ -1,10 +1,13 @@
 //! What steers a running gateway from code.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
 use arc_swap::ArcSwap;
 
-use super::{Level, meters::prometheus};
+use super::{Level, meters};
 use crate::{
     admission::AdmissionHandle,
     budget::BudgetHandle,
@@ -13,6 +16,7 @@ use crate::{
     fallback::FallbackHandle,
     key::Key,
     model_rewrite::ModelRewriteHandle,
+    normalize::ResponseNormalizeHandle,
     rate_limit::RateLimitHandle,
     reserve::RetryBudget,
     server::{Prometheus, tenants::Tenants},
@@ -25,7 +29,7 @@ use crate::{
 ///
 /// A [reload](super::Gateway::reload) puts other layers in force. Handles that were asked for before steer those that were in force then:
 /// ask again rather than keep one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Handles(Arc<Shared>);
 
 #[derive(Debug)]
@@ -65,19 +69,33 @@ pub struct LayerHandles {
     pub budgets: Option<BudgetHandle>,
     /// The names of models.
     pub models: Option<ModelRewriteHandle>,
+    /// What makes answers OpenAI's, by upstream.
+    pub normalizers: BTreeMap<String, ResponseNormalizeHandle>,
     /// What copies requests.
     pub shadow: Option<ShadowHandle>,
     /// All that can be shown and steered, by kind and name: of the layers that are in force, whichever these are.
     pub controls: Controls,
 }
 
-impl Default for Shared {
+impl Default for Handles {
+    /// Of nothing yet.
     fn default() -> Self {
-        Self {
-            stats: Stats::default(),
-            prometheus: prometheus(),
-            layers: ArcSwap::default(),
-        }
+        let shared = |shared: &Weak<Shared>| {
+            let prometheus = meters::prometheus();
+            // Weak, as the metrics are asked for by those who have the handles.
+            let shared = Weak::clone(shared);
+            prometheus.sampled("gateway", move |recorder| {
+                if let Some(shared) = shared.upgrade() {
+                    meters::sample(&Self(shared), recorder);
+                }
+            });
+            Shared {
+                stats: Stats::default(),
+                prometheus,
+                layers: ArcSwap::default(),
+            }
+        };
+        Self(Arc::new_cyclic(shared))
     }
 }
 
@@ -88,14 +106,14 @@ impl Handles {
         &self.0.stats
     }
 
-    /// What its layers count, as Prometheus reads it. It stays the same whatever is reloaded.
-    pub fn prometheus(&self) -> &Prometheus {
-        &self.0.prometheus
-    }
-
     /// The handles of all layers that are in force now.
     pub fn layers(&self) -> Arc<LayerHandles> {
         self.0.layers.load_full()
+    }
+
+    /// What its layers count, as Prometheus reads it.
+    pub fn prometheus(&self) -> &Prometheus {
+        &self.0.prometheus
     }
 
     /// The circuit breaker of an upstream, whose circuit is `Key::named("upstream", name)`.
@@ -159,36 +177,6 @@ impl Handles {
 }
 
 impl LayerHandles {
-    /// Requests that wait in line, by the layer that they wait in.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (String, usize)> {
-        let limits = self.rate_limit.iter();
-        let limits = limits.map(|handle| ("rate_limit".to_owned(), handle.waiting()));
-        let levels = self.rate_limits_by.iter();
-        let levels = levels.map(|(level, handle)| {
-            (
-                format!("rate_limit by {}", level.as_str()),
-                handle.waiting(),
-            )
-        });
-        let upstreams = self.upstream_limits.iter();
-        let upstreams =
-            upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle.waiting()));
-        let admission = self.admission.iter();
-        let admission = admission.map(|handle| ("admission".to_owned(), handle.waiting()));
-        let admissions = self.admissions_by.iter();
-        let admissions = admissions
-            .map(|(level, handle)| (format!("admission by {}", level.as_str()), handle.waiting()));
-        let fallbacks = self.fallbacks.iter();
-        let fallbacks = fallbacks
-            .map(|(route, handle)| (format!("fallback of {route}"), handle.counts().waiting));
-        limits
-            .chain(levels)
-            .chain(upstreams)
-            .chain(admission)
-            .chain(admissions)
-            .chain(fallbacks)
-    }
-
     /// What of these can be shown and steered.
     pub(super) fn to_controls(&self) -> Controls {
         let controls = Controls::default();
@@ -228,5 +216,33 @@ impl LayerHandles {
             controls.add(&name, budget);
         }
         controls
+    }
+
+    /// Requests that wait in line, by the layer that they wait in.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (String, usize)> {
+        let limits = self.rate_limit.iter();
+        let limits = limits.map(|handle| ("rate_limit".to_owned(), handle.waiting()));
+        let levels = self.rate_limits_by.iter();
+        let levels = levels.map(|(level, handle)| {
+            let layer = format!("rate_limit by {}", level.as_str());
+            (layer, handle.waiting())
+        });
+        let upstreams = self.upstream_limits.iter();
+        let upstreams =
+            upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle.waiting()));
+        let admission = self.admission.iter();
+        let admission = admission.map(|handle| ("admission".to_owned(), handle.waiting()));
+        let admissions = self.admissions_by.iter();
+        let admissions = admissions
+            .map(|(level, handle)| (format!("admission by {}", level.as_str()), handle.waiting()));
+        let fallbacks = self.fallbacks.iter();
+        let fallbacks = fallbacks
+            .map(|(route, handle)| (format!("fallback of {route}"), handle.counts().waiting));
+        limits
+            .chain(levels)
+            .chain(upstreams)
+            .chain(admission)
+            .chain(admissions)
+            .chain(fallbacks)
     }
 }

@@ -1,13 +1,16 @@
 //! The models that a gateway lists, as they are now.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use super::{Config, models::Offer};
+use tokio::time::Instant;
+
+use super::{Config, UpstreamConfig, models::Offer};
 use crate::{
     client::Upstreams,
     message::catalog::ModelCatalog,
     model_rewrite::ModelRewriteHandle,
     server::{Models, tenants::Tenants},
+    stats::{Latency, Stats},
 };
 
 /// What `/v1/models` answers, to all and to each tenant, and what it is made of: it is made anew when aliases or prices have changed. Clones are
@@ -32,6 +35,7 @@ impl Listing {
         upstreams: &Upstreams,
         catalog: &ModelCatalog,
         tenants: Option<&Tenants>,
+        stats: &Stats,
     ) -> Self {
         let mut shared = Shared {
             config: config.clone(),
@@ -42,8 +46,23 @@ impl Listing {
             models: None,
             models_of: None,
         };
-        shared.models = shared.offer().models(None);
-        shared.models_of = shared.offer_to_tenants();
+        let latency = Latencies {
+            config: config.clone(),
+            rewrite: shared.rewrite.clone(),
+            stats: stats.clone(),
+        };
+        let latency = Arc::new(latency);
+        let with_latency = |models: Models| {
+            let latency = Arc::clone(&latency);
+            models.with_latency(move |name| latency.of(name))
+        };
+        shared.models = shared.offer().models(None).map(with_latency);
+        let of_tenants = shared.offer_to_tenants();
+        shared.models_of = of_tenants.map(|all| {
+            let all = all.into_iter();
+            all.map(|(tenant, models)| (tenant, with_latency(models)))
+                .collect()
+        });
         Self(Arc::new(shared))
     }
 
@@ -80,6 +99,32 @@ impl Listing {
                 models.replace(now);
             }
         }
+    }
+}
+
+/// How long models take, by the names that callers have for them.
+struct Latencies {
+    config: Config,
+    rewrite: Option<ModelRewriteHandle>,
+    stats: Stats,
+}
+
+impl Latencies {
+    /// At the upstream that takes longest of those that have answered for it.
+    fn of(&self, name: &str) -> Option<Duration> {
+        let aliases = self.rewrite.as_ref().map(ModelRewriteHandle::aliases);
+        let target = aliases.and_then(|aliases| aliases.resolve(name).map(Cow::into_owned));
+        let model = target.as_deref().unwrap_or(name);
+        let now = Instant::now();
+        let upstreams = self.config.upstreams.iter();
+        let at = |upstream: &UpstreamConfig| {
+            let aliases = upstream.aliases.as_ref();
+            let own = aliases.and_then(|aliases| aliases.resolve(model));
+            let own = own.as_deref().unwrap_or(model);
+            let series = (upstream.name.trim(), own);
+            self.stats.quantile(series, now, Latency::Total, 0.95)
+        };
+        upstreams.filter_map(at).max()
     }
 }
 

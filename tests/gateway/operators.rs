@@ -137,6 +137,13 @@ async fn a_status_shows_what_was_spent_and_what_there_is_to_steer() {
     assert_eq!(controls["rollouts"]["moving"]["state"], "active");
     let page = get(format!("{}/dashboard", watched.admin)).await;
     assert!(page.text.starts_with("<!doctype html>"));
+    let listed = get(watched.relay.uri("/v1/models")).await.json();
+    let fast = listed["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|model| model["id"] == "fast");
+    assert!(fast.unwrap()["latency_p95_ms"].is_u64(), "{listed}");
     let elsewhere = get(format!("{}/v1/models", watched.admin)).await;
     assert_eq!(elsewhere.status, StatusCode::NOT_FOUND);
 }

@@ -52,6 +52,7 @@ impl Config {
             &upstreams,
             &parts.catalog,
             tenants.as_ref(),
+            parts.stats,
         );
 
         let log = self.server.access_log.then_some(AccessLogLayer);
@@ -90,10 +91,6 @@ impl Config {
         parts.layers.budgets = budget.as_ref().map(BudgetLayer::handle);
         let operators = self.operators(parts, &listing)?;
 
-        if let Some(shadow) = &shadow {
-            parts.meters.set_shadow(shadow.handle());
-        }
-
         // Outermost first.
         let layers = (
             parts.telemetry.clone(),
@@ -114,12 +111,7 @@ impl Config {
         let guests = tenants.zip(listing.models_of().cloned());
         let names = self.upstreams.iter().map(|upstream| upstream.name.clone());
         let ready = Ready::new(parts.stats, names);
-        let (meters, stats) = (std::mem::take(&mut parts.meters), parts.stats.clone());
-        let prometheus = parts.prometheus.clone();
-        let mut beside = parts.finish(self);
-        let layers = Arc::clone(&beside.estate.layers);
-        let sample = move || meters.sample(&prometheus, stats, layers);
-        beside.at_last.push(Box::new(sample));
+        let beside = parts.finish(self);
         let generation = Generation {
             edge: edge.layer(stack),
             models: listing.models().cloned(),

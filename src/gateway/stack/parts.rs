@@ -5,7 +5,6 @@ use crate::{
     gateway::{
         Config, Handles, LayerHandles, UpstreamConfig,
         client::Client,
-        meters::Meters,
         reload::{Beside, Estate, Kept},
         switches::Switches,
     },
@@ -36,8 +35,6 @@ pub(in crate::gateway) struct Parts<'a> {
     pub(in crate::gateway) prometheus: &'a Prometheus,
     /// What records requests, and attempts at upstreams.
     pub(in crate::gateway) telemetry: TelemetryLayer,
-    /// What those layers have counted that nobody steers: each adds its own.
-    pub(in crate::gateway) meters: Meters,
     /// What steers the layers: each adds its own.
     pub(in crate::gateway) layers: LayerHandles,
     /// What steers the layers whose place these take: empty at the start. Each goes on from there.
@@ -87,10 +84,9 @@ impl<'a> Parts<'a> {
             catalog,
             audit: None,
             store: None,
+            telemetry,
             stats: handles.stats(),
             prometheus: handles.prometheus(),
-            telemetry,
-            meters: Meters::default(),
             layers: LayerHandles::default(),
             before: estate.map_or_else(Arc::default, |estate| Arc::clone(&estate.layers)),
             workers: Vec::new(),

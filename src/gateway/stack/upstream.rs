@@ -14,7 +14,6 @@ use crate::{
     gateway::{Config, UpstreamConfig, tenants},
     key::KeyBy,
     message::ConfigError,
-    normalize::ResponseNormalizeBuilder,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
@@ -105,12 +104,14 @@ impl Config {
         let meter = self.meter(config, parts).map_err(within("cost"))?;
         let rewrite = config.rewrite();
         let rewrite = rewrite.map(|rewrite| rewrite.catalog(parts.catalog.clone()).build());
-        let normalize = config.normalize.clone();
-        let normalize = normalize.map(ResponseNormalizeBuilder::build).transpose();
-        let normalize = normalize.map_err(within("normalize"))?;
+        let normalize = config.normalize.clone().map(|normalize| {
+            let build = || Ok((normalize.clone().build()?, Vec::new()));
+            parts.keep("normalize", &config.name, normalize.clone(), build)
+        });
+        let normalize = normalize.transpose().map_err(within("normalize"))?;
         if let Some(normalize) = &normalize {
-            let handle = normalize.handle();
-            parts.meters.add_normalizer(&config.name, handle);
+            let normalizers = &mut parts.layers.normalizers;
+            normalizers.insert(config.name.clone(), normalize.handle());
         }
 
         // Outermost first.
