@@ -164,6 +164,8 @@ pub mod admission;
 pub mod audit;
 #[cfg(feature = "budget")]
 pub mod budget;
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "circuit-breaker")]
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]

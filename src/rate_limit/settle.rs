@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{ask::Ask, builder::UnknownUsage, headers, layer::Shared, learned::Sent};
 use crate::{
     message::{
-        Completion, End, Failure, HideUsage, Media, Outcome, Phase, Reason, Rejection,
+        Cached, Completion, End, Failure, HideUsage, Media, Outcome, Phase, Reason, Rejection,
         ResponseBody, TransportError,
     },
     reserve::{Amounts, Dimension, Levels, Reservation},
@@ -107,7 +107,10 @@ impl Pass {
             }
             Cost::Request => {
                 self.finish(Amounts::request());
-                return response;
+                return match self.hide.take() {
+                    Some(hide) => hide.hide(response),
+                    None => response,
+                };
             }
             Cost::Unknown => {
                 let unknown = self.unknown(0);
@@ -240,7 +243,8 @@ fn cost_of_head(response: &Response<ResponseBody>) -> Cost {
             _ => Cost::Nothing,
         };
     }
-    if response.status().as_u16() >= 400 {
+    // An answer from a cache uses no tokens, whatever it states.
+    if response.status().as_u16() >= 400 || extensions.get::<Cached>().is_some() {
         Cost::Request
     } else {
         Cost::Body
