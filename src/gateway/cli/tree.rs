@@ -35,7 +35,6 @@ impl Display for Tree<'_> {
             shadow,
             routes,
             upstreams,
-            audit,
             ..
         } = self.config;
         let versions = if server.http2 {
@@ -102,7 +101,6 @@ impl Display for Tree<'_> {
             writeln!(f, "{indent}└─ ModelSelect  {}", select.describe())?;
             indent.push_str("   ");
         }
-        let metered = audit.is_some() || !budgets.is_empty();
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
@@ -119,7 +117,7 @@ impl Display for Tree<'_> {
         }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
-            let around = (metered, self.config.has_rollouts());
+            let around = (self.config.meters_all(), self.config.has_rollouts());
             write_upstream(f, upstream, &indent, is_last, around)?;
         }
         Ok(())

@@ -5,9 +5,8 @@ use serde::Deserialize;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 
 use crate::{
-    message::{ConfigError, X_RELAY_REQUEST_ID},
+    message::{ConfigError, X_RELAY_REQUEST_ID, X_RELAY_UPSTREAM},
     model_rewrite::{X_RELAY_CLAMPED_PARAMS, X_RELAY_DROPPED_PARAMS},
-    traffic_split::X_RELAY_UPSTREAM,
     wire::units,
 };
 
