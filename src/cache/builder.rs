@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -16,7 +16,7 @@ use crate::{
 /// Which answers a [`CacheLayer`] keeps, for whom and for how long; also its configuration.
 ///
 /// Spans of time deserialize from text such as `"10m"`, and sizes from text such as `"64MiB"`.
-#[derive(Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct CacheBuilder {
@@ -48,10 +48,22 @@ pub struct CacheBuilder {
     #[serde(deserialize_with = "header_names")]
     vary: Vec<HeaderName>,
     ignore: Vec<String>,
+    #[serde(rename = "store")]
+    place: Place,
     #[serde(skip)]
     by: Option<KeyBy>,
     #[serde(skip)]
     store: Option<Arc<dyn CacheStore>>,
+}
+
+/// Where a configuration file has answers kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    #[default]
+    Memory,
+    /// What replicas share, which is named elsewhere.
+    Redis,
 }
 
 /// Among whom answers are shared.
@@ -89,6 +101,7 @@ impl Default for CacheBuilder {
             namespace: String::new(),
             vary: Vec::new(),
             ignore: Vec::new(),
+            place: Place::default(),
             by: None,
             store: None,
         }
@@ -222,6 +235,39 @@ impl CacheBuilder {
         self
     }
 
+    /// Whether a configuration file has answers kept where replicas share them.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_in_redis(&self) -> bool {
+        self.place == Place::Redis
+    }
+
+    /// The [namespace](Self::namespace), unless there is one.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn default_namespace(mut self, name: impl FnOnce() -> String) -> Self {
+        if self.namespace.is_empty() {
+            self.namespace = name();
+        }
+        self
+    }
+
+    /// What it does, in words.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn describe(&self) -> String {
+        let requests = match self.requests {
+            Cacheable::Deterministic => "deterministic requests",
+            Cacheable::All => "all requests",
+        };
+        let scope = match self.scope {
+            CacheScope::Tenant => "by tenant",
+            CacheScope::Shared => "shared by all",
+        };
+        let place = match self.place {
+            Place::Memory => format!("in {} MiB of memory", self.max_memory >> 20),
+            Place::Redis => "in Redis".to_owned(),
+        };
+        format!("{requests} {scope}, for {:?}, {place}", self.ttl)
+    }
+
     /// The layer.
     ///
     /// # Errors
@@ -268,9 +314,14 @@ impl CacheBuilder {
                 Some(by)
             }
         };
-        let store = self
-            .store
-            .unwrap_or_else(|| Arc::new(MemoryStore::new(self.max_memory)));
+        let store = match (self.store, self.place) {
+            (Some(store), _) => store,
+            (None, Place::Memory) => Arc::new(MemoryStore::new(self.max_memory)),
+            (None, Place::Redis) => {
+                let reason = "there is no Redis: it is to be given, or named in the configuration";
+                return Err(ConfigError::new("store", reason));
+            }
+        };
         Ok(CacheLayer::new(Settings {
             by,
             requests: self.requests,
@@ -306,25 +357,4 @@ fn header_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<HeaderName>, D
                 .map_err(|_| D::Error::custom(format!("{name:?} is no name of a header")))
         })
         .collect()
-}
-
-impl fmt::Debug for CacheBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheBuilder")
-            .field("scope", &self.scope)
-            .field("by", &self.by)
-            .field("requests", &self.requests)
-            .field("models", &self.models)
-            .field("ttl", &self.ttl)
-            .field("stale_while_revalidate", &self.stale_while_revalidate)
-            .field("stale_if_error", &self.stale_if_error)
-            .field("tool_calls", &self.tool_calls)
-            .field("max_memory", &self.max_memory)
-            .field("max_answer", &self.max_answer)
-            .field("namespace", &self.namespace)
-            .field("vary", &self.vary)
-            .field("ignore", &self.ignore)
-            .field("store", &self.store)
-            .finish_non_exhaustive()
-    }
 }

@@ -202,7 +202,6 @@ impl Flight {
 
     /// Waits until another has read on.
     pub(super) fn wait(
-        &self,
         mut state: MutexGuard<'_, State>,
         polling: usize,
         cx: &Context<'_>,
@@ -327,8 +326,12 @@ impl State {
         if !self.log.is_whole() {
             let seats = || self.seats.iter().flatten();
             let read = seats().map(|seat| seat.at).min();
-            let led = seats().filter(|seat| seat.is_leader).map(|seat| seat.at).min();
-            self.log.trim(read.unwrap_or(usize::MAX), led.unwrap_or(usize::MAX));
+            let led = seats()
+                .filter(|seat| seat.is_leader)
+                .map(|seat| seat.at)
+                .min();
+            self.log
+                .trim(read.unwrap_or(usize::MAX), led.unwrap_or(usize::MAX));
         }
     }
 
@@ -430,12 +433,11 @@ impl Driving<'_> {
             }
             Step::Answered(answer) => {
                 spent = Some(driver);
-                match answer {
-                    Some(response) => unlists = !state.answered(response, &flight),
-                    None => {
-                        state.head = Head::Own(None);
-                        unlists = true;
-                    }
+                if let Some(response) = answer {
+                    unlists = !state.answered(response, &flight);
+                } else {
+                    state.head = Head::Own(None);
+                    unlists = true;
                 }
                 state.is_closed |= unlists;
                 if state.end.is_some() {

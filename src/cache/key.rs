@@ -71,7 +71,7 @@ impl KeyParts {
         text.push(kind);
         field(name, &mut text);
 
-        self.target(request, &mut text);
+        target(request, &mut text);
         self.headers(request, &mut text);
         let counts = |name: &str| !self.ignore.iter().any(|ignored| **ignored == *name);
         canonical::write(members, counts, &mut text)?;
@@ -82,33 +82,6 @@ impl KeyParts {
             scope,
             model: model.as_deref().unwrap_or_default().into(),
         })
-    }
-
-    /// The API that is called, and the upstreams that may answer.
-    fn target(&self, request: &Request<RequestBody>, text: &mut Vec<u8>) {
-        let uri = request.uri();
-        field(Endpoint::of(request).as_str().as_bytes(), text);
-        let authority = uri.authority().map_or("", http::uri::Authority::as_str);
-        for part in [authority, uri.path(), uri.query().unwrap_or_default()] {
-            field(part.as_bytes(), text);
-        }
-        let extensions = request.extensions();
-        let chosen = extensions.get().map_or("", Chosen::as_str);
-        field(chosen.as_bytes(), text);
-        match extensions.get::<AllowedUpstreams>() {
-            None => text.push(0),
-            Some(allowed) => {
-                text.push(1);
-                let mut names: Vec<_> = allowed.iter().collect();
-                names.sort_unstable();
-                names.dedup();
-                for name in names {
-                    text.push(1);
-                    field(name.as_bytes(), text);
-                }
-                text.push(0);
-            }
-        }
     }
 
     /// The headers that providers read.
@@ -125,6 +98,33 @@ impl KeyParts {
             field(value.as_bytes(), text);
         }
         text.push(0);
+    }
+}
+
+/// The API that is called, and the upstreams that may answer.
+fn target(request: &Request<RequestBody>, text: &mut Vec<u8>) {
+    let uri = request.uri();
+    field(Endpoint::of(request).as_str().as_bytes(), text);
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    for part in [authority, uri.path(), uri.query().unwrap_or_default()] {
+        field(part.as_bytes(), text);
+    }
+    let extensions = request.extensions();
+    let chosen = extensions.get().map_or("", Chosen::as_str);
+    field(chosen.as_bytes(), text);
+    match extensions.get::<AllowedUpstreams>() {
+        None => text.push(0),
+        Some(allowed) => {
+            text.push(1);
+            let mut names: Vec<_> = allowed.iter().collect();
+            names.sort_unstable();
+            names.dedup();
+            for name in names {
+                text.push(1);
+                field(name.as_bytes(), text);
+            }
+            text.push(0);
+        }
     }
 }
 

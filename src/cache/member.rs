@@ -184,7 +184,7 @@ impl Body for SharedBody {
                 None => {}
             }
             let piece = if state.waits_for_leader() {
-                ready!(flight.wait(state, number, cx))
+                ready!(Flight::wait(state, number, cx))
             } else {
                 ready!(flight.drive(state, number, cx))
             };

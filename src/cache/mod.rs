@@ -15,6 +15,8 @@ mod layer;
 mod log;
 mod member;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod replay;
 mod said;
 mod service;
@@ -23,6 +25,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use self::{
     builder::{CacheBuilder, CacheScope},
     entry::Entry,

@@ -34,7 +34,7 @@ impl Cacheable {
             Self::All => true,
             Self::Deterministic => is_deterministic(endpoint, members),
         };
-        is_among && endpoint.effects(request.body()) == Effects::Generate
+        is_among && Effects::of(request) == Effects::Generate
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, rate_limit::RateLimitHandle,
-    stats::Stats,
+    cache::CacheHandle, circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle,
+    rate_limit::RateLimitHandle, stats::Stats,
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
@@ -15,6 +15,7 @@ pub struct Handles {
     fallbacks: BTreeMap<String, FallbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
+    cache: Option<CacheHandle>,
 }
 
 impl Handles {
@@ -41,6 +42,15 @@ impl Handles {
     /// The limit that callers are held to.
     pub fn rate_limit(&self) -> Option<&RateLimitHandle> {
         self.tenant_limit.as_ref()
+    }
+
+    /// The answers that are given again.
+    pub fn cache(&self) -> Option<&CacheHandle> {
+        self.cache.as_ref()
+    }
+
+    pub(super) fn set_cache(&mut self, handle: Option<CacheHandle>) {
+        self.cache = handle;
     }
 
     pub(super) fn add_breaker(&mut self, upstream: &str, handle: CircuitBreakerHandle) {

@@ -107,7 +107,8 @@ impl Pass {
             }
             Cost::Request => {
                 self.finish(Amounts::request());
-                return match self.hide.take() {
+                // One from a cache may hold what the asking for usage caused.
+                return match self.hide.take().filter(|_| response.status().is_success()) {
                     Some(hide) => hide.hide(response),
                     None => response,
                 };

@@ -42,7 +42,8 @@ impl Asked {
             body[format!("x_{name}")] = value.as_str().into();
         }
         let text = body.to_string();
-        let text = format!("{{\"temperature\":{},{}", self.temperature, &text[1..]);
+        let rest = text.strip_prefix('{').unwrap();
+        let text = format!("{{\"temperature\":{},{rest}", self.temperature);
         let mut request = Request::post(format!("{}{}", self.path, self.query))
             .header("authorization", format!("Bearer {}", self.tenant))
             .body(RequestBody::json(text))

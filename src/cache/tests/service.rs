@@ -102,7 +102,8 @@ async fn what_may_not_be_kept_is_asked_for_each_time() {
             response
         }
     };
-    let answers: Vec<(&str, Box<dyn Fn() -> Response<ResponseBody> + Send + Sync>)> = vec![
+    type Answering = Box<dyn Fn() -> Response<ResponseBody> + Send + Sync>;
+    let answers: Vec<(&str, Answering)> = vec![
         ("an error", Box::new(status(500))),
         ("a bad request", Box::new(status(400))),
         ("another success", Box::new(status(202))),
@@ -261,7 +262,11 @@ async fn headers_of_one_request_are_not_given_to_another() {
     assert_eq!(first.headers()["x-request-id"], "req-1");
     first.into_body().collect().await.unwrap();
     let again = relay.send(request(CHAT)).await;
-    let mut names: Vec<_> = again.headers().keys().map(|name| name.as_str()).collect();
+    let mut names: Vec<_> = again
+        .headers()
+        .keys()
+        .map(http::HeaderName::as_str)
+        .collect();
     names.sort_unstable();
     assert_eq!(
         names,

@@ -12,6 +12,9 @@ mod worker;
 
 use std::sync::Arc;
 
+#[cfg(feature = "cache")]
+pub(crate) use self::breaker::Breaker;
+
 pub use self::{
     builder::{OnStoreFailure, RedisBuilder},
     counters::RedisHandle,
