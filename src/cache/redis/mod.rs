@@ -3,7 +3,7 @@
 mod value;
 mod worker;
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 
 use std::{
