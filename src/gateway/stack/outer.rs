@@ -7,7 +7,7 @@ use tower_layer::Layer;
 
 use super::{Parts, Stack, within};
 use crate::{
-    admission::AdmissionBuilder,
+    admission::{AdmissionBuilder, AdmissionLayer},
     budget::BudgetLayer,
     cache::{CacheLayer, RedisStore},
     client::{ModelRoute, Upstreams},
@@ -58,7 +58,8 @@ impl Config {
         let limit_handle = limit.as_ref().map(RateLimitLayer::handle);
         parts.handles.set_tenant_limit(limit_handle);
         let auth = tenants.clone().map(AuthLayer::new);
-        let allowances = tenants.is_some().then(|| AllowanceLayer::new(self));
+        let allowances = tenants.is_some();
+        let allowances = allowances.then(|| AllowanceLayer::new(self, parts));
         let allowances = allowances.transpose()?;
         let admission = self.admission.clone().map(|admission| {
             let by_tenant = tenants.is_some() && !admission.has_priority();
@@ -70,6 +71,8 @@ impl Config {
         });
         let admission = admission.map(AdmissionBuilder::build);
         let admission = admission.transpose().map_err(within("admission"))?;
+        let admission_handle = admission.as_ref().map(AdmissionLayer::handle);
+        parts.handles.set_admission(admission_handle);
         let select = self.model_select.clone();
         let select = select.map(|select| select.catalog(parts.catalog.clone()));
         let select = select.map(ModelSelectBuilder::build).transpose();
@@ -77,6 +80,8 @@ impl Config {
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
         let cache = self.cache(parts).map_err(within("cache"))?;
         let budget = self.budget(aliases, parts)?;
+        let budget_handle = budget.as_ref().map(BudgetLayer::handle);
+        parts.handles.set_budgets(budget_handle);
 
         // Outermost first.
         let layers = (
@@ -199,13 +204,15 @@ impl Config {
                 .find_map(|aliases| aliases.resolve(here).map(Cow::into_owned));
             there.or(target)
         };
-        let budget = BudgetLayer::builder()
+        let mut budget = BudgetLayer::builder()
             .budgets(self.budgets.clone())
             .catalog(parts.catalog.clone())
             .metered(true)
-            .names(names)
-            .build()
-            .map_err(within("budgets"))?;
+            .names(names);
+        if let Some(store) = &parts.store {
+            budget = budget.store(Arc::new(store.budgets()));
+        }
+        let budget = budget.build().map_err(within("budgets"))?;
         if let Some(audit) = &self.audit {
             let handle = budget.handle();
             let unread =
