@@ -1,5 +1,7 @@
 mod flights;
 mod keys;
+#[cfg(feature = "redis")]
+mod redis;
 mod service;
 mod stale;
 mod stores;

@@ -3,9 +3,6 @@
 mod value;
 mod worker;
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     fmt,
     sync::{

@@ -2,12 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::RedisStore;
+use super::{ANSWER, CHAT, EVENTS, Relay, STREAMED, events, json, request};
 use crate::{
-    cache::{
-        CacheLayer, Purge,
-        tests::{ANSWER, CHAT, EVENTS, Relay, STREAMED, events, json, request},
-    },
+    cache::{CacheLayer, Purge, RedisStore},
     reserve::RedisBuilder,
     testing::redis_server::Server,
     worker::ShutdownHandle,
@@ -117,21 +114,23 @@ async fn a_server_that_is_away_or_hangs_or_holds_something_else_is_a_miss() {
         return;
     };
     let redis = RedisBuilder::new(server.url()).timeout(Duration::from_millis(300));
-    let replica = Replica::of(&redis, || json(ANSWER));
-    let name = {
-        let (store, _worker) = RedisStore::new(&redis).unwrap();
-        store
-            .shared
-            .name_of(&replica.relay.handle.key_of(&request(CHAT)).unwrap())
-    };
+    let filling = Replica::of(&redis, || json(ANSWER));
+    filling.relay.ask(request(CHAT)).await;
+    filling.written().await;
     let mut other = server.connect().await;
-    let () = ::redis::cmd("PSETEX")
-        .arg(&name)
-        .arg(60_000)
-        .arg("not an answer")
+    let keys: Vec<String> = ::redis::cmd("KEYS")
+        .arg("*")
         .query_async(&mut other)
         .await
         .unwrap();
+    let written = ::redis::cmd("PSETEX")
+        .arg(&keys)
+        .arg(60_000)
+        .arg("not an answer")
+        .exec_async(&mut other)
+        .await;
+    written.unwrap();
+    let replica = Replica::of(&redis, || json(ANSWER));
     assert_eq!(replica.relay.ask(request(CHAT)).await.0, "miss");
     server.stop();
     let began = Instant::now();
