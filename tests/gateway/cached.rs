@@ -33,7 +33,7 @@ async fn ask(relay: &Relay, key: &str, body: &Value) -> Got {
 #[tokio::test]
 async fn a_hit_is_the_same_answer_and_costs_nothing_anywhere() {
     let folder = tempfile::tempdir().unwrap();
-    let more = "[cache]\n[rate_limit]\nlimits = [\"100 requests/1m\", \"1000000 input_tokens/1m\"]\n\
+    let more = "[cache]\n[rate_limit]\nlimits = [{ requests = 100, per = \"1m\" }]\n\
                 [[budgets]]\nname = \"all\"\nby = \"global\"\nper = \"total\"\nhard = \"1\"\nsoft = \"0\"\n";
     let mut relay = relay(folder.path(), more).await;
     for stream in [false, true] {
