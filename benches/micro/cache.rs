@@ -121,7 +121,7 @@ fn cached(criterion: &mut Criterion) {
     let mut bench = |name: &str, mut service: Box<dyn FnMut(Request<RequestBody>)>| {
         criterion.bench_function(name, |bencher| {
             let asked = || request(&body);
-            bencher.iter_batched(asked, |request| service(request), BatchSize::SmallInput);
+            bencher.iter_batched(asked, &mut service, BatchSize::SmallInput);
         });
     };
     let mut bare = Answers;
