@@ -39,6 +39,7 @@ mod selection;
 mod served;
 mod shadowed;
 mod tags;
+mod trail;
 mod transform;
 mod transport;
 pub mod usage;
@@ -75,6 +76,7 @@ pub use self::{
     served::{Served, X_RELAY_UPSTREAM},
     shadowed::Shadowed,
     tags::Tags,
+    trail::{Trail, Wait},
     transform::{Output, Transform, transform},
     transport::TransportError,
 };
