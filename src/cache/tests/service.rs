@@ -14,6 +14,8 @@ use crate::{
     },
 };
 
+type Answering = Box<dyn Fn() -> Response<ResponseBody> + Send + Sync>;
+
 fn told(status: &str, body: &str) -> (String, String) {
     (status.to_owned(), body.to_owned())
 }
@@ -102,7 +104,6 @@ async fn what_may_not_be_kept_is_asked_for_each_time() {
             response
         }
     };
-    type Answering = Box<dyn Fn() -> Response<ResponseBody> + Send + Sync>;
     let answers: Vec<(&str, Answering)> = vec![
         ("an error", Box::new(status(500))),
         ("a bad request", Box::new(status(400))),
