@@ -11,6 +11,7 @@ use super::{Level, meters};
 use crate::{
     admission::AdmissionHandle,
     budget::BudgetHandle,
+    cache::CacheHandle,
     circuit_breaker::CircuitBreakerHandle,
     control::Controls,
     fallback::FallbackHandle,
@@ -71,6 +72,8 @@ pub struct LayerHandles {
     pub models: Option<ModelRewriteHandle>,
     /// What makes answers OpenAI's, by upstream.
     pub normalizers: BTreeMap<String, ResponseNormalizeHandle>,
+    /// The answers that are given again.
+    pub cache: Option<CacheHandle>,
     /// What copies requests.
     pub shadow: Option<ShadowHandle>,
     /// All that can be shown and steered, by kind and name: of the layers that are in force, whichever these are.
@@ -144,6 +147,11 @@ impl Handles {
     /// The limit that callers are held to.
     pub fn rate_limit(&self) -> Option<RateLimitHandle> {
         self.layers().rate_limit.clone()
+    }
+
+    /// The answers that are given again.
+    pub fn cache(&self) -> Option<CacheHandle> {
+        self.layers().cache.clone()
     }
 
     /// The limits of tenants' tables that are kept at this level.
