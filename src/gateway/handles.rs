@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Level;
+use super::AllowanceLevel;
 use crate::{
     admission::AdmissionHandle, budget::BudgetHandle, circuit_breaker::CircuitBreakerHandle,
     fallback::FallbackHandle, rate_limit::RateLimitHandle, stats::Stats,
@@ -16,9 +16,9 @@ pub struct Handles {
     fallbacks: BTreeMap<String, FallbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
-    limits_by: BTreeMap<Level, RateLimitHandle>,
+    limits_by: BTreeMap<AllowanceLevel, RateLimitHandle>,
     admission: Option<AdmissionHandle>,
-    admissions_by: BTreeMap<Level, AdmissionHandle>,
+    admissions_by: BTreeMap<AllowanceLevel, AdmissionHandle>,
     budgets: Option<BudgetHandle>,
 }
 
@@ -49,7 +49,7 @@ impl Handles {
     }
 
     /// The limits of tenants' tables that are kept at this level.
-    pub fn rate_limit_by(&self, level: Level) -> Option<&RateLimitHandle> {
+    pub fn rate_limit_by(&self, level: AllowanceLevel) -> Option<&RateLimitHandle> {
         self.limits_by.get(&level)
     }
 
@@ -59,7 +59,7 @@ impl Handles {
     }
 
     /// The same of tenants' tables, at this level.
-    pub fn admission_by(&self, level: Level) -> Option<&AdmissionHandle> {
+    pub fn admission_by(&self, level: AllowanceLevel) -> Option<&AdmissionHandle> {
         self.admissions_by.get(&level)
     }
 
@@ -84,7 +84,7 @@ impl Handles {
         self.tenant_limit = handle;
     }
 
-    pub(super) fn add_limit_by(&mut self, level: Level, handle: RateLimitHandle) {
+    pub(super) fn add_limit_by(&mut self, level: AllowanceLevel, handle: RateLimitHandle) {
         self.limits_by.insert(level, handle);
     }
 
@@ -92,7 +92,7 @@ impl Handles {
         self.admission = handle;
     }
 
-    pub(super) fn add_admission_by(&mut self, level: Level, handle: AdmissionHandle) {
+    pub(super) fn add_admission_by(&mut self, level: AllowanceLevel, handle: AdmissionHandle) {
         self.admissions_by.insert(level, handle);
     }
 
