@@ -10,6 +10,7 @@
 mod answers;
 mod bills;
 mod budgets;
+mod exported;
 mod fitting;
 mod harness;
 mod keys;
@@ -30,4 +31,5 @@ mod resilience;
 mod restart;
 mod splits;
 mod streams;
+mod telemetry;
 mod tenants;
