@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{AllowanceLevel, meters::Meters};
 use crate::{
-    admission::AdmissionHandle, budget::BudgetHandle, circuit_breaker::CircuitBreakerHandle,
-    fallback::FallbackHandle, rate_limit::RateLimitHandle, server::Prometheus, stats::Stats,
+    admission::AdmissionHandle, budget::BudgetHandle, cache::CacheHandle,
+    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, rate_limit::RateLimitHandle,
+    server::Prometheus, stats::Stats,
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
@@ -17,6 +18,7 @@ pub struct Handles {
     fallbacks: BTreeMap<String, FallbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
+    cache: Option<CacheHandle>,
     limits_by: BTreeMap<AllowanceLevel, RateLimitHandle>,
     admission: Option<AdmissionHandle>,
     admissions_by: BTreeMap<AllowanceLevel, AdmissionHandle>,
@@ -52,6 +54,15 @@ impl Handles {
     /// The limit that callers are held to.
     pub fn rate_limit(&self) -> Option<&RateLimitHandle> {
         self.tenant_limit.as_ref()
+    }
+
+    /// The answers that are given again.
+    pub fn cache(&self) -> Option<&CacheHandle> {
+        self.cache.as_ref()
+    }
+
+    pub(super) fn set_cache(&mut self, handle: Option<CacheHandle>) {
+        self.cache = handle;
     }
 
     /// The limits of tenants' tables that are kept at this level.
