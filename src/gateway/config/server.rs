@@ -4,12 +4,7 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 
-use crate::{
-    message::{ConfigError, X_RELAY_REQUEST_ID},
-    model_rewrite::{X_RELAY_CLAMPED_PARAMS, X_RELAY_DROPPED_PARAMS},
-    traffic_split::X_RELAY_UPSTREAM,
-    wire::units,
-};
+use crate::{message::ConfigError, server::HeaderNames, wire::units};
 
 /// How callers are served.
 ///
@@ -38,6 +33,8 @@ pub struct ServerConfig {
     /// Whether a line is logged for each answer when it has ended: upstream, model, status, tokens, times; never what was said. Off
     /// by default: reading what an answer used takes a microsecond or two.
     pub access_log: bool,
+    /// Under which names answers say what the relay did.
+    pub headers: HeaderNames,
     /// Which pages in browsers may call.
     pub cors: CorsConfig,
 }
@@ -67,6 +64,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             http2: true,
             access_log: false,
+            headers: HeaderNames::default(),
             cors: CorsConfig::default(),
         }
     }
@@ -103,8 +101,8 @@ impl ServerConfig {
 }
 
 impl CorsConfig {
-    /// The layer, where it is enabled.
-    pub(crate) fn layer(&self) -> Result<Option<CorsLayer>, ConfigError> {
+    /// The layer, where it is enabled; pages are shown the headers of these `names`.
+    pub(crate) fn layer(&self, names: &HeaderNames) -> Result<Option<CorsLayer>, ConfigError> {
         if !self.enabled {
             return Ok(None);
         }
@@ -127,18 +125,17 @@ impl CorsConfig {
                 AllowOrigin::list(values)
             }
         };
+        let shown: Vec<_> = names
+            .all()
+            .into_iter()
+            .chain([header::RETRY_AFTER])
+            .collect();
         // Mirrored, because a `*` in the answer would not cover `authorization`.
         let layer = CorsLayer::new()
             .allow_origin(origins)
             .allow_methods(AllowMethods::mirror_request())
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers([
-                X_RELAY_REQUEST_ID,
-                X_RELAY_DROPPED_PARAMS,
-                X_RELAY_CLAMPED_PARAMS,
-                X_RELAY_UPSTREAM,
-                header::RETRY_AFTER,
-            ])
+            .expose_headers(shown)
             .max_age(self.max_age);
         Ok(Some(layer))
     }
