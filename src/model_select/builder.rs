@@ -3,8 +3,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    BuiltinCheck, Check, HeaderNames, Keywords, ModelSelectLayer, Scorer, Size, ToolUse, Weighted,
-    choose::Tier,
+    BuiltinCheck, Check, Keywords, ModelSelectLayer, Scorer, Size, ToolUse, Weighted, choose::Tier,
 };
 use crate::{
     message::{ConfigError, ModelPattern, catalog::ModelCatalog},
@@ -26,7 +25,6 @@ pub struct ModelSelectBuilder {
     pub(super) cheapest: bool,
     #[serde(deserialize_with = "units::duration")]
     pub(super) sticky: Duration,
-    pub(super) headers: HeaderNames,
     pub(super) escalation: Option<EscalationBuilder>,
     #[serde(skip)]
     pub(super) own_scorer: Option<Arc<dyn Scorer>>,
@@ -57,6 +55,7 @@ pub enum ScorerKind {
 pub struct EscalationBuilder {
     pub(super) on_context: bool,
     pub(super) checks: Vec<BuiltinCheck>,
+    pub(super) streams: bool,
     #[serde(deserialize_with = "units::bytes")]
     pub(super) max_answer: u64,
     #[serde(deserialize_with = "units::bytes")]
@@ -75,7 +74,6 @@ impl Default for ModelSelectBuilder {
             always: false,
             cheapest: false,
             sticky: Duration::ZERO,
-            headers: HeaderNames::default(),
             escalation: None,
             own_scorer: None,
             catalog: ModelCatalog::default(),
@@ -88,6 +86,7 @@ impl Default for EscalationBuilder {
         Self {
             on_context: true,
             checks: Vec::new(),
+            streams: false,
             max_answer: 1 << 20,
             max_held: 64 << 20,
             own_checks: Vec::new(),
@@ -164,12 +163,6 @@ impl ModelSelectBuilder {
     /// is zero. At most 20,000 conversations are remembered.
     pub fn sticky(mut self, span: Duration) -> Self {
         self.sticky = span;
-        self
-    }
-
-    /// Under which names the answer says what was chosen.
-    pub fn headers(mut self, names: HeaderNames) -> Self {
-        self.headers = names;
         self
     }
 
@@ -304,8 +297,8 @@ impl EscalationBuilder {
         self
     }
 
-    /// A check that an answer must pass, or a model of a higher tier is tried. It sees answers that are not streamed, of OpenAI's and
-    /// Anthropic's shapes; all others pass. None by default.
+    /// A check that an answer must pass, or a model of a higher tier is tried. It sees answers of OpenAI's and Anthropic's shapes, streams only
+    /// [if asked](Self::streams); all others pass. None by default.
     pub fn check(mut self, check: BuiltinCheck) -> Self {
         self.checks.push(check);
         self
@@ -314,6 +307,13 @@ impl EscalationBuilder {
     /// The same, by a check of one's own.
     pub fn own_check(mut self, check: impl Check + 'static) -> Self {
         self.own_checks.push(Arc::new(check));
+        self
+    }
+
+    /// Whether streams are checked too. Each is then held until it is whole, so that its caller gets it at the end and all at once: what is
+    /// handed on cannot be taken back. Off by default.
+    pub fn streams(mut self, checked: bool) -> Self {
+        self.streams = checked;
         self
     }
 

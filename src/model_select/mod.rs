@@ -23,7 +23,7 @@ pub use self::{
     builder::{EscalationBuilder, ModelSelectBuilder, ScorerKind},
     check::{BuiltinCheck, Check},
     future::ModelSelectFuture,
-    headers::{HeaderNames, X_RELAY_COMPLEXITY, X_RELAY_MODEL},
+    headers::{X_RELAY_COMPLEXITY, X_RELAY_MODEL},
     heuristics::{Keywords, Size, ToolUse},
     layer::ModelSelectLayer,
     scorer::{Features, Score, Scorer},

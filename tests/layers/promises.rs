@@ -21,14 +21,14 @@ use tower_relay::{
         catalog::{Cost, ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
-    model_select::{BuiltinCheck, EscalationBuilder, HeaderNames, ModelSelectBuilder},
+    model_select::{BuiltinCheck, EscalationBuilder, ModelSelectBuilder},
     normalize::ResponseNormalizeLayer,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::Quota,
     reserve::RetryBudget,
     retry::RetryLayer,
     server::{
-        EdgeLayer,
+        EdgeLayer, HeaderNames, HeaderNamesLayer,
         tenants::{AuthLayer, KeyHash, Tenant, TenantKey, Tenants},
     },
     shadow::ShadowLayer,
@@ -48,6 +48,8 @@ contract_tests!(
     errors: answered,
     state: async |_, services| shares_its_cap(services).await
 );
+
+contract_tests!(header_names, || HeaderNamesLayer::new(HeaderNames::guide()));
 
 contract_tests!(upstream, || upstream(Credential::key(SECRET).unwrap()), errors: answered);
 contract_tests!(upstream_with_the_callers_key, || upstream(Credential::caller()), errors: answered);
@@ -102,12 +104,13 @@ contract_tests!(model_select, || ModelSelectBuilder::guide_c()
     .build()
     .unwrap());
 contract_tests!(model_select_with_every_setting, || {
-    let escalation = EscalationBuilder::new().check(BuiltinCheck::Refused);
+    let escalation = EscalationBuilder::new()
+        .check(BuiltinCheck::Refused)
+        .streams(true);
     ModelSelectBuilder::guide_e()
         .always(true)
         .cheapest(true)
         .sticky(Duration::from_secs(60))
-        .headers(HeaderNames::guide())
         .escalation(escalation)
         .build()
         .unwrap()
