@@ -17,6 +17,7 @@ mod keys;
 mod killed;
 mod leaving;
 mod lifecycle;
+mod migrating;
 mod normalized;
 mod program;
 mod resilience;
