@@ -41,7 +41,7 @@ mod limiter;
 mod local;
 mod original;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod reservation;
 mod retry_budget;
 

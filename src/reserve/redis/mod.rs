@@ -3,15 +3,17 @@
 mod breaker;
 mod builder;
 mod counters;
+mod document;
 mod scripts;
 mod share;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod worker;
 
 use std::sync::Arc;
 
+pub(crate) use self::document::Document;
 pub use self::{
     builder::{OnStoreFailure, RedisBuilder},
     counters::RedisHandle,
@@ -52,6 +54,13 @@ impl RedisLimiter {
             stand_in: Arc::new(LocalLimiter::new(self.stand_in.max_keys())),
             ..self.clone()
         }
+    }
+
+    /// A text that all replicas keep together under this name.
+    pub(crate) fn document(&self, name: &str) -> Document {
+        let name = name.replace('{', "(").replace('}', ")");
+        let key = format!("{}:{}:{{{name}}}", self.prefix, self.scope);
+        Document::new(Arc::clone(&self.store), &key)
     }
 
     /// What it has counted, of all scopes together.

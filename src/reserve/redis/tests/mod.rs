@@ -1,6 +1,6 @@
 mod outage;
 mod same;
-mod server;
+pub(crate) mod server;
 mod sharing;
 
 use std::{sync::Arc, time::Duration};
