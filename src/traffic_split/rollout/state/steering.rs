@@ -80,6 +80,38 @@ impl Machine {
         }
     }
 
+    /// Leaves all to the baseline until somebody knows where it was.
+    pub(in super::super) fn wait(&mut self) {
+        self.unknown = true;
+    }
+
+    /// It was nowhere: begins.
+    pub(in super::super) fn begin(&mut self) {
+        if std::mem::take(&mut self.unknown) {
+            self.restart_clock();
+            let weights = self.plan.stage(self.stage).into();
+            let stage = self.stage;
+            self.changed(RolloutEvent::Stage { stage, weights });
+        }
+    }
+
+    /// Takes over what another replica, or an operator, has written down for all. What replicas write of the same step, now and then, is no change.
+    pub(in super::super) fn join(&mut self, saved: &Saved) {
+        let forced = saved.force.as_ref().and_then(|name| self.place_of(name));
+        let theirs = (saved.state, saved.stage, saved.step, forced);
+        if !self.unknown && theirs == (self.state, self.stage, self.step, self.forced) {
+            self.elapsed = self.elapsed.max(Duration::from_secs(saved.elapsed_seconds));
+            return;
+        }
+        self.unknown = false;
+        self.adopt(saved);
+        self.recall(saved);
+    }
+
+    fn place_of(&self, name: &Arc<str>) -> Option<usize> {
+        self.plan.targets.iter().position(|target| target == name)
+    }
+
     /// Takes over what was written down, in this process or another, or by hand.
     pub(in super::super) fn adopt(&mut self, saved: &Saved) {
         if (saved.state, saved.stage) != (self.state, self.stage) {
@@ -90,8 +122,7 @@ impl Machine {
         self.stage = saved.stage;
         self.elapsed = Duration::from_secs(saved.elapsed_seconds);
         self.step = saved.step;
-        let place = |name: &Arc<str>| self.plan.targets.iter().position(|target| target == name);
-        self.forced = saved.force.as_ref().and_then(place);
+        self.forced = saved.force.as_ref().and_then(|name| self.place_of(name));
         for (watched, requests) in self.targets.iter_mut().zip(&saved.requests) {
             watched.requests = *requests;
         }
