@@ -29,6 +29,11 @@ use sha2::{Digest, Sha256};
 
 use crate::message::{ApiError, Chosen, ModelPattern, RequestBody};
 
+mod sticky;
+
+pub use self::sticky::StickyBy;
+pub(crate) use self::sticky::digest;
+
 /// The longest name that a key keeps as text, in bytes; a longer one is kept as its digest.
 const MAX_NAME: usize = 128;
 

@@ -40,6 +40,28 @@ pub(crate) fn scramble(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// What `seed` draws for `key`, of all whose weight is more than zero: the least draw wins.
+///
+/// Weighted rendezvous hashing (Thaler and Ravishankar 1998; weighted as in Schindelhauer and Schomaker 2005): everybody draws
+/// `-ln(u) / weight` with a `u` of their own for the key, and the least wins, which it does with a probability of exactly its weight's
+/// share. A draw depends on its own weight only. So a higher weight wins keys and loses none, and nothing moves between others.
+pub(crate) fn draw(key: u64, seed: u64, weight: u64) -> f64 {
+    -unit(scramble(key ^ seed)).ln() / exact(weight)
+}
+
+/// Evenly spread over what lies between 0 and 1, both left out.
+fn unit(number: u64) -> f64 {
+    (exact(number >> 12) + 0.5) / exact(1 << 52)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "below 2^53, as weights times thousandths are too"
+)]
+fn exact(number: u64) -> f64 {
+    number as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ mod adapt;
 mod adapt_bytes;
 mod credential;
 mod credential_file;
+mod picked;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 mod reqwest_client;
@@ -18,6 +19,7 @@ mod route;
 mod upstream;
 mod upstreams;
 
+pub(crate) use self::picked::Picked;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest_client::{ReqwestClient, ReqwestFuture};
 pub use self::{

@@ -252,6 +252,31 @@ impl Upstreams {
         self.targets.iter()
     }
 
+    /// Those that are called `names`, in that order: all, where none is named.
+    ///
+    /// # Errors
+    ///
+    /// When one is not there, or is named twice.
+    pub(crate) fn select(&self, names: &[String]) -> Result<Vec<Target>, ConfigError> {
+        if names.is_empty() {
+            return Ok(self.iter().cloned().collect());
+        }
+        let mut chosen: Vec<Target> = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let wrong = |reason| Err(ConfigError::new(index.to_string(), reason).within("targets"));
+            let Some(target) = self.get(name) else {
+                let known: Vec<_> = self.iter().map(|target| &**target.name()).collect();
+                let known = known.join(", ");
+                return wrong(format!("{name:?} is not there: known are {known}"));
+            };
+            if chosen.iter().any(|other| other.name() == target.name()) {
+                return wrong(format!("{name:?} is there twice"));
+            }
+            chosen.push(target.clone());
+        }
+        Ok(chosen)
+    }
+
     /// How many there are: at least one.
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {

@@ -183,7 +183,7 @@ impl FallbackBuilder {
     /// When there is no attempt or no time to make, a wait is longer than 30 s, nobody may wait, or a target is named that is not among
     /// the backups, or is named twice.
     pub fn build(self, backups: &Upstreams) -> Result<FallbackLayer, ConfigError> {
-        let backups = self.chosen(backups)?;
+        let backups = backups.select(&self.targets)?;
         self.layer(None, backups)
     }
 
@@ -194,7 +194,7 @@ impl FallbackBuilder {
     ///
     /// As [`build`](Self::build), and when there are no two targets.
     pub fn chain(self, targets: &Upstreams) -> Result<Fallback<Target>, ConfigError> {
-        let mut targets = self.chosen(targets)?.into_iter();
+        let mut targets = targets.select(&self.targets)?.into_iter();
         match (targets.next(), targets.len()) {
             (Some(primary), 1..) => {
                 let layer = self.layer(Some(primary.clone()), targets.collect())?;
@@ -202,29 +202,6 @@ impl FallbackBuilder {
             }
             _ => Err(ConfigError::new("targets", "must be at least two")),
         }
-    }
-
-    /// The targets in the order in which they are asked.
-    fn chosen(&self, targets: &Upstreams) -> Result<Vec<Target>, ConfigError> {
-        if self.targets.is_empty() {
-            return Ok(targets.iter().cloned().collect());
-        }
-        let mut chosen: Vec<Target> = Vec::new();
-        for (index, name) in self.targets.iter().enumerate() {
-            let wrong = |reason| Err(ConfigError::new(index.to_string(), reason).within("targets"));
-            let Some(target) = targets.get(name) else {
-                let known: Vec<_> = targets.iter().map(|target| &**target.name()).collect();
-                return wrong(format!(
-                    "{name:?} is not there: known are {}",
-                    known.join(", ")
-                ));
-            };
-            if chosen.iter().any(|other| other.name() == target.name()) {
-                return wrong(format!("{name:?} is there twice"));
-            }
-            chosen.push(target.clone());
-        }
-        Ok(chosen)
     }
 
     fn layer(

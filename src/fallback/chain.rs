@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{
     layer::Shared,
     queue,
-    state::{is_the_targets, order},
+    state::order,
     trip::{Made, Trip, was_not_made},
 };
 use crate::{
@@ -50,10 +50,8 @@ where
         start: usize,
         mut answered: Option<Response<ResponseBody>>,
     ) -> Result<Response<ResponseBody>, S::Error> {
-        let endpoint = Endpoint::of(self.original.request());
         // Read only now, as most requests never come here.
-        let stays =
-            |_: &mut _| endpoint.effects(self.original.request().body()) != Effects::Generate;
+        let stays = |_: &mut _| Effects::of(self.original.request()) != Effects::Generate;
         if let Some(response) = answered.take_if(stays) {
             return Ok(response);
         }
@@ -241,7 +239,7 @@ where
         place: usize,
         trip: Trip,
     ) -> Response<ResponseBody> {
-        if place != start && trip.first.is_some_and(is_the_targets) {
+        if place != start && trip.first.is_some_and(Outcome::is_the_targets) {
             self.shared.sticky.set(place, Instant::now());
         }
         if trip.fell_back {

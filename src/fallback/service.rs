@@ -68,14 +68,14 @@ where
         }
         let endpoint = Endpoint::of(&request);
         let outer = Deadline::of(request.extensions());
-        let own = (outer.is_none() && endpoint != Endpoint::Other)
-            .then(|| Deadline::after(shared.deadline));
+        let is_known = Effects::is_known(&request);
+        let own = (outer.is_none() && is_known).then(|| Deadline::after(shared.deadline));
         let kept = KeptDeadline {
             layer: "fallback",
             endpoint,
             deadline: own,
         };
-        if endpoint == Endpoint::Other || !shared.is_enabled() {
+        if !is_known || !shared.is_enabled() {
             if let Some(own) = own {
                 request.extensions_mut().insert(own);
             }
@@ -116,7 +116,7 @@ fn may_begin_at(
     endpoint: Endpoint,
     request: &Request<RequestBody>,
 ) -> bool {
-    endpoint.effects(request.body()) == Effects::Generate
+    Effects::of(request) == Effects::Generate
         && shared
             .about(place)
             .is_some_and(|target| target.serves_endpoint(endpoint))

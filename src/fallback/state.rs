@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::message::{FallBack, Outcome, Refusal};
+use crate::message::{FallBack, Outcome};
 
 /// Where a request may go after an outcome.
 #[derive(Debug, Clone, Default)]
@@ -72,22 +72,6 @@ pub(super) fn order(start: usize, count: usize) -> impl Iterator<Item = usize> {
     std::iter::once(start).chain(others)
 }
 
-/// Whether an outcome speaks of the target, so that other requests are better sent elsewhere too: not of the request, its
-/// model or its caller.
-pub(super) fn is_the_targets(outcome: Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::RateLimited { .. }
-            | Outcome::QuotaExhausted
-            | Outcome::Overloaded { .. }
-            | Outcome::ServerError
-            | Outcome::Timeout { .. }
-            | Outcome::Transport { .. }
-            | Outcome::UpstreamAuth
-            | Outcome::Refused(Refusal::CircuitOpen | Refusal::ProviderLimit { .. })
-    )
-}
-
 impl fmt::Debug for Opinion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Ours" } else { "None" })
@@ -101,7 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::Phase;
+    use crate::message::{Phase, Refusal};
 
     fn goes_on(policy: &Policy, outcome: Outcome) -> bool {
         policy.goes_on(&mut Walk::default(), outcome, || None)

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, rate_limit::RateLimitHandle,
+    circuit_breaker::CircuitBreakerHandle,
+    fallback::FallbackHandle,
+    rate_limit::RateLimitHandle,
+    shadow::ShadowHandle,
     stats::Stats,
+    traffic_split::{TrafficSplitHandle, rollout::Rollout},
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
@@ -13,6 +17,9 @@ pub struct Handles {
     stats: Stats,
     breakers: BTreeMap<String, CircuitBreakerHandle>,
     fallbacks: BTreeMap<String, FallbackHandle>,
+    splits: BTreeMap<String, TrafficSplitHandle>,
+    rollouts: BTreeMap<String, Rollout>,
+    shadow: Option<ShadowHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
 }
@@ -33,6 +40,21 @@ impl Handles {
         self.fallbacks.get(route)
     }
 
+    /// The split of a route.
+    pub fn split(&self, route: &str) -> Option<&TrafficSplitHandle> {
+        self.splits.get(route)
+    }
+
+    /// What moves the weights of a route's split; `None` also while a switch in the environment forces it.
+    pub fn rollout(&self, route: &str) -> Option<&Rollout> {
+        self.rollouts.get(route)
+    }
+
+    /// What copies requests.
+    pub fn shadow(&self) -> Option<&ShadowHandle> {
+        self.shadow.as_ref()
+    }
+
     /// The limit that is kept for an upstream.
     pub fn rate_limit_of(&self, upstream: &str) -> Option<&RateLimitHandle> {
         self.limits.get(upstream)
@@ -49,6 +71,18 @@ impl Handles {
 
     pub(super) fn add_fallback(&mut self, route: &str, handle: FallbackHandle) {
         self.fallbacks.insert(route.to_owned(), handle);
+    }
+
+    pub(super) fn add_split(&mut self, route: &str, handle: TrafficSplitHandle) {
+        self.splits.insert(route.to_owned(), handle);
+    }
+
+    pub(super) fn add_rollout(&mut self, route: &str, rollout: Rollout) {
+        self.rollouts.insert(route.to_owned(), rollout);
+    }
+
+    pub(super) fn set_shadow(&mut self, handle: ShadowHandle) {
+        self.shadow = Some(handle);
     }
 
     pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {

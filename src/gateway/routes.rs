@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Config, Handles, RouteConfig,
+    Config, RouteConfig,
     config::{Way, no_empty_lists},
-    switches::Switches,
+    stack::Parts,
 };
 use crate::{
     client::{Target, Upstreams, UpstreamsBuilder},
-    message::{ConfigError, catalog::ModelCatalog},
-    worker::Worker,
+    message::ConfigError,
 };
 
 /// How deep routes may lie within routes: a request passes all of them.
@@ -21,12 +20,9 @@ impl Config {
     pub(super) fn targets(
         &self,
         upstreams: &Upstreams,
-        catalog: &ModelCatalog,
-        handles: &mut Handles,
-        switches: &Switches,
-    ) -> Result<(Upstreams, Vec<Worker>), ConfigError> {
+        parts: &mut Parts<'_>,
+    ) -> Result<Upstreams, ConfigError> {
         self.check_names(upstreams)?;
-        let mut workers = Vec::new();
         // What is built already, by its name: first the upstreams, then routes over these, then routes over those.
         let mut built: HashMap<&str, Target> = upstreams
             .iter()
@@ -41,10 +37,9 @@ impl Config {
                         .iter()
                         .all(|name| built.contains_key(name.as_str()));
                 if is_next {
-                    let target = self.route(route, &built, catalog, handles, switches);
-                    let (target, worker) = target.map_err(|error| at(index, error))?;
+                    let target = self.route(route, &built, parts);
+                    let target = target.map_err(|error| at(index, error))?;
                     level.push((route.name.as_str(), target));
-                    workers.extend(worker);
                 }
             }
             if level.is_empty() {
@@ -61,8 +56,8 @@ impl Config {
         }
         let upstreams = upstreams.iter().cloned();
         let targets = upstreams.fold(targets, UpstreamsBuilder::add).build()?;
-        switches.check(self, &targets)?;
-        Ok((targets, workers))
+        parts.switches.check(self, &targets)?;
+        Ok(targets)
     }
 
     /// The upstream that a route, or an upstream itself, begins with.
@@ -136,55 +131,56 @@ impl Config {
         ConfigError::new("targets", reason).within(field)
     }
 
-    /// One route, of targets that are built, and what keeps it going.
+    /// One route, of targets that are built.
     fn route(
         &self,
         route: &RouteConfig,
         built: &HashMap<&str, Target>,
-        catalog: &ModelCatalog,
-        handles: &mut Handles,
-        switches: &Switches,
-    ) -> Result<(Target, Option<Worker>), ConfigError> {
+        parts: &mut Parts<'_>,
+    ) -> Result<Target, ConfigError> {
         no_empty_lists(route.models.as_deref(), route.endpoints.as_deref())?;
         let way = route.way()?;
         let within = |error: ConfigError| error.within(way.field());
         let members = members(way, built).map_err(within)?;
         let name = route.name.as_str();
-        let (target, worker) = match way {
+        let target = match way {
             Way::Fallback(fallback) => {
                 let chain = fallback
                     .clone()
-                    .catalog(catalog.clone())
-                    .stats(handles.stats());
+                    .catalog(parts.catalog.clone())
+                    .stats(parts.handles.stats());
                 let chain = chain.chain(&members).map_err(within)?;
-                handles.add_fallback(name, chain.handle());
+                parts.handles.add_fallback(name, chain.handle());
                 let first = chain.get_ref().clone();
-                let target = Target::new(name, chain).like(&first);
-                (target.over(members.iter()), None)
+                Target::new(name, chain).like(&first)
             }
             Way::Split(split, rollout) => {
-                let split = split.clone().stats(handles.stats()).salt_unless_said(name);
+                let split = split.clone().stats(parts.handles.stats());
+                let split = split.salt_unless_said(name);
                 let split = split.split(&members).map_err(within)?;
-                let is_forced = switches.apply(&split.handle(), &members)?;
-                let worker = match rollout {
-                    Some(rollout) => {
-                        let within = |error: ConfigError| error.within("rollout");
-                        rollout.check(members.len()).map_err(within)?;
-                        let judged = way.targets().iter().fold(rollout.clone(), |rollout, name| {
-                            rollout.judged_by(name, self.first_upstream(name))
-                        });
-                        let running = (!is_forced).then(|| judged.build(&split.handle()));
-                        running.transpose().map_err(within)?
+                parts.handles.add_split(name, split.handle());
+                let is_forced = parts.switches.apply(&split.handle(), &members)?;
+                if let Some(rollout) = rollout {
+                    let within = |error: ConfigError| error.within("rollout");
+                    rollout.check(members.len()).map_err(within)?;
+                    let judged = way.targets().iter().fold(rollout.clone(), |rollout, name| {
+                        rollout.judged_by(name, self.first_upstream(name))
+                    });
+                    if !is_forced {
+                        let judged = match &parts.store {
+                            Some(store) if !rollout.has_file() => judged.replicas(store, name),
+                            _ => judged,
+                        };
+                        let (rollout, worker) = judged.build(&split.handle()).map_err(within)?;
+                        parts.handles.add_rollout(name, rollout);
+                        parts.workers.push(worker);
                     }
-                    None => None,
-                };
+                }
                 let first = split.get_ref().clone();
-                let target = Target::new(name, split).like(&first);
-                let target = target.over(members.iter());
-                (target, worker.map(|(_, worker)| worker))
+                Target::new(name, split).like(&first)
             }
         };
-        Ok((described(target, route), worker))
+        Ok(described(target.over(members.iter()), route))
     }
 }
 

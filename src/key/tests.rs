@@ -81,3 +81,14 @@ fn what_an_auth_layer_left_is_a_key() {
     assert_eq!(key(&by, &request), "path:/v1/chat/completions");
     assert_eq!(key(&KeyBy::global(), &request), "global");
 }
+
+#[test]
+fn requests_with_the_same_prompt_cache_key_belong_together() {
+    let by: StickyBy = serde_json::from_str("\"prompt_cache_key\"").unwrap();
+    let number = |body| by.number(&request(body));
+    let one = number(r#"{"prompt_cache_key":"support"}"#);
+    assert!(one.is_some());
+    assert_eq!(number(r#"{"model":"m","prompt_cache_key":"support"}"#), one);
+    assert_ne!(number(r#"{"prompt_cache_key":"sales"}"#), one);
+    assert_eq!(number("{}"), None);
+}

@@ -52,6 +52,21 @@ pub enum Endpoint {
 }
 
 /// What a request does at its upstream, and so how often it may be sent.
+///
+/// Told by [`Effects::of`] from the endpoint and the body; an `Effects` in the request's extensions takes precedence, which is how a
+/// service that is no LLM API opts in, route by route:
+///
+/// ```
+/// use http::Request;
+/// use tower_relay::message::{Effects, RequestBody};
+///
+/// let mut request = Request::get("/quotes?symbol=ACME").body(RequestBody::empty())?;
+/// assert_eq!(Effects::of(&request), Effects::Stateful);
+///
+/// request.extensions_mut().insert(Effects::Generate);
+/// assert_eq!(Effects::of(&request), Effects::Generate);
+/// # Ok::<(), http::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effects {
     /// Only an answer comes of it: may be retried, split, fallen back, hedged, shadowed and cached.
@@ -59,6 +74,22 @@ pub enum Effects {
     /// It reads or makes something that one upstream keeps: goes to one upstream, at most once after a byte was
     /// sent.
     Stateful,
+}
+
+impl Effects {
+    /// What `request` does: what its extensions say, or else what [its endpoint](Endpoint::effects) makes of its body.
+    pub fn of(request: &Request<RequestBody>) -> Self {
+        match request.extensions().get::<Self>() {
+            Some(effects) => *effects,
+            None => Endpoint::of(request).effects(request.body()),
+        }
+    }
+
+    /// Whether `request` calls what this crate knows, or what somebody vouches for. Told by the head alone.
+    pub(crate) fn is_known<B>(request: &Request<B>) -> bool {
+        Endpoint::of(request) != Endpoint::Other
+            || request.extensions().get() == Some(&Self::Generate)
+    }
 }
 
 impl Endpoint {

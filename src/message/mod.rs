@@ -70,7 +70,7 @@ pub use self::{
     require_usage::{HideUsage, require_usage},
     response::ResponseBody,
     selection::Selection,
-    served::Served,
+    served::{Served, X_RELAY_UPSTREAM},
     shadowed::Shadowed,
     tags::Tags,
     transform::{Output, Transform, transform},
@@ -87,6 +87,7 @@ pub(crate) use self::{
     require_usage::{UsageAsked, UsageWanted},
     rescue::{KeptDeadline, Rescue, Rescued, Rest},
     scan::{OutputWeight, has_output},
+    served::name_upstream,
     transform::Fault,
     watch::Seen,
 };

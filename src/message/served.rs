@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue, Response};
+
+/// The header that names the upstream that answered; and, on a request, the one that is asked for where a
+/// [split](crate::traffic_split) allows that.
+pub const X_RELAY_UPSTREAM: HeaderName = HeaderName::from_static("x-relay-upstream");
+
 /// Which upstream answered, with which model and credential. Stands in the extensions of every answer that came
 /// through an [`UpstreamLayer`](crate::client::UpstreamLayer).
 ///
@@ -25,5 +31,19 @@ impl Served {
             model: None,
             credential: None,
         }
+    }
+}
+
+/// Says in the head of an answer who gave it: what served it, or else the target called `name`, which `header` spells.
+pub(crate) fn name_upstream<B>(
+    response: &mut Response<B>,
+    name: &str,
+    header: Option<&HeaderValue>,
+) {
+    let served = response.extensions().get::<Served>();
+    let served = served.filter(|served| &*served.upstream != name);
+    let served = served.and_then(|served| HeaderValue::from_str(&served.upstream).ok());
+    if let Some(header) = served.or_else(|| header.cloned()) {
+        response.headers_mut().insert(X_RELAY_UPSTREAM, header);
     }
 }

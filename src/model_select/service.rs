@@ -81,7 +81,7 @@ impl<S: Clone> ModelSelect<S> {
         request: &mut Request<RequestBody>,
     ) -> Option<Box<Again<S>>> {
         self.shared.escalation.as_ref()?;
-        if Endpoint::of(request).effects(request.body()) != Effects::Generate {
+        if Effects::of(request) != Effects::Generate {
             return None;
         }
         // Both attempts go on one bill.

@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::{RetryFuture, again::Again, layer::Shared};
 use crate::{
-    message::{Deadline, Endpoint, KeptDeadline, RequestBody, ResponseBody},
+    message::{Deadline, Effects, Endpoint, KeptDeadline, RequestBody, ResponseBody},
     reserve::Original,
 };
 
@@ -58,7 +58,7 @@ where
         self.shared.budget.deposit();
         let endpoint = Endpoint::of(&request);
         let outer = Deadline::of(request.extensions());
-        let own = (outer.is_none() && endpoint != Endpoint::Other)
+        let own = (outer.is_none() && Effects::is_known(&request))
             .then(|| Deadline::after(self.shared.deadline));
         let original = Original::keep(&mut request, self.shared.policy.attempts, own);
         let again = original.map(|original| Again {

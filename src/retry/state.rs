@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, Request};
 
 use super::Backoff;
-use crate::message::{Effects, Endpoint, Outcome, Phase, RequestBody, Retry};
+use crate::message::{Effects, Outcome, Phase, RequestBody, Retry};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -125,8 +125,7 @@ impl Failed {
     /// Whether `request` will be sent elsewhere if it is not sent again here. What has effects goes nowhere else, whoever might send
     /// it there.
     fn goes_on(&self, request: &Request<RequestBody>) -> bool {
-        let only_answers = || Endpoint::of(request).effects(request.body()) == Effects::Generate;
-        self.elsewhere && only_answers()
+        self.elsewhere && Effects::of(request) == Effects::Generate
     }
 }
 
@@ -149,7 +148,7 @@ fn is_repeatable(request: &Request<RequestBody>) -> bool {
     );
     is_idempotent
         || request.headers().contains_key(IDEMPOTENCY_KEY)
-        || Endpoint::of(request).effects(request.body()) == Effects::Generate
+        || Effects::of(request) == Effects::Generate
 }
 
 #[cfg(test)]

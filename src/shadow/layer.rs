@@ -139,7 +139,7 @@ impl Shared {
         let percent = self.percent.load(Ordering::Relaxed);
         let endpoint = Endpoint::of(request);
         let extensions = request.extensions();
-        if percent == 0 || !endpoint.reads_json() || extensions.get::<Shadowed>().is_some() {
+        if percent == 0 || endpoint == Endpoint::Models || extensions.get::<Shadowed>().is_some() {
             return None;
         }
         let id = extensions.get().cloned();
@@ -148,7 +148,7 @@ impl Shared {
             .unwrap_or_else(RequestId::generate);
         if !is_sampled(id.as_str(), percent)
             || !self.target.serves_endpoint(endpoint)
-            || endpoint.effects(request.body()) != Effects::Generate
+            || Effects::of(request) != Effects::Generate
         {
             return None;
         }

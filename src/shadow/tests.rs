@@ -17,7 +17,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use super::{Comparison, ShadowBuilder, ShadowHandle, ShadowLayer, X_RELAY_SHADOW};
 use crate::{
     client::Target,
-    message::{Bill, Media, RequestBody, RequestId, ResponseBody, Shadowed},
+    message::{Bill, Effects, Media, RequestBody, RequestId, ResponseBody, Shadowed},
     reserve::AttemptLimit,
     testing::{answering, read},
     worker::ShutdownHandle,
@@ -228,8 +228,13 @@ async fn what_an_upstream_keeps_is_never_copied() {
         primary.clone().oneshot(request.unwrap()).await.unwrap();
     }
     running.handle.set_percent(0);
-    primary.oneshot(chat()).await.unwrap();
+    primary.clone().oneshot(chat()).await.unwrap();
     assert_eq!(running.handle.sent(), 0);
+    running.handle.set_percent(100);
+    let quote = Request::get("/quotes/ACME").extension(Effects::Generate);
+    let quote = quote.body(RequestBody::empty()).unwrap();
+    primary.oneshot(quote).await.unwrap();
+    assert_eq!(running.handle.sent(), 1);
 }
 
 #[tokio::test]

@@ -27,15 +27,23 @@ mod availability;
 mod histogram;
 mod outcomes;
 mod registry;
+mod requests;
 mod ring;
 mod series;
+mod snapshot;
+#[cfg(feature = "upstream")]
+mod standing;
 
 #[cfg(any(feature = "circuit-breaker", feature = "traffic-split"))]
 pub(crate) use self::ring::Ring;
+#[cfg(feature = "upstream")]
+pub(crate) use self::standing::Standing;
 pub use self::{
     availability::{Availability, AvailabilityCell, Subscription},
     histogram::{Histogram, Percentiles},
     outcomes::{Outcomes, Verdict},
-    registry::{OTHER, Snapshot, Stats},
+    registry::{OTHER, Stats},
+    requests::{OpenRequest, RequestCounts, RequestEnd, Requests, RequestsSnapshot},
     series::{Latency, Sample, Series, SeriesSnapshot, Totals},
+    snapshot::{BreakerStatus, Snapshot, UpstreamSnapshot},
 };

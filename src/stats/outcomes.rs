@@ -1,5 +1,7 @@
 //! How attempts ended, counted.
 
+use serde::Serialize;
+
 use super::ring::Content;
 
 /// What an attempt says about its upstream.
@@ -16,7 +18,7 @@ pub enum Verdict {
 }
 
 /// Attempts by how they ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Outcomes {
     /// Answered.
     pub success: u64,
@@ -83,7 +85,7 @@ impl Content for Outcomes {
     clippy::cast_precision_loss,
     reason = "a rate of counts, shown and compared with a threshold"
 )]
-fn ratio(part: u64, whole: u64) -> Option<f64> {
+pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 

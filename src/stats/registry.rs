@@ -1,7 +1,7 @@
 //! All series by upstream and model.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,7 +9,10 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use super::{AvailabilityCell, Outcomes, Series, SeriesSnapshot, series::Totals};
+use super::{
+    AvailabilityCell, OpenRequest, Outcomes, Requests, Series, Snapshot, series::Totals,
+    snapshot::Sum,
+};
 
 /// The upstream and the model under which everything is counted that finds no place of its own.
 pub const OTHER: &str = "other";
@@ -30,6 +33,7 @@ struct Shared {
     series: ArcSwap<Map<Map<Arc<Series>>>>,
     availability: ArcSwap<Map<Arc<AvailabilityCell>>>,
     other: Arc<Series>,
+    requests: Requests,
     /// Taken by those who add names.
     adding: Mutex<Adding>,
 }
@@ -40,18 +44,6 @@ type Map<T> = HashMap<Arc<str>, T>;
 struct Adding {
     /// When idle series may be looked for again.
     next_sweep: Instant,
-}
-
-/// Everything that [`Stats`] held at one moment.
-#[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The length of the windows.
-    pub window: Duration,
-    /// Every series with attempts or refusals, by upstream and model.
-    pub series: Vec<SeriesSnapshot>,
-    /// Whether each upstream takes requests, where something publishes that, by upstream.
-    pub availability: Vec<(Arc<str>, super::Availability)>,
 }
 
 impl Stats {
@@ -69,6 +61,7 @@ impl Stats {
             series: ArcSwap::default(),
             availability: ArcSwap::default(),
             other: Arc::new(Series::new(now, window)),
+            requests: Requests::new(now, window),
             adding: Mutex::new(Adding { next_sweep: now }),
         }))
     }
@@ -120,28 +113,52 @@ impl Stats {
         sum
     }
 
+    /// Requests as their callers see them.
+    pub fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
+    /// Counts a request that has come at `now`, until it has ended.
+    pub fn open_request(&self, now: Instant) -> OpenRequest {
+        OpenRequest::new(self.clone(), now)
+    }
+
     /// Everything at one moment. Each series agrees with itself; they are read one after the other.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let all = self.0.series.load();
+        let named = all.iter().flat_map(|(upstream, models)| {
+            let one = move |(model, series)| (upstream, model, series);
+            models.iter().map(one)
+        });
+        let other = Arc::from(OTHER);
         let mut series = Vec::new();
-        for (upstream, models) in &**all {
-            for (model, one) in models {
-                series.push(one.snapshot(now, Arc::clone(upstream), Arc::clone(model)));
+        let mut sums: BTreeMap<Arc<str>, Sum> = BTreeMap::new();
+        for (upstream, model, one) in named.chain([(&other, &other, &self.0.other)]) {
+            let (one, latency) = one.snapshot(now, Arc::clone(upstream), Arc::clone(model));
+            if one.totals == Totals::default() {
+                continue;
             }
+            let sum = sums.entry(Arc::clone(upstream)).or_default();
+            sum.outcomes.merge(&one.outcomes);
+            sum.totals.merge(&one.totals);
+            for (sum, latency) in sum.latency.iter_mut().zip(&latency) {
+                sum.merge(latency);
+            }
+            series.push(one);
         }
-        series.push(self.0.other.snapshot(now, OTHER.into(), OTHER.into()));
-        series.retain(|series| series.totals != Totals::default());
         series.sort_unstable_by(|a, b| (&a.upstream, &a.model).cmp(&(&b.upstream, &b.model)));
-        let availability = self.0.availability.load();
-        let mut availability: Vec<_> = availability
-            .iter()
-            .map(|(upstream, cell)| (Arc::clone(upstream), cell.get().at(now)))
-            .collect();
-        availability.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for (upstream, cell) in &**self.0.availability.load() {
+            let sum = sums.entry(Arc::clone(upstream)).or_default();
+            sum.availability = Some(cell.get());
+        }
+        let upstreams = sums.into_iter();
         Snapshot {
             window: self.0.window,
+            requests: self.0.requests.snapshot(now),
+            upstreams: upstreams
+                .map(|(name, sum)| sum.snapshot(name, now))
+                .collect(),
             series,
-            availability,
         }
     }
 
@@ -196,7 +213,7 @@ impl Default for Stats {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Availability, Verdict},
+        super::{Availability, BreakerStatus, Verdict},
         *,
     };
 
@@ -250,10 +267,8 @@ mod tests {
         ));
         stats.availability("up").publish(Availability::Probing);
         assert_eq!(clone.availability("up").get(), Availability::Probing);
-        assert_eq!(
-            clone.snapshot(now).availability,
-            [("up".into(), Availability::Probing)]
-        );
+        let upstreams = clone.snapshot(now).upstreams;
+        assert_eq!(upstreams[0].breaker, Some(BreakerStatus::HalfOpen));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{Histogram, Outcomes, Percentiles, Verdict, ring::Ring};
@@ -37,7 +38,7 @@ pub struct Sample {
 }
 
 /// Attempts since the series began, which no window forgets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// How they ended.
     pub outcomes: Outcomes,
@@ -64,22 +65,31 @@ struct Windows {
 
 /// What a [`Series`] held at one moment.
 #[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SeriesSnapshot {
     /// The upstream.
-    pub upstream: std::sync::Arc<str>,
+    pub upstream: Arc<str>,
     /// The model.
-    pub model: std::sync::Arc<str>,
+    pub model: Arc<str>,
     /// Attempts within the window.
     pub outcomes: Outcomes,
     /// Attempts since the start.
     pub totals: Totals,
+    /// Successes among the successes and failures within the window.
+    pub success_rate: Option<f64>,
     /// Time to the head, within the window.
     pub head: Percentiles,
     /// Time to the first token, within the window.
     pub first_token: Percentiles,
     /// Time to the end, within the window.
     pub total: Percentiles,
+}
+
+impl Totals {
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.outcomes.merge(&other.outcomes);
+        self.rejected += other.rejected;
+    }
 }
 
 impl Series {
@@ -166,20 +176,22 @@ impl Series {
         self.lock().last
     }
 
+    /// What it holds, and its spans: to the head, to the first token, to the end.
     pub(super) fn snapshot(
         &self,
         now: Instant,
-        upstream: std::sync::Arc<str>,
-        model: std::sync::Arc<str>,
-    ) -> SeriesSnapshot {
+        upstream: Arc<str>,
+        model: Arc<str>,
+    ) -> (SeriesSnapshot, [Histogram; 3]) {
         // One lock, so that the parts agree; the percentiles are reckoned after it.
         let windows = self.lock();
         let outcomes = windows.outcomes(now);
         let since_start = windows.since_start;
-        let [head, first_token, total] = [Latency::Head, Latency::FirstToken, Latency::Total]
+        let latency = [Latency::Head, Latency::FirstToken, Latency::Total]
             .map(|latency| windows.latency(now, latency));
         drop(windows);
-        SeriesSnapshot {
+        let [head, first_token, total] = latency.each_ref().map(Histogram::percentiles);
+        let snapshot = SeriesSnapshot {
             upstream,
             model,
             outcomes,
@@ -187,10 +199,12 @@ impl Series {
                 outcomes: since_start,
                 rejected: self.rejected.load(Relaxed),
             },
-            head: head.percentiles(),
-            first_token: first_token.percentiles(),
-            total: total.percentiles(),
-        }
+            success_rate: outcomes.success_rate(),
+            head,
+            first_token,
+            total,
+        };
+        (snapshot, latency)
     }
 
     fn lock(&self) -> MutexGuard<'_, Windows> {

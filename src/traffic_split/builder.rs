@@ -6,16 +6,16 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
-    StickyBy, TrafficSplit, TrafficSplitLayer,
+    TrafficSplit, TrafficSplitLayer,
     layer::{Eligible, Member, Shared},
     state::Weights,
-    sticky::digest,
 };
 use crate::{
     client::{Target, Upstreams},
-    message::{ConfigError, Effects, Endpoint, RequestBody},
+    key::{StickyBy, digest},
+    message::{ConfigError, Effects, RequestBody},
     random::Random,
-    stats::Stats,
+    stats::{Standing, Stats},
 };
 
 /// The most targets of a split.
@@ -121,9 +121,7 @@ impl TrafficSplitBuilder {
     /// fine-tuning stay (the read-only mode of guide A).
     pub fn read_only(self) -> Self {
         self.eligible(|request| {
-            let endpoint = Endpoint::of(request);
-            request.method().is_safe()
-                || (endpoint.reads_json() && endpoint.effects(request.body()) == Effects::Generate)
+            request.method().is_safe() || Effects::of(request) == Effects::Generate
         })
     }
 
@@ -170,7 +168,7 @@ impl TrafficSplitBuilder {
     /// When weights are not one for each target and the baseline, one is too large or all are zero; when a target is named that is
     /// not there, or twice; when there are more than 64.
     pub fn build(self, others: &Upstreams) -> Result<TrafficSplitLayer, ConfigError> {
-        let others = self.chosen(others)?;
+        let others = others.select(&self.targets)?;
         let name = self
             .baseline
             .clone()
@@ -185,34 +183,12 @@ impl TrafficSplitBuilder {
     ///
     /// As [`build`](Self::build).
     pub fn split(self, targets: &Upstreams) -> Result<TrafficSplit<Target>, ConfigError> {
-        let mut chosen = self.chosen(targets)?.into_iter();
+        let mut chosen = targets.select(&self.targets)?.into_iter();
         let Some(baseline) = chosen.next() else {
             return Err(ConfigError::new("targets", "must be at least one"));
         };
         let shared = self.shared(Member::target(baseline.clone()), chosen.collect())?;
         Ok(TrafficSplit::new(baseline, Arc::new(shared)))
-    }
-
-    fn chosen(&self, targets: &Upstreams) -> Result<Vec<Target>, ConfigError> {
-        if self.targets.is_empty() {
-            return Ok(targets.iter().cloned().collect());
-        }
-        let mut chosen: Vec<Target> = Vec::new();
-        for (index, name) in self.targets.iter().enumerate() {
-            let wrong = |reason| Err(ConfigError::new(index.to_string(), reason).within("targets"));
-            let Some(target) = targets.get(name) else {
-                let known: Vec<_> = targets.iter().map(|target| &**target.name()).collect();
-                return wrong(format!(
-                    "{name:?} is not there: known are {}",
-                    known.join(", ")
-                ));
-            };
-            if chosen.iter().any(|other| other.name() == target.name()) {
-                return wrong(format!("{name:?} is there twice"));
-            }
-            chosen.push(target.clone());
-        }
-        Ok(chosen)
     }
 
     fn shared(self, baseline: Member, others: Vec<Target>) -> Result<Shared, ConfigError> {
@@ -231,7 +207,8 @@ impl TrafficSplitBuilder {
                 && self.spread_unavailable
                 && (place > 0 || member.target.is_some())
             {
-                member.cell = Some(stats.availability(&member.name));
+                let cell = stats.availability(&member.name);
+                member.standing = Standing::new(Some(cell), Instant::now());
             }
         }
         let named_twice = |member: &Member| {
@@ -261,7 +238,6 @@ impl TrafficSplitBuilder {
             allow_override: self.allow_override,
             eligible: self.eligible,
             random: Random::from_entropy(),
-            started: Instant::now(),
             rollout: arc_swap::ArcSwapOption::empty(),
         })
     }

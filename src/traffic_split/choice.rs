@@ -1,12 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use http::HeaderName;
-
 use super::rollout::Track;
-
-/// The header that names the upstream that answered; and, on a request, the one that is asked for where that is
-/// [allowed](super::TrafficSplitBuilder::allow_override).
-pub const X_RELAY_UPSTREAM: HeaderName = HeaderName::from_static("x-relay-upstream");
 
 /// Where a split sent a request, and why. Stands in the extensions of the request within the target's stack, and of its answer.
 #[non_exhaustive]

@@ -6,15 +6,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tower::util::Oneshot;
 use tower_service::Service;
 
-use super::{SplitChoice, X_RELAY_UPSTREAM, layer::Shared};
+use super::{SplitChoice, layer::Shared};
 use crate::{
-    client::Target,
-    message::{RequestBody, ResponseBody, Served},
+    client::Picked,
+    message::{RequestBody, ResponseBody, name_upstream},
 };
 
 pin_project! {
@@ -24,21 +23,8 @@ pin_project! {
         S: Service<Request<RequestBody>>,
     {
         #[pin]
-        state: State<S>,
+        picked: Picked<S>,
         choice: Option<(SplitChoice, Arc<Shared>, usize)>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<S>
-    where
-        S: Service<Request<RequestBody>>,
-    {
-        Baseline { #[pin] future: Oneshot<S, Request<RequestBody>> },
-        Target { #[pin] future: Oneshot<Target, Request<RequestBody>> },
-        // Boxed: a response is large, and this is the rare case.
-        Refused { response: Option<Box<Response<ResponseBody>>> },
     }
 }
 
@@ -46,35 +32,21 @@ impl<S> TrafficSplitFuture<S>
 where
     S: Service<Request<RequestBody>>,
 {
-    pub(super) fn baseline(
-        future: Oneshot<S, Request<RequestBody>>,
+    pub(super) fn picked(
+        picked: Picked<S>,
         choice: SplitChoice,
         shared: Arc<Shared>,
         place: usize,
     ) -> Self {
         Self {
-            state: State::Baseline { future },
-            choice: Some((choice, shared, place)),
-        }
-    }
-
-    pub(super) fn target(
-        future: Oneshot<Target, Request<RequestBody>>,
-        choice: SplitChoice,
-        shared: Arc<Shared>,
-        place: usize,
-    ) -> Self {
-        Self {
-            state: State::Target { future },
+            picked,
             choice: Some((choice, shared, place)),
         }
     }
 
     pub(super) fn refused(response: Response<ResponseBody>) -> Self {
         Self {
-            state: State::Refused {
-                response: Some(Box::new(response)),
-            },
+            picked: Picked::refused(response),
             choice: None,
         }
     }
@@ -88,19 +60,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match this.state.project() {
-            StateProjection::Baseline { future } => ready!(future.poll(cx))?,
-            StateProjection::Target { future } => match ready!(future.poll(cx)) {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
-            // A future that has answered is never polled again.
-            StateProjection::Refused { response } => {
-                return response
-                    .take()
-                    .map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)));
-            }
-        };
+        let mut response = ready!(this.picked.poll(cx))?;
         if let Some((choice, shared, place)) = this.choice.take() {
             mark(&mut response, choice, &shared, place);
         }
@@ -113,15 +73,9 @@ fn mark(response: &mut Response<ResponseBody>, choice: SplitChoice, shared: &Sha
     if response.extensions().get::<SplitChoice>().is_some() {
         return;
     }
-    let served = response.extensions().get::<Served>();
-    let header = match served.filter(|served| served.upstream != choice.target) {
-        Some(served) => HeaderValue::from_str(&served.upstream).ok(),
-        None => None,
-    };
-    let own = || shared.members.get(place)?.header.clone();
-    if let Some(header) = header.or_else(own) {
-        response.headers_mut().insert(X_RELAY_UPSTREAM, header);
-    }
+    let member = shared.members.get(place);
+    let header = member.and_then(|member| member.header.as_ref());
+    name_upstream(response, &choice.target, header);
     response.extensions_mut().insert(SplitChoice {
         track: None,
         ..choice

@@ -1,9 +1,6 @@
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -20,7 +17,7 @@ use crate::{
     client::Target,
     message::{Effects, Endpoint, RequestBody},
     random::Random,
-    stats::{Availability, AvailabilityCell},
+    stats::Standing,
 };
 
 /// Splits requests among targets by weight.
@@ -33,10 +30,6 @@ pub struct TrafficSplitLayer {
 
 pub(super) type Eligible = Arc<dyn Fn(&Request<RequestBody>) -> bool + Send + Sync>;
 
-/// A target that is probing gets a request of its own share this often, in milliseconds: enough to be found well again, and no
-/// more callers are put at risk.
-const PROBE_EVERY_MILLIS: u64 = 1000;
-
 /// What all services of one layer share.
 pub(super) struct Shared {
     /// The baseline, and then the others.
@@ -48,7 +41,6 @@ pub(super) struct Shared {
     pub(super) allow_override: bool,
     pub(super) eligible: Option<Eligible>,
     pub(super) random: Random,
-    pub(super) started: Instant,
     /// Who judges the targets.
     pub(super) rollout: ArcSwapOption<RolloutShared>,
 }
@@ -60,11 +52,9 @@ pub(super) struct Member {
     pub(super) header: Option<HeaderValue>,
     /// `None` for a baseline that is another service; a baseline is called through the service in any case.
     pub(super) target: Option<Target>,
-    pub(super) cell: Option<Arc<AvailabilityCell>>,
+    pub(super) standing: Standing,
     /// Requests that were sent to it.
     pub(super) count: AtomicU64,
-    /// When it was last sent a probe, in milliseconds since the layer was built: never 0 once it was.
-    probed: AtomicU64,
 }
 
 impl Member {
@@ -73,9 +63,8 @@ impl Member {
             name,
             header: None,
             target: None,
-            cell: None,
+            standing: Standing::new(None, Instant::now()),
             count: AtomicU64::new(0),
-            probed: AtomicU64::new(0),
         }
     }
 
@@ -85,24 +74,6 @@ impl Member {
             target: Some(target),
             ..Self::service(name)
         }
-    }
-
-    fn availability(&self, now: impl FnOnce() -> Instant) -> Availability {
-        match self.cell.as_ref().map(|cell| cell.get()) {
-            None | Some(Availability::Available) => Availability::Available,
-            Some(other) => other.at(now()),
-        }
-    }
-
-    /// Whether it is time for a probe, and nobody else sends it.
-    fn takes_probe(&self, millis: u64) -> bool {
-        let last = self.probed.load(Ordering::Relaxed);
-        let is_due = last == 0 || millis.saturating_sub(last) >= PROBE_EVERY_MILLIS;
-        is_due
-            && self
-                .probed
-                .compare_exchange(last, millis.max(1), Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
     }
 }
 
@@ -129,10 +100,16 @@ impl Shared {
         self.members.iter().position(|member| &*member.name == name)
     }
 
+    /// The number of the request's key, or any.
+    fn number(&self, request: &Request<RequestBody>) -> u64 {
+        let number = self.sticky.number(request);
+        number.unwrap_or_else(|| self.random.next())
+    }
+
     /// Where `request` goes, and why.
     pub(super) fn choose(&self, request: &Request<RequestBody>) -> (usize, SplitReason) {
         let endpoint = Endpoint::of(request);
-        if !endpoint.reads_json() || endpoint.effects(request.body()) != Effects::Generate {
+        if endpoint == Endpoint::Models || Effects::of(request) != Effects::Generate {
             return (0, SplitReason::Stateful);
         }
         if self.eligible.as_ref().is_some_and(|may| !may(request)) {
@@ -148,14 +125,12 @@ impl Shared {
             target.is_none_or(|target| target.serves_endpoint(endpoint))
         };
         let mut number = None;
-        let chosen = weights.place(&self.seeds, serves, || {
-            *number.insert(self.sticky.number(request, &self.random))
-        });
+        let chosen = weights.place(&self.seeds, serves, || *number.insert(self.number(request)));
         // Where none with a weight serves the endpoint, the baseline says so.
         let Some(chosen) = chosen else {
             return (0, SplitReason::Weight);
         };
-        let number = || number.unwrap_or_else(|| self.sticky.number(request, &self.random));
+        let number = || number.unwrap_or_else(|| self.number(request));
         match self.spread(&weights, chosen, serves, number) {
             Some(other) if other != chosen => (other, SplitReason::Spread),
             _ => (chosen, SplitReason::Weight),
@@ -173,12 +148,11 @@ impl Shared {
         let member = self.members.get(chosen)?;
         let mut now = None;
         let mut now = || *now.get_or_insert_with(Instant::now);
-        match Admission::of(member.availability(&mut now)) {
+        match Admission::of(member.standing.availability(&mut now)) {
             // A lower weight of another changes nothing about who won.
             Admission::Whole => return None,
             Admission::Probe => {
-                let since = now().saturating_duration_since(self.started).as_millis();
-                if member.takes_probe(u64::try_from(since).unwrap_or(u64::MAX)) {
+                if member.standing.takes_probe(now()) {
                     return None;
                 }
             }
@@ -187,7 +161,7 @@ impl Shared {
         let now = now();
         let share = |place: usize| {
             let member = self.members.get(place);
-            member.map_or(0, |member| member.availability(|| now).weight(now))
+            member.map_or(0, |member| member.standing.availability(|| now).weight(now))
         };
         weights.place_available(&self.seeds, serves, share, number())
     }

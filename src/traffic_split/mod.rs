@@ -8,16 +8,15 @@ mod layer;
 pub mod rollout;
 mod service;
 mod state;
-mod sticky;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     builder::TrafficSplitBuilder,
-    choice::{SplitChoice, SplitReason, X_RELAY_UPSTREAM},
+    choice::{SplitChoice, SplitReason},
     future::TrafficSplitFuture,
     handle::TrafficSplitHandle,
     layer::TrafficSplitLayer,
     service::TrafficSplit,
-    sticky::StickyBy,
 };
+pub use crate::{key::StickyBy, message::X_RELAY_UPSTREAM};

@@ -4,14 +4,16 @@ use std::{
 };
 
 use http::{Request, Response};
-use tower::ServiceExt;
 use tower_service::Service;
 
 use super::{
     SplitChoice, SplitReason, TrafficSplitFuture, TrafficSplitHandle, X_RELAY_UPSTREAM,
     layer::Shared, rollout::Track,
 };
-use crate::message::{ApiError, Chosen, Endpoint, Reason, Rejection, RequestBody, ResponseBody};
+use crate::{
+    client::Picked,
+    message::{ApiError, Chosen, Endpoint, Reason, Rejection, RequestBody, ResponseBody},
+};
 
 /// The service of [`TrafficSplitLayer`](super::TrafficSplitLayer): a baseline, and the targets that it shares its requests with.
 #[derive(Debug, Clone)]
@@ -95,20 +97,17 @@ where
             track,
         };
         request.extensions_mut().insert(choice.clone());
-        match &member.target {
-            Some(target) if place > 0 => {
-                let future = target.clone().oneshot(request);
-                TrafficSplitFuture::target(future, choice, Arc::clone(shared), place)
-            }
+        let picked = match &member.target {
+            Some(target) if place > 0 => Picked::target(target.clone(), request),
             about => {
                 if about.is_none() {
                     let chosen = Chosen(Arc::clone(&member.name));
                     request.extensions_mut().insert(chosen);
                 }
-                let future = self.inner.clone().oneshot(request);
-                TrafficSplitFuture::baseline(future, choice, Arc::clone(shared), place)
+                Picked::own(self.inner.clone(), request)
             }
-        }
+        };
+        TrafficSplitFuture::picked(picked, choice, Arc::clone(shared), place)
     }
 }
 

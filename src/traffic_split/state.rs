@@ -1,6 +1,6 @@
 //! Which target a key belongs to.
 
-use crate::{message::ConfigError, random::scramble, stats::Availability};
+use crate::{message::ConfigError, random::draw, stats::Availability};
 
 /// The largest weight.
 pub(super) const MAX_WEIGHT: u32 = 1_000_000;
@@ -78,11 +78,7 @@ impl Weights {
     }
 }
 
-/// The place with the highest draw, where each draws by its weight; `None` when all weights are zero.
-///
-/// Weighted rendezvous hashing (Thaler and Ravishankar 1998; weighted as in Schindelhauer and Schomaker 2005): every target draws
-/// `-ln(u) / weight` with a `u` of its own for the key, and the least wins, which it does with a probability of exactly its weight's
-/// share. A draw depends on its own target only. So a higher weight wins keys and loses none, and nothing moves between others.
+/// The place whose [draw] wins; `None` when all weights are zero.
 fn rendezvous(number: u64, seeds: &[u64], weight: impl Fn(usize) -> u64) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     for (place, seed) in seeds.iter().enumerate() {
@@ -90,25 +86,12 @@ fn rendezvous(number: u64, seeds: &[u64], weight: impl Fn(usize) -> u64) -> Opti
         if weight == 0 {
             continue;
         }
-        let draw = -unit(scramble(number ^ seed)).ln() / exact(weight);
+        let draw = draw(number, *seed, weight);
         if best.is_none_or(|(_, least)| draw < least) {
             best = Some((place, draw));
         }
     }
     best.map(|(place, _)| place)
-}
-
-/// Evenly spread over what lies between 0 and 1, both left out.
-fn unit(number: u64) -> f64 {
-    (exact(number >> 12) + 0.5) / exact(1 << 52)
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "below 2^53, as weights times thousandths are too"
-)]
-fn exact(number: u64) -> f64 {
-    number as f64
 }
 
 /// What is done with a request whose target may not take it.

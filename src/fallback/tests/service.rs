@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     fallback::FallbackLayer,
-    message::{Deadline, Endpoint, Outcome, Phase, Served},
+    message::{Deadline, Effects, Endpoint, Outcome, Phase, Served},
     reserve::{AttemptLimit, Attempts, RetryBudget, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},
 };
 use http_body_util::BodyExt;
@@ -127,6 +127,10 @@ async fn what_has_effects_goes_to_the_primary_and_no_further() {
         .body(RequestBody::empty())
         .unwrap();
     assert_eq!(ask(&chain, models).await.0, 200);
+    // Nor is what a route of one's own says so of.
+    let mut quote = post("/quotes", "{}");
+    quote.extensions_mut().insert(Effects::Generate);
+    assert_eq!(ask(&chain, quote).await.0, 200);
 }
 
 #[tokio::test(start_paused = true)]

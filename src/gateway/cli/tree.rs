@@ -35,7 +35,6 @@ impl Display for Tree<'_> {
             shadow,
             routes,
             upstreams,
-            audit,
             ..
         } = self.config;
         let versions = if server.http2 {
@@ -102,7 +101,6 @@ impl Display for Tree<'_> {
             writeln!(f, "{indent}└─ ModelSelect  {}", select.describe())?;
             indent.push_str("   ");
         }
-        let metered = audit.is_some() || !budgets.is_empty();
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
@@ -115,11 +113,11 @@ impl Display for Tree<'_> {
         indent.push_str("   ");
         for route in routes {
             // At least one upstream follows.
-            write_route(f, route, &indent)?;
+            write_route(f, route, &indent, self.config.store.redis.is_some())?;
         }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
-            let around = (metered, self.config.has_rollouts());
+            let around = (self.config.meters_all(), self.config.has_rollouts());
             write_upstream(f, upstream, &indent, is_last, around)?;
         }
         Ok(())
@@ -210,7 +208,12 @@ fn layers(
     .collect()
 }
 
-fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt::Result {
+fn write_route(
+    f: &mut Formatter<'_>,
+    route: &RouteConfig,
+    indent: &str,
+    has_store: bool,
+) -> fmt::Result {
     write!(f, "{indent}├─ {}", route.name)?;
     if let (None, Some(first)) = (&route.models, route.targets().first()) {
         write!(f, "  for what {first} serves")?;
@@ -230,7 +233,12 @@ fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt:
         Ok(Way::Split(split, rollout)) => {
             let mut indent = format!("{indent}│  ");
             if let Some(rollout) = rollout {
-                writeln!(f, "{indent}└─ Rollout  {}", rollout.settings())?;
+                let shared = if has_store && !rollout.has_file() {
+                    ", one of all replicas"
+                } else {
+                    ""
+                };
+                writeln!(f, "{indent}└─ Rollout  {}{shared}", rollout.settings())?;
                 indent.push_str("   ");
             }
             let all = list(split.settings());

@@ -99,6 +99,22 @@ impl Outcome {
         }
     }
 
+    /// Whether it speaks of the target, so that other requests are better sent elsewhere too: not of the request, its model or its
+    /// caller.
+    pub(crate) fn is_the_targets(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::QuotaExhausted
+                | Self::Overloaded { .. }
+                | Self::ServerError
+                | Self::Timeout { .. }
+                | Self::Transport { .. }
+                | Self::UpstreamAuth
+                | Self::Refused(Refusal::CircuitOpen | Refusal::ProviderLimit { .. })
+        )
+    }
+
     /// Whether the relay's own configuration is at fault, which somebody should hear of.
     pub fn alerts(self) -> bool {
         matches!(self, Self::ModelNotFound | Self::UpstreamAuth)

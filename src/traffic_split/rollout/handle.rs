@@ -21,6 +21,12 @@ impl Rollout {
         Self { shared }
     }
 
+    /// An attempt at a target has ended.
+    #[cfg(all(test, feature = "redis"))]
+    pub(super) fn saw(&self, target: usize, sample: &super::view::Sample) {
+        self.shared.saw(target, sample);
+    }
+
     /// How it stands.
     pub fn status(&self) -> RolloutStatus {
         self.shared.with(|machine, now| {

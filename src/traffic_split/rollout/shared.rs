@@ -65,6 +65,14 @@ impl RolloutShared {
         result
     }
 
+    /// An attempt at a target has ended here.
+    pub(super) fn saw(&self, target: usize, sample: &Sample) {
+        self.with(|machine, now| machine.record(target, sample, now));
+        if let Some(attempts) = &self.attempts {
+            let _ = attempts.try_send((target, *sample));
+        }
+    }
+
     fn steer(&self, machine: &Machine) {
         let Some(split) = self.split.upgrade() else {
             return;
@@ -130,11 +138,7 @@ impl Track {
             {
                 continue;
             }
-            let rollout = &track.rollout;
-            rollout.with(|machine, now| machine.record(track.target, sample, now));
-            if let Some(attempts) = &rollout.attempts {
-                let _ = attempts.try_send((track.target, *sample));
-            }
+            track.rollout.saw(track.target, sample);
         }
     }
 

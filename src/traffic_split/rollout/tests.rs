@@ -1,5 +1,7 @@
 mod config;
 mod living;
+#[cfg(feature = "redis")]
+mod replicas;
 mod simulated;
 mod steering;
 

@@ -8,7 +8,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    message::{Endpoint, Served},
+    message::{Effects, Endpoint, Served},
     stats::{Availability, Stats},
     testing::{read, refusal},
 };
@@ -103,6 +103,9 @@ async fn what_an_upstream_keeps_stays_with_the_baseline() {
         r#"{"model":"a","input":"x","store":false}"#,
     );
     assert_eq!(ask(&split, goes).await, "new weight");
+    let mut quote = request(Method::GET, "/quotes/ACME", "");
+    quote.extensions_mut().insert(Effects::Generate);
+    assert_eq!(ask(&split, quote).await, "new weight");
 }
 
 #[tokio::test]
