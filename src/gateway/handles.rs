@@ -6,6 +6,7 @@ use crate::{
     circuit_breaker::CircuitBreakerHandle,
     fallback::FallbackHandle,
     rate_limit::RateLimitHandle,
+    server::feedback::FeedbackHandle,
     shadow::ShadowHandle,
     stats::Stats,
     traffic_split::{TrafficSplitHandle, rollout::Rollout},
@@ -20,6 +21,7 @@ pub struct Handles {
     splits: BTreeMap<String, TrafficSplitHandle>,
     rollouts: BTreeMap<String, Rollout>,
     shadow: Option<ShadowHandle>,
+    feedback: Option<FeedbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
 }
@@ -48,6 +50,11 @@ impl Handles {
     /// What moves the weights of a route's split; `None` also while a switch in the environment forces it.
     pub fn rollout(&self, route: &str) -> Option<&Rollout> {
         self.rollouts.get(route)
+    }
+
+    /// How good callers said that answers were.
+    pub fn feedback(&self) -> Option<&FeedbackHandle> {
+        self.feedback.as_ref()
     }
 
     /// What copies requests.
@@ -79,6 +86,10 @@ impl Handles {
 
     pub(super) fn add_rollout(&mut self, route: &str, rollout: Rollout) {
         self.rollouts.insert(route.to_owned(), rollout);
+    }
+
+    pub(super) fn set_feedback(&mut self, handle: Option<FeedbackHandle>) {
+        self.feedback = handle;
     }
 
     pub(super) fn set_shadow(&mut self, handle: ShadowHandle) {

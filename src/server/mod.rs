@@ -5,6 +5,7 @@
 //! answers other names.
 
 mod edge;
+pub mod feedback;
 mod header_names;
 mod health;
 mod json;

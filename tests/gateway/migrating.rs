@@ -215,7 +215,8 @@ async fn a_shadow_that_is_not_there_or_never_answers_changes_nothing_for_callers
 /// A split between both, with a rollout of two stages whose state is in `file`.
 fn moving(old: SocketAddr, new: SocketAddr, file: &Path) -> String {
     format!(
-        "[[routes]]\nname = \"moving\"\nsplit = {{ targets = [\"old\", \"new\"] }}\nrollout = {{ stages = [[100, 0], [0, 100]], file = {file:?} }}\n{}{}",
+        "[[routes]]\nname = \"moving\"\nsplit = {{ targets = [\"old\", \"new\"] }}\nrollout = {{ stages = [[100, 0], [0, 100]], file = \"{}\" }}\n{}{}",
+        file.display(),
         upstream("old", old, "models = [\"demo-small\"]"),
         upstream("new", new, "models = [\"demo-small\"]"),
     )
@@ -320,6 +321,51 @@ async fn a_switch_in_the_environment_moves_all_traffic_whatever_the_stage() {
             "{switch}={value}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_score_is_posted_by_the_answers_id_and_counts_for_its_side() {
+    let ((old, _), (new, _)) = (demo().await, demo().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("feedback.jsonl");
+    let mut relay = Relay::start(&format!(
+        "[feedback]\nfile = \"{}\"\n[[routes]]\nname = \"moving\"\n\
+         split = {{ targets = [\"old\", \"new\"], weights = [1, 1], allow_override = true }}\n{}{}",
+        file.display(),
+        upstream("old", old, "models = [\"demo-small\"]"),
+        upstream("new", new, "models = [\"demo-small\"]"),
+    ))
+    .await;
+    for (side, score) in [("old", 0.5), ("new", 1.0), ("new", 0.5)] {
+        let mut request = post(
+            relay.uri("/v1/chat/completions"),
+            &chat("demo-small", &json!({})),
+        );
+        request
+            .headers_mut()
+            .insert("x-relay-upstream", side.parse().unwrap());
+        let got = send(request).await;
+        let id = got.headers["x-relay-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let feedback = json!({"request_id": id, "score": score});
+        let taken = send(post(relay.uri("/v1/feedback"), &feedback)).await;
+        assert_eq!(taken.status, 200, "{}", taken.text);
+        assert_eq!(taken.json()["upstream"], side);
+    }
+    let unknown = json!({"request_id": "unheard-of", "score": 1});
+    let unknown = send(post(relay.uri("/v1/feedback"), &unknown)).await;
+    assert_eq!(unknown.failure(), (404, "request_not_found".to_owned()));
+    let scores = relay.handles.feedback().unwrap().scores();
+    let scores: Vec<_> = scores
+        .iter()
+        .map(|one| (&*one.upstream, one.scores.count(), one.scores.mean()))
+        .collect();
+    assert_eq!(scores, [("new", 2, Some(0.75)), ("old", 1, Some(0.5))]);
+    relay.stop();
+    relay.ended().await;
+    assert_eq!(fs::read_to_string(file).unwrap().lines().count(), 3);
 }
 
 async fn eventually(mut is_so: impl FnMut() -> bool) {

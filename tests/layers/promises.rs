@@ -29,6 +29,7 @@ use tower_relay::{
     retry::RetryLayer,
     server::{
         EdgeLayer, HeaderNames, HeaderNamesLayer,
+        feedback::FeedbackLayer,
         tenants::{AuthLayer, KeyHash, Tenant, TenantKey, Tenants},
     },
     shadow::ShadowLayer,
@@ -49,6 +50,7 @@ contract_tests!(
     state: async |_, services| shares_its_cap(services).await
 );
 
+contract_tests!(feedback, || FeedbackLayer::builder().build().unwrap().0);
 contract_tests!(header_names, || HeaderNamesLayer::new(HeaderNames::guide()));
 
 contract_tests!(upstream, || upstream(Credential::key(SECRET).unwrap()), errors: answered);

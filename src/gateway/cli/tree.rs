@@ -33,6 +33,7 @@ impl Display for Tree<'_> {
             budgets,
             models,
             shadow,
+            feedback,
             routes,
             upstreams,
             ..
@@ -53,6 +54,9 @@ impl Display for Tree<'_> {
         writeln!(f, "├─ GET /health")?;
         if self.lists_models {
             writeln!(f, "├─ GET /v1/models")?;
+        }
+        if let Some(feedback) = feedback {
+            writeln!(f, "├─ Feedback  {}", feedback.describe())?;
         }
         if let Some(redis) = &store.redis {
             writeln!(f, "├─ Redis  {}", redis.describe())?;

@@ -2,6 +2,7 @@ mod config;
 mod living;
 #[cfg(feature = "redis")]
 mod replicas;
+mod restarts;
 mod simulated;
 mod steering;
 

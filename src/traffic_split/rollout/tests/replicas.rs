@@ -17,7 +17,7 @@ use crate::{
     reserve::{RedisLimiter, redis::tests::server::Server},
     testing::answering,
     traffic_split::{
-        SplitChoice, TrafficSplit, TrafficSplitBuilder,
+        TrafficSplit, TrafficSplitBuilder,
         rollout::{RolloutBuilder, RolloutEvent, view::Sample},
     },
     worker::ShutdownHandle,
