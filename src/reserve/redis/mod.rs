@@ -1,27 +1,31 @@
 //! The store that replicas share.
 
 mod breaker;
+mod budgets;
 mod builder;
 mod counters;
 mod document;
+mod jobs;
 mod scripts;
 mod share;
 mod store;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod worker;
 
 use std::sync::Arc;
 
 pub(crate) use self::document::Document;
 pub use self::{
+    budgets::RedisBudgets,
     builder::{OnStoreFailure, RedisBuilder},
     counters::RedisHandle,
 };
 
 use self::{
+    jobs::{Job, Settle, Told},
     share::share,
-    store::{Job, Settle, Store},
+    store::Store,
 };
 use super::{
     Account, Amounts, Answer, Decision, Levels, Limiter, LocalLimiter, Place, Quota, Settlement,
@@ -61,6 +65,13 @@ impl RedisLimiter {
         let name = name.replace('{', "(").replace('}', ")");
         let key = format!("{}:{}:{{{name}}}", self.prefix, self.scope);
         Document::new(Arc::clone(&self.store), &key)
+    }
+
+    /// What is spent of budgets, on the same connection and told by the same worker. Whoever has the same prefix shares them, whatever the
+    /// scope.
+    pub fn budgets(&self) -> RedisBudgets {
+        let (store, prefix) = (Arc::clone(&self.store), Arc::clone(&self.prefix));
+        RedisBudgets::new(store, prefix, self.on_failure, self.replicas)
     }
 
     /// What it has counted, of all scopes together.
@@ -108,7 +119,7 @@ impl RedisLimiter {
         }
         counters.refused.add(1);
         decision.verdict = Verdict::Unavailable {
-            wait: self.store.breaker.wait().max(self.store.timeout()),
+            wait: self.store.wait(),
         };
         decision
     }
@@ -139,12 +150,12 @@ impl Limiter for RedisLimiter {
             Place::StandInShared => Place::Shared,
             Place::Own | Place::Shared => {
                 if !quota.limits().is_empty() {
-                    self.store.queue(Job::Settle(Settle {
+                    self.store.queue(Job::Tell(Told::Limits(Settle {
                         key: self.key(account),
                         quota: quota.clone(),
                         reserved: settlement.reserved,
                         used: settlement.used,
-                    }));
+                    })));
                 }
                 return;
             }

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     client::{Target, Upstreams},
     message::ResponseBody,
-    reserve::{RedisLimiter, redis::tests::server::Server},
-    testing::answering,
+    reserve::RedisLimiter,
+    testing::{answering, redis_server::Server},
     traffic_split::{
         TrafficSplit, TrafficSplitBuilder,
         rollout::{RolloutBuilder, RolloutEvent, view::Sample},
