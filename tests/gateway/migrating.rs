@@ -247,18 +247,21 @@ async fn an_operator_steers_a_rollout_by_its_file_and_a_restart_goes_on_there() 
     let mut relay = Relay::start(&config).await;
     assert_eq!(who(&relay).await, "old");
     eventually(|| file.exists()).await;
-    let edit = |change: &dyn Fn(&mut Value)| {
-        let mut state: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let edit = async |change: &dyn Fn(&mut Value)| {
+        // Once the last edit was taken up and written anew, on several lines.
+        let text = || fs::read_to_string(&file).unwrap();
+        eventually(|| text().starts_with("{\n")).await;
+        let mut state: Value = serde_json::from_str(&text()).unwrap();
         change(&mut state);
         fs::write(&file, state.to_string()).unwrap();
     };
-    edit(&|state| state["stage"] = json!(1));
+    edit(&|state| state["stage"] = json!(1)).await;
     let took = answers(&relay, "new").await;
     // A second, and as much again for a busy machine.
     assert!(took < Duration::from_secs(2), "{took:?}");
-    edit(&|state| state["force"] = json!("old"));
+    edit(&|state| state["force"] = json!("old")).await;
     answers(&relay, "old").await;
-    edit(&|state| state["force"] = Value::Null);
+    edit(&|state| state["force"] = Value::Null).await;
     answers(&relay, "new").await;
     // What cannot hold is not taken for anything else.
     fs::write(&file, "{ \"stage\": ").unwrap();

@@ -106,9 +106,7 @@ contract_tests!(model_select, || ModelSelectBuilder::guide_c()
     .build()
     .unwrap());
 contract_tests!(model_select_with_every_setting, || {
-    let escalation = EscalationBuilder::new()
-        .check(BuiltinCheck::Refused)
-        .streams(true);
+    let escalation = EscalationBuilder::new().check(BuiltinCheck::Refused);
     ModelSelectBuilder::guide_e()
         .always(true)
         .cheapest(true)

@@ -134,8 +134,17 @@ impl Drop for Owned {
 }
 
 #[tokio::test(start_paused = true)]
+async fn copies_hold_no_more_than_may_be_under_way_however_many_there_are() {
+    hold_no_more_than_may_be_under_way(5_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "takes half a minute without optimisation"]
 async fn a_hundred_thousand_copies_hold_no_more_than_may_be_under_way() {
-    const REQUESTS: usize = 100_000;
+    hold_no_more_than_may_be_under_way(100_000).await;
+}
+
+async fn hold_no_more_than_may_be_under_way(requests: u64) {
     const CONCURRENCY: usize = 16;
     let live = Live(Arc::default());
     let copies = live.clone();
@@ -144,9 +153,9 @@ async fn a_hundred_thousand_copies_hold_no_more_than_may_be_under_way() {
     let target = service_fn(move |_: Request<RequestBody>| {
         let (copies, number) = (copies.clone(), number.fetch_add(1, Ordering::SeqCst));
         async move {
-            match number % 10_000 {
-                0 => pending().await,
-                1..100 => sleep(Duration::from_millis(20)).await,
+            match number % 1_000 {
+                0 if number < 10_000 => pending().await,
+                1..10 => sleep(Duration::from_millis(20)).await,
                 _ => {}
             }
             let body = ResponseBody::from(copies.bytes(ANSWER)).with_media(Media::Json);
@@ -163,13 +172,13 @@ async fn a_hundred_thousand_copies_hold_no_more_than_may_be_under_way() {
     let primary = layer.layer(answering(|_| json(ANSWER)));
     let mut most = 0;
     let mut asked = 0;
-    while handle.sent() < REQUESTS as u64 {
+    while handle.sent() < requests {
         let body = RequestBody::json(live.bytes(r#"{"model":"m","messages":[]}"#));
         let request = Request::post("/v1/chat/completions").body(body).unwrap();
         drop(read(primary.clone().oneshot(request).await.unwrap()).await);
         asked += 1;
         assert!(
-            asked < 10 * REQUESTS,
+            asked < 10 * requests,
             "{} of {asked} were copied",
             handle.sent()
         );

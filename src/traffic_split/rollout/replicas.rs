@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 use super::{
-    saved::Saved,
+    saved::{Position, Saved},
     shared::RolloutShared,
-    status::RolloutEvent,
+    status::{RolloutEvent, RolloutState},
     view::{Answer, Sample},
     worker::Written,
 };
@@ -28,8 +28,9 @@ pub(super) struct Replicas {
     document: Document,
     /// What tells this replica from others.
     name: String,
-    /// What the state was last known to be.
+    /// What the state was last known to be, and where that says that the rollout is.
     known: Option<String>,
+    position: Option<Position>,
     /// Up to where the others were listened to.
     place: Option<String>,
     attempts: Receiver<(usize, Sample)>,
@@ -44,6 +45,7 @@ impl Replicas {
             document,
             name: RequestId::generate().as_str().to_owned(),
             known: None,
+            position: None,
             place: None,
             attempts,
         }
@@ -58,6 +60,10 @@ impl Replicas {
     ) -> Result<(), String> {
         self.look(shared, written).await?;
         self.tell().await?;
+        // What stands there and cannot hold is for somebody to mend: this replica does not know better.
+        if shared.with(|machine, _| machine.is_unknown()) {
+            return Ok(());
+        }
         for _ in 0..TRIES {
             let is_missing = self.known.is_none();
             let Some((revision, saved)) = written.due(shared, is_missing, ends) else {
@@ -67,6 +73,7 @@ impl Replicas {
             let known = self.known.as_deref();
             if self.document.replace(known, &text).await? {
                 self.known = Some(text);
+                self.position = Some(saved.position());
                 written.note(revision);
                 break;
             }
@@ -97,6 +104,7 @@ impl Replicas {
         let Some(text) = text else {
             // A beginning; or the server has lost it, and it is written again.
             self.known = None;
+            self.position = Some((RolloutState::Active, 0, 0, None));
             shared.with(|machine, _| machine.begin());
             return;
         };
@@ -106,10 +114,15 @@ impl Replicas {
         match Saved::parse(&text, &shared.plan) {
             Err(reason) => shared.tell(RolloutEvent::StateRefused { reason }),
             Ok(saved) => shared.with(|machine, _| {
-                if !written.overrules(machine) {
+                let position = Some(saved.position());
+                // What was written of the same place now and then overrules nothing that was decided here meanwhile.
+                if position == self.position {
+                    machine.keep_pace(&saved);
+                } else if !written.overrules(machine, &saved) {
                     machine.join(&saved);
                     written.note(machine.revision());
                 }
+                self.position = position;
             }),
         }
         self.known = Some(text);

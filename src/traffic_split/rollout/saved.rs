@@ -46,6 +46,13 @@ pub(super) struct Saved {
     pub(super) evidence: Vec<Vec<Judge>>,
 }
 
+/// Where a rollout is: its state, stage, step back, and where it is forced to.
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "replicas compare them")
+)]
+pub(super) type Position = (RolloutState, usize, usize, Option<Arc<str>>);
+
 /// So that the rest stays a page that people read.
 fn on_one_line<S: Serializer>(evidence: &[Vec<Judge>], to: S) -> Result<S::Ok, S::Error> {
     let line = to_raw_value(evidence).map_err(S::Error::custom)?;
@@ -72,6 +79,12 @@ impl Saved {
             updated: rfc3339::format(clock::now()),
             evidence: Vec::new(),
         }
+    }
+
+    /// Where it says that the rollout is: all of it that somebody decides, and time alone does not change.
+    pub(super) fn position(&self) -> Position {
+        let force = self.force.clone();
+        (self.state, self.stage, self.step, force)
     }
 
     /// What stands in `text`, if it is of this plan.

@@ -41,6 +41,8 @@ pub(super) struct Machine {
     refreshed: Option<Instant>,
     events: Vec<RolloutEvent>,
     revision: u64,
+    /// The revision that an operator made last, here.
+    decided: u64,
 }
 
 impl Machine {
@@ -62,6 +64,7 @@ impl Machine {
             refreshed: None,
             events: Vec::new(),
             revision: 0,
+            decided: 0,
         };
         if let Some(saved) = saved {
             machine.adopt(saved);
@@ -74,6 +77,11 @@ impl Machine {
     /// Counts every change of what is to be written down.
     pub(super) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The revision that an operator made last, here.
+    pub(super) fn decided(&self) -> u64 {
+        self.decided
     }
 
     pub(super) fn state(&self) -> RolloutState {

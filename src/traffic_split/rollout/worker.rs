@@ -42,9 +42,11 @@ pub(super) fn run(
             written: Written::default(),
             told: false,
         };
+        let mut wait = Duration::ZERO;
         loop {
+            let ends = shutdown.fired_within(wait).await;
+            wait = EVERY;
             shared.with(Machine::tick);
-            let ends = shutdown.fired_within(EVERY).await;
             keeper.turn(&shared, ends).await;
             while let Ok(event) = events.try_recv() {
                 if let Some(alert) = &alert {
@@ -115,16 +117,14 @@ impl Written {
         self.last = Some((revision, Instant::now()));
     }
 
-    /// Whether whoever wrote down something else did not know yet that it has gone back.
-    pub(super) fn overrules(&self, machine: &Machine) -> bool {
-        let is_new = self
-            .last
-            .is_none_or(|(revision, _)| revision != machine.revision());
-        let is_back = matches!(
-            machine.state(),
-            RolloutState::RollingBack | RolloutState::RolledBack
-        );
-        is_new && is_back
+    /// Whether whoever wrote down `other` did not know yet what holds here all the same: that it has gone back, or what an operator has decided
+    /// meanwhile. Going back overrules whatever else was decided.
+    pub(super) fn overrules(&self, machine: &Machine, other: &Saved) -> bool {
+        let is_back = |state| matches!(state, RolloutState::RollingBack | RolloutState::RolledBack);
+        let last = self.last.map_or(0, |(revision, _)| revision);
+        let is_new = self.last.is_none() || last != machine.revision();
+        let is_decided = machine.decided() > last && !is_back(other.state);
+        is_new && (is_back(machine.state()) || is_decided)
     }
 
     /// What is to be written down now, and its revision.
@@ -165,7 +165,7 @@ fn look_and_write(
         Found::Known | Found::Missing => {}
         Found::Broken(reason) => shared.tell(RolloutEvent::StateRefused { reason }),
         Found::Edited(edited) => shared.with(|machine, _| {
-            if !written.overrules(machine) {
+            if !written.overrules(machine, &edited) {
                 machine.adopt(&edited);
             }
         }),

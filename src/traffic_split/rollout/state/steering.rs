@@ -12,6 +12,15 @@ use super::{
 };
 
 impl Machine {
+    /// Does what an operator says here.
+    pub(in super::super) fn decide(&mut self, act: impl FnOnce(&mut Self)) {
+        let before = self.revision;
+        act(self);
+        if self.revision != before {
+            self.decided = self.revision;
+        }
+    }
+
     pub(in super::super) fn pause(&mut self) {
         if self.state == RolloutState::Active {
             self.state = RolloutState::Paused;
@@ -95,17 +104,33 @@ impl Machine {
         }
     }
 
-    /// Takes over what another replica, or an operator, has written down for all. What replicas write of the same step, now and then, is no change.
+    /// Whether nobody has said yet where it was.
+    pub(in super::super) fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// Takes over what another replica, or an operator, has decided for all.
     pub(in super::super) fn join(&mut self, saved: &Saved) {
-        let forced = saved.force.as_ref().and_then(|name| self.place_of(name));
-        let theirs = (saved.state, saved.stage, saved.step, forced);
-        if !self.unknown && theirs == (self.state, self.stage, self.step, self.forced) {
-            self.elapsed = self.elapsed.max(Duration::from_secs(saved.elapsed_seconds));
+        if self.is_at(saved) {
+            self.keep_pace(saved);
             return;
         }
         self.unknown = false;
         self.adopt(saved);
         self.recall(saved);
+    }
+
+    /// Is no further behind than another replica that is at the same place.
+    pub(in super::super) fn keep_pace(&mut self, saved: &Saved) {
+        if self.is_at(saved) {
+            self.elapsed = self.elapsed.max(Duration::from_secs(saved.elapsed_seconds));
+        }
+    }
+
+    fn is_at(&self, saved: &Saved) -> bool {
+        let forced = saved.force.as_ref().and_then(|name| self.place_of(name));
+        let theirs = (saved.state, saved.stage, saved.step, forced);
+        !self.unknown && theirs == (self.state, self.stage, self.step, self.forced)
     }
 
     fn place_of(&self, name: &Arc<str>) -> Option<usize> {

@@ -2,6 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
+use ::redis::AsyncCommands;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -129,6 +130,33 @@ async fn what_an_operator_does_at_one_replica_all_do() {
         // One for each step that came from over there: what is written now and then is none.
         sleep(Duration::from_secs(1)).await;
         assert_eq!((edits(&one), edits(&other)), (2, 3));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_hold_is_neither_a_beginning_nor_written_over() {
+    with_server(async |server| {
+        let key = "tower-relay:rollouts:{moving}:state";
+        let mut connection = server.connect().await;
+        let () = connection.set(key, "{ \"stage\": ").await.unwrap();
+        let one = Replica::at(&server);
+        let refused = || {
+            let events = one.events.lock().unwrap();
+            let refused =
+                |event: &&RolloutEvent| matches!(event, RolloutEvent::StateRefused { .. });
+            events.iter().filter(refused).count()
+        };
+        soon(|| refused() > 0).await;
+        sleep(Duration::from_millis(600)).await;
+        assert_eq!((refused(), one.weights()), (1, vec![1, 0]));
+        let text: String = connection.get(key).await.unwrap();
+        assert_eq!(text, "{ \"stage\": ");
+        // An operator mends it by hand.
+        let mended = r#"{"schema":1,"state":"paused","stage":1,"targets":["old","new"]}"#;
+        let () = connection.set(key, mended).await.unwrap();
+        soon(|| one.weights() == [70, 30]).await;
+        assert_eq!(one.state(), RolloutState::Paused);
     })
     .await;
 }
