@@ -9,9 +9,14 @@ pub mod feedback;
 mod header_names;
 mod health;
 mod json;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+mod metrics;
 mod models;
 pub mod tenants;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::{Metrics, Prometheus};
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},
     header_names::{HeaderNames, HeaderNamesLayer, Renamed, RenamedFuture},

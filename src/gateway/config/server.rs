@@ -4,7 +4,9 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 
-use crate::{message::ConfigError, server::HeaderNames, wire::units};
+use crate::{
+    message::ConfigError, server::HeaderNames, telemetry::X_RESPONSE_TIME_MS, wire::units,
+};
 
 /// How callers are served.
 ///
@@ -125,11 +127,8 @@ impl CorsConfig {
                 AllowOrigin::list(values)
             }
         };
-        let shown: Vec<_> = names
-            .all()
-            .into_iter()
-            .chain([header::RETRY_AFTER])
-            .collect();
+        let others = [X_RESPONSE_TIME_MS, header::RETRY_AFTER];
+        let shown: Vec<_> = names.all().into_iter().chain(others).collect();
         // Mirrored, because a `*` in the answer would not cover `authorization`.
         let layer = CorsLayer::new()
             .allow_origin(origins)

@@ -91,8 +91,14 @@ impl Config {
         let budget_handle = budget.as_ref().map(BudgetLayer::handle);
         parts.handles.set_budgets(budget_handle);
 
+        if let Some(shadow) = &shadow {
+            parts.handles.meters().set_shadow(shadow.handle());
+        }
+        parts.handles.sample();
+
         // Outermost first.
         let layers = (
+            parts.telemetry.clone(),
             option_layer(log),
             // A score is no request of an upstream's, which tenants and limits are about.
             option_layer(feedback),
