@@ -6,6 +6,7 @@ use super::{Level, meters::Meters};
 use crate::{
     admission::AdmissionHandle,
     budget::BudgetHandle,
+    cache::CacheHandle,
     circuit_breaker::CircuitBreakerHandle,
     fallback::FallbackHandle,
     rate_limit::RateLimitHandle,
@@ -28,6 +29,7 @@ pub struct Handles {
     feedback: Option<FeedbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
+    cache: Option<CacheHandle>,
     limits_by: BTreeMap<Level, RateLimitHandle>,
     admission: Option<AdmissionHandle>,
     admissions_by: BTreeMap<Level, AdmissionHandle>,
@@ -83,6 +85,15 @@ impl Handles {
     /// The limit that callers are held to.
     pub fn rate_limit(&self) -> Option<&RateLimitHandle> {
         self.tenant_limit.as_ref()
+    }
+
+    /// The answers that are given again.
+    pub fn cache(&self) -> Option<&CacheHandle> {
+        self.cache.as_ref()
+    }
+
+    pub(super) fn set_cache(&mut self, handle: Option<CacheHandle>) {
+        self.cache = handle;
     }
 
     /// The limits of tenants' tables that are kept at this level.

@@ -21,7 +21,7 @@ use crate::message::{ConfigError, Served};
 const OURS: &str = "x-relay-";
 
 /// What follows that: every header of this crate that an answer may carry.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 13] = [
     "request-id",
     "upstream",
     "model",
@@ -29,6 +29,8 @@ const KNOWN: [&str; 11] = [
     "attempts",
     "failed-attempts",
     "cost-usd",
+    "cache",
+    "cache-saved-usd",
     "budget-warning",
     "budget-model",
     "dropped-params",

@@ -40,6 +40,7 @@ pub(super) use self::{route::Way, upstream::no_empty_lists};
 use crate::{
     admission::AdmissionBuilder,
     budget::Budget,
+    cache::CacheBuilder,
     ledger::JsonlAuditBuilder,
     message::ConfigError,
     model_rewrite::ModelRewriteBuilder,
@@ -103,6 +104,8 @@ pub struct Config {
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
+    /// Which answers are given again. None, unless there is a table.
+    pub cache: Option<CacheBuilder>,
     /// Which requests are copied to another upstream or route, to compare the answers. Off, unless there is a table.
     pub shadow: Option<ShadowBuilder>,
     /// Where callers say how good an answer was. Off, unless there is a table.
@@ -136,6 +139,7 @@ impl Default for Config {
             model_select: None,
             budgets: Vec::new(),
             models: None,
+            cache: None,
             shadow: None,
             feedback: None,
             audit: None,

@@ -15,6 +15,8 @@ mod worker;
 
 use std::sync::Arc;
 
+#[cfg(feature = "cache")]
+pub(crate) use self::breaker::Breaker;
 pub(crate) use self::document::Document;
 pub use self::{
     budgets::RedisBudgets,
