@@ -4,9 +4,16 @@ use std::collections::BTreeMap;
 
 use super::{AllowanceLevel, meters::Meters};
 use crate::{
-    admission::AdmissionHandle, budget::BudgetHandle, cache::CacheHandle,
-    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, rate_limit::RateLimitHandle,
-    server::Prometheus, stats::Stats,
+    admission::AdmissionHandle,
+    budget::BudgetHandle,
+    cache::CacheHandle,
+    circuit_breaker::CircuitBreakerHandle,
+    fallback::FallbackHandle,
+    rate_limit::RateLimitHandle,
+    server::{Prometheus, feedback::FeedbackHandle},
+    shadow::ShadowHandle,
+    stats::Stats,
+    traffic_split::{TrafficSplitHandle, rollout::Rollout},
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
@@ -16,6 +23,10 @@ pub struct Handles {
     meters: Meters,
     breakers: BTreeMap<String, CircuitBreakerHandle>,
     fallbacks: BTreeMap<String, FallbackHandle>,
+    splits: BTreeMap<String, TrafficSplitHandle>,
+    rollouts: BTreeMap<String, Rollout>,
+    shadow: Option<ShadowHandle>,
+    feedback: Option<FeedbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
     cache: Option<CacheHandle>,
@@ -44,6 +55,26 @@ impl Handles {
     /// The fallback of a route.
     pub fn fallback(&self, route: &str) -> Option<&FallbackHandle> {
         self.fallbacks.get(route)
+    }
+
+    /// The split of a route.
+    pub fn split(&self, route: &str) -> Option<&TrafficSplitHandle> {
+        self.splits.get(route)
+    }
+
+    /// What moves the weights of a route's split; `None` also while a switch in the environment forces it.
+    pub fn rollout(&self, route: &str) -> Option<&Rollout> {
+        self.rollouts.get(route)
+    }
+
+    /// How good callers said that answers were.
+    pub fn feedback(&self) -> Option<&FeedbackHandle> {
+        self.feedback.as_ref()
+    }
+
+    /// What copies requests.
+    pub fn shadow(&self) -> Option<&ShadowHandle> {
+        self.shadow.as_ref()
     }
 
     /// The limit that is kept for an upstream.
@@ -91,6 +122,22 @@ impl Handles {
 
     pub(super) fn add_fallback(&mut self, route: &str, handle: FallbackHandle) {
         self.fallbacks.insert(route.to_owned(), handle);
+    }
+
+    pub(super) fn add_split(&mut self, route: &str, handle: TrafficSplitHandle) {
+        self.splits.insert(route.to_owned(), handle);
+    }
+
+    pub(super) fn add_rollout(&mut self, route: &str, rollout: Rollout) {
+        self.rollouts.insert(route.to_owned(), rollout);
+    }
+
+    pub(super) fn set_feedback(&mut self, handle: Option<FeedbackHandle>) {
+        self.feedback = handle;
+    }
+
+    pub(super) fn set_shadow(&mut self, handle: ShadowHandle) {
+        self.shadow = Some(handle);
     }
 
     pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {
