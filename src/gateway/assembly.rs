@@ -96,7 +96,11 @@ impl<S: Stack> Gateway<S> {
     /// When a bound is zero, or an allowed origin is none.
     pub fn with_server(mut self, server: ServerConfig) -> Result<Self, ConfigError> {
         let cors = server.cors()?;
-        self.live.amend(|generation| generation.cors = cors);
+        let names = server.headers.clone();
+        self.live.amend(|generation| {
+            generation.cors = cors;
+            generation.names = names;
+        });
         self.server = server;
         Ok(self)
     }

@@ -7,7 +7,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{Level, meters};
+use super::{AllowanceLevel, meters};
 use crate::{
     admission::AdmissionHandle,
     budget::BudgetHandle,
@@ -20,7 +20,7 @@ use crate::{
     normalize::ResponseNormalizeHandle,
     rate_limit::RateLimitHandle,
     reserve::RetryBudget,
-    server::{Prometheus, tenants::Tenants},
+    server::{Prometheus, feedback::FeedbackHandle, tenants::Tenants},
     shadow::ShadowHandle,
     stats::Stats,
     traffic_split::{TrafficSplitHandle, rollout::Rollout},
@@ -57,9 +57,9 @@ pub struct LayerHandles {
     /// Who may call.
     pub tenants: Option<Tenants>,
     /// The limits of tenants' tables, by level.
-    pub rate_limits_by: BTreeMap<Level, RateLimitHandle>,
+    pub rate_limits_by: BTreeMap<AllowanceLevel, RateLimitHandle>,
     /// How many requests of tenants are let in, by level.
-    pub admissions_by: BTreeMap<Level, AdmissionHandle>,
+    pub admissions_by: BTreeMap<AllowanceLevel, AdmissionHandle>,
     /// The limit that callers are held to.
     pub rate_limit: Option<RateLimitHandle>,
     /// What retries draw on, by upstream.
@@ -74,6 +74,8 @@ pub struct LayerHandles {
     pub normalizers: BTreeMap<String, ResponseNormalizeHandle>,
     /// The answers that are given again.
     pub cache: Option<CacheHandle>,
+    /// How good callers said that answers were.
+    pub feedback: Option<FeedbackHandle>,
     /// What copies requests.
     pub shadow: Option<ShadowHandle>,
     /// All that can be shown and steered, by kind and name: of the layers that are in force, whichever these are.
@@ -139,6 +141,16 @@ impl Handles {
         self.layers().rollouts.get(route).cloned()
     }
 
+    /// How good callers said that answers were.
+    pub fn feedback(&self) -> Option<FeedbackHandle> {
+        self.layers().feedback.clone()
+    }
+
+    /// What copies requests.
+    pub fn shadow(&self) -> Option<ShadowHandle> {
+        self.layers().shadow.clone()
+    }
+
     /// The limit that is kept for an upstream.
     pub fn rate_limit_of(&self, upstream: &str) -> Option<RateLimitHandle> {
         self.layers().upstream_limits.get(upstream).cloned()
@@ -155,7 +167,7 @@ impl Handles {
     }
 
     /// The limits of tenants' tables that are kept at this level.
-    pub fn rate_limit_by(&self, level: Level) -> Option<RateLimitHandle> {
+    pub fn rate_limit_by(&self, level: AllowanceLevel) -> Option<RateLimitHandle> {
         self.layers().rate_limits_by.get(&level).cloned()
     }
 
@@ -165,7 +177,7 @@ impl Handles {
     }
 
     /// The same of tenants' tables, at this level.
-    pub fn admission_by(&self, level: Level) -> Option<AdmissionHandle> {
+    pub fn admission_by(&self, level: AllowanceLevel) -> Option<AdmissionHandle> {
         self.layers().admissions_by.get(&level).cloned()
     }
 

@@ -201,6 +201,10 @@ impl Config {
         let rollout = targets.fold(rollout.clone(), |rollout, name| {
             rollout.judged_by(name, self.first_upstream(name))
         });
+        let rollout = match &parts.store {
+            Some(store) if !rollout.has_file() => rollout.replicas(store, &route.name),
+            _ => rollout,
+        };
         let made_of = Rolling {
             rollout: rollout.clone(),
             steering: split.steering(),

@@ -6,13 +6,14 @@ use std::{
     future::{Ready, ready},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_http::cors::{self, Cors};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     message::{BoxError, Endpoint, RequestBody, RequestId, ResponseBody, X_RELAY_REQUEST_ID},
     server::{
-        EdgeFuture, Health,
+        EdgeFuture, HeaderNames, Health,
         status::Refusals,
         tenants::{Caller, service::refuse},
     },
@@ -49,11 +50,13 @@ impl<S> GatewayService<S> {
 
 impl<S: Stack> GatewayService<S> {
     /// Answers `request`, as [`Service::call`] does: it is always ready, so a shared one is enough.
-    pub fn handle<B>(&self, request: Request<B>) -> GatewayFuture<S, B>
+    pub fn handle<B>(&self, mut request: Request<B>) -> GatewayFuture<S, B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let generation = self.live.current();
+        generation.names.read(request.headers_mut());
+        let began = generation.names.clock();
         let state = match &generation.cors {
             None => State::Plain {
                 future: dispatch(&generation, request),
@@ -68,6 +71,8 @@ impl<S: Stack> GatewayService<S> {
         };
         GatewayFuture {
             state,
+            names: generation.names.clone(),
+            began,
             generation: Some(generation),
         }
     }
@@ -179,6 +184,8 @@ pin_project! {
         state: State<S, B>,
         // Until there is an answer, which holds it from there on.
         generation: Option<Arc<Generation<S>>>,
+        names: HeaderNames,
+        began: Option<Instant>,
     }
 }
 
@@ -260,14 +267,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answered = match this.state.project() {
+        let response = ready!(match this.state.project() {
             StateProjection::Plain { future } => future.poll(cx),
             StateProjection::Cors { future } => future.poll(cx),
-        };
-        answered.map_ok(|response| match this.generation.take() {
+        })?;
+        let response = match this.generation.take() {
             Some(generation) => response.map(|body| body.keeping(generation)),
             None => response,
-        })
+        };
+        Poll::Ready(Ok(this.names.renamed(response, *this.began)))
     }
 }
 

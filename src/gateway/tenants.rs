@@ -33,7 +33,7 @@ pub(super) struct AllowanceLayer {
 
 /// Which of a tenant's requests are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Level {
+pub enum AllowanceLevel {
     /// Those by one key: `Key::named("key", "TENANT/ID")`.
     Key,
     /// Those of the tenant: `Key::named("tenant", "NAME")`.
@@ -44,7 +44,7 @@ pub enum Level {
     Organisation,
 }
 
-impl Level {
+impl AllowanceLevel {
     const ALL: [Self; 4] = [Self::Key, Self::Tenant, Self::Team, Self::Organisation];
 
     /// As a label.
@@ -112,7 +112,7 @@ impl AllowanceLayer {
     pub(super) fn new(config: &Config, parts: &mut Parts<'_>) -> Result<Self, ConfigError> {
         let before = Arc::clone(&parts.before);
         let (mut rates, mut admissions) = (Vec::new(), Vec::new());
-        for level in Level::ALL {
+        for level in AllowanceLevel::ALL {
             let allowances = level.allowances(config);
             let quotas = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.limits.clone()?))
@@ -138,7 +138,7 @@ impl AllowanceLayer {
 }
 
 fn rate_limit(
-    level: Level,
+    level: AllowanceLevel,
     quotas: HashMap<Key, Quota>,
     parts: &Parts<'_>,
 ) -> Result<Option<RateLimitLayer>, ConfigError> {
@@ -152,7 +152,7 @@ fn rate_limit(
     let builder = builder.continuing(parts.before.rate_limits_by.get(&level));
     let builder = match level {
         // Which keys there are may change.
-        Level::Key => builder.quota_by(move |_, request| {
+        AllowanceLevel::Key => builder.quota_by(move |_, request| {
             let caller = request.extensions().get::<Caller>()?;
             quotas.get(level.allowance_key(caller)?).cloned()
         }),
@@ -164,7 +164,7 @@ fn rate_limit(
 }
 
 fn admission(
-    level: Level,
+    level: AllowanceLevel,
     limits: HashMap<Key, Limits>,
     global: Option<&AdmissionBuilder>,
     before: Option<&AdmissionHandle>,
@@ -176,7 +176,7 @@ fn admission(
     let by = level.by(&limits);
     // A key is named within its tenant: `key:TENANT/ID`, and neither name has a slash.
     let limits_of = move |key: &Key| match level {
-        Level::Key => {
+        AllowanceLevel::Key => {
             let shown = key.to_string();
             let tenant = shown.strip_prefix("key:")?.split('/').next()?;
             limits.get(&Key::named("tenant", tenant)).copied()

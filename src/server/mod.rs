@@ -1,7 +1,8 @@
 //! The outer edge: what stands between callers and a stack.
 //!
 //! [`EdgeLayer`] turns any HTTP request into one that the layers can read, and every error into a response.
-//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it; `status` and `admin` are for those who run it.
+//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it, `status` and `admin` for those who run it; [`HeaderNamesLayer`] gives the headers of
+//! answers other names.
 
 #[cfg(feature = "admin")]
 pub mod admin;
@@ -10,6 +11,8 @@ pub mod alerts;
 #[cfg(feature = "admin")]
 pub mod dashboard;
 mod edge;
+pub mod feedback;
+mod header_names;
 mod health;
 mod json;
 #[cfg(feature = "metrics")]
@@ -24,6 +27,7 @@ pub mod tenants;
 pub use self::metrics::{Metrics, Prometheus};
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},
+    header_names::{HeaderNames, HeaderNamesLayer, Renamed, RenamedFuture},
     health::{Health, Ready},
     models::{Model, Models},
 };

@@ -37,6 +37,7 @@ impl Display for Tree<'_> {
             shadow,
             admin,
             alerts,
+            feedback,
             routes,
             upstreams,
             ..
@@ -78,6 +79,9 @@ impl Display for Tree<'_> {
                 "off until switched on"
             };
             writeln!(f, "├─ alerts  {state}{webhook}")?;
+        }
+        if let Some(feedback) = feedback {
+            writeln!(f, "├─ Feedback  {}", feedback.describe())?;
         }
         if let Some(redis) = &store.redis {
             writeln!(f, "├─ Redis  {}", redis.describe())?;
@@ -145,7 +149,7 @@ impl Display for Tree<'_> {
         indent.push_str("   ");
         for route in routes {
             // At least one upstream follows.
-            write_route(f, route, &indent)?;
+            write_route(f, route, &indent, self.config.store.redis.is_some())?;
         }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
@@ -240,7 +244,12 @@ fn layers(
     .collect()
 }
 
-fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt::Result {
+fn write_route(
+    f: &mut Formatter<'_>,
+    route: &RouteConfig,
+    indent: &str,
+    has_store: bool,
+) -> fmt::Result {
     write!(f, "{indent}├─ {}", route.name)?;
     if let (None, Some(first)) = (&route.models, route.targets().first()) {
         write!(f, "  for what {first} serves")?;
@@ -260,7 +269,12 @@ fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt:
         Ok(Way::Split(split, rollout)) => {
             let mut indent = format!("{indent}│  ");
             if let Some(rollout) = rollout {
-                writeln!(f, "{indent}└─ Rollout  {}", rollout.settings())?;
+                let shared = if has_store && !rollout.has_file() {
+                    ", one of all replicas"
+                } else {
+                    ""
+                };
+                writeln!(f, "{indent}└─ Rollout  {}{shared}", rollout.settings())?;
                 indent.push_str("   ");
             }
             let all = list(split.settings());

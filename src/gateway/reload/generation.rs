@@ -7,7 +7,7 @@ use tower_http::cors::CorsLayer;
 use super::{Estate, Kept};
 use crate::{
     gateway::{AdminService, Config, LayerHandles},
-    server::{Edge, Models, Ready, tenants::Tenants},
+    server::{Edge, HeaderNames, Models, Ready, tenants::Tenants},
     worker::Worker,
 };
 
@@ -18,6 +18,8 @@ pub(in crate::gateway) struct Generation<S> {
     pub(in crate::gateway) models: Option<Models>,
     pub(in crate::gateway) guests: Option<Guests>,
     pub(in crate::gateway) cors: Option<CorsLayer>,
+    /// What headers are called.
+    pub(in crate::gateway) names: HeaderNames,
     pub(in crate::gateway) ready: Ready,
     /// What operators ask.
     pub(in crate::gateway) operators: Option<AdminService>,
@@ -52,6 +54,7 @@ impl<S> Generation<S> {
             models: None,
             guests: None,
             cors: None,
+            names: HeaderNames::default(),
             ready: Ready::default(),
             operators: None,
             estate: Arc::new(Estate::new(Config::default(), layers, Kept::default(), &[])),

@@ -25,6 +25,7 @@ use crate::{
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     server::{
         Ready,
+        feedback::FeedbackLayer,
         tenants::{AuthLayer, Tenants},
     },
     shadow::ShadowLayer,
@@ -58,6 +59,17 @@ impl Config {
 
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
+        let feedback = self.feedback.clone().map(|feedback| {
+            let made_of = format!("{feedback:?}");
+            let build = || {
+                feedback
+                    .build()
+                    .map(|(layer, worker)| (layer, vec![worker]))
+            };
+            parts.keep("feedback", "", made_of, build)
+        });
+        let feedback = feedback.transpose().map_err(within("feedback"))?;
+        parts.layers.feedback = feedback.as_ref().map(FeedbackLayer::handle);
         let limit = self.rate_limit.clone();
         let earlier = before.rate_limit.as_ref();
         let limit = limit.map(|limit| parts.stored("callers", limit).continuing(earlier));
@@ -97,6 +109,8 @@ impl Config {
         let layers = (
             parts.telemetry.clone(),
             option_layer(log),
+            // A score is no request of an upstream's, which tenants and limits are about.
+            option_layer(feedback),
             option_layer(auth),
             option_layer(limit),
             option_layer(budget),
@@ -120,6 +134,7 @@ impl Config {
             models: listing.models().cloned(),
             guests: guests.map(|(tenants, models)| Guests { tenants, models }),
             cors,
+            names: self.server.headers.clone(),
             ready,
             operators,
             estate: Arc::clone(&beside.estate),

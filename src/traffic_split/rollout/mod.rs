@@ -10,6 +10,8 @@ mod limits;
 mod observer;
 mod plan;
 mod preset;
+#[cfg(feature = "redis")]
+mod replicas;
 mod saved;
 mod shared;
 mod state;
