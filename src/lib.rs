@@ -87,6 +87,14 @@
     doc = "| [`FallbackLayer`](fallback::FallbackLayer) | the next upstream when one fails |"
 )]
 #![cfg_attr(
+    feature = "balance",
+    doc = "| [`BalanceLayer`](balance::BalanceLayer) | each request to the member that is likely to answer it soonest |"
+)]
+#![cfg_attr(
+    feature = "hedge",
+    doc = "| [`HedgeLayer`](hedge::HedgeLayer) | a second attempt when the first is slow; whoever says something first answers |"
+)]
+#![cfg_attr(
     feature = "normalize",
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | answers and errors of other providers become OpenAI's |"
 )]
@@ -130,7 +138,7 @@
 //!
 //! # What is not there yet
 //!
-//! Caching, balancing and hedging, telemetry and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Caching, telemetry and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -149,7 +157,9 @@
         feature = "admission",
         feature = "model-select",
         feature = "shadow",
-        feature = "budget"
+        feature = "budget",
+        feature = "balance",
+        feature = "hedge"
     )),
     allow(
         dead_code,
@@ -162,6 +172,8 @@
 pub mod admission;
 #[cfg(feature = "audit")]
 pub mod audit;
+#[cfg(feature = "balance")]
+pub mod balance;
 #[cfg(feature = "budget")]
 pub mod budget;
 #[cfg(feature = "circuit-breaker")]
@@ -174,6 +186,8 @@ pub mod commit_guard;
 pub mod cost_meter;
 #[cfg(feature = "fallback")]
 pub mod fallback;
+#[cfg(feature = "hedge")]
+pub mod hedge;
 pub mod key;
 pub mod ledger;
 pub mod message;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, rate_limit::RateLimitHandle,
-    stats::Stats,
+    balance::BalanceHandle, circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle,
+    hedge::HedgeHandle, rate_limit::RateLimitHandle, stats::Stats,
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
@@ -13,6 +13,8 @@ pub struct Handles {
     stats: Stats,
     breakers: BTreeMap<String, CircuitBreakerHandle>,
     fallbacks: BTreeMap<String, FallbackHandle>,
+    balances: BTreeMap<String, BalanceHandle>,
+    hedges: BTreeMap<String, HedgeHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
 }
@@ -33,6 +35,16 @@ impl Handles {
         self.fallbacks.get(route)
     }
 
+    /// The balancer of a route.
+    pub fn balance(&self, route: &str) -> Option<&BalanceHandle> {
+        self.balances.get(route)
+    }
+
+    /// The hedge of a route.
+    pub fn hedge(&self, route: &str) -> Option<&HedgeHandle> {
+        self.hedges.get(route)
+    }
+
     /// The limit that is kept for an upstream.
     pub fn rate_limit_of(&self, upstream: &str) -> Option<&RateLimitHandle> {
         self.limits.get(upstream)
@@ -49,6 +61,14 @@ impl Handles {
 
     pub(super) fn add_fallback(&mut self, route: &str, handle: FallbackHandle) {
         self.fallbacks.insert(route.to_owned(), handle);
+    }
+
+    pub(super) fn add_balance(&mut self, route: &str, handle: BalanceHandle) {
+        self.balances.insert(route.to_owned(), handle);
+    }
+
+    pub(super) fn add_hedge(&mut self, route: &str, handle: HedgeHandle) {
+        self.hedges.insert(route.to_owned(), handle);
     }
 
     pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {

@@ -141,7 +141,7 @@ impl Config {
         no_empty_lists(route.models.as_deref(), route.endpoints.as_deref())?;
         let way = route.way()?;
         let within = |error: ConfigError| error.within(way.field());
-        let members = members(way, built).map_err(within)?;
+        let members = self.members(way, built).map_err(within)?;
         let name = route.name.as_str();
         let target = match way {
             Way::Fallback(fallback) => {
@@ -173,27 +173,53 @@ impl Config {
                 let first = split.get_ref().clone();
                 Target::new(name, split).like(&first)
             }
+            Way::Balance(balance) => {
+                let balance = balance
+                    .clone()
+                    .catalog(parts.catalog.clone())
+                    .stats(parts.handles.stats());
+                let balance = balance.balance(&members).map_err(within)?;
+                parts.handles.add_balance(name, balance.handle());
+                let first = balance.get_ref().clone();
+                Target::new(name, balance).like(&first)
+            }
+            Way::Hedge(hedge) => {
+                let hedge = hedge.clone().stats(parts.handles.stats());
+                let hedge = hedge.hedge(&members).map_err(within)?;
+                parts.handles.add_hedge(name, hedge.handle());
+                let first = hedge.get_ref().clone();
+                Target::new(name, hedge).like(&first)
+            }
         };
         Ok(described(target.over(members.iter()), route))
     }
-}
 
-/// The targets of a route, in their order.
-fn members(way: Way<'_>, built: &HashMap<&str, Target>) -> Result<Upstreams, ConfigError> {
-    let mut members = Upstreams::builder();
-    let mut names = HashSet::new();
-    for name in way.targets() {
-        // One that is named twice is for the layer to refuse.
-        if let Some(target) = built.get(name.as_str()).filter(|_| names.insert(name)) {
-            members = members.add(target.clone());
+    /// The targets of a route, in their order.
+    fn members(
+        &self,
+        way: Way<'_>,
+        built: &HashMap<&str, Target>,
+    ) -> Result<Upstreams, ConfigError> {
+        let mut members = Upstreams::builder();
+        let mut names = HashSet::new();
+        for name in way.targets() {
+            // One that is named twice is for the layer to refuse.
+            if let Some(target) = built.get(name.as_str()).filter(|_| names.insert(name)) {
+                members = members.add(target.clone());
+            }
         }
+        let balances = |name: &str| {
+            let mut routes = self.routes.iter();
+            routes.any(|route| route.name == name && route.balance.is_some())
+        };
+        let reason = match (way, way.targets()) {
+            (_, [_, _, ..]) => return members.build(),
+            (Way::Hedge(_), [name]) if balances(name) => return members.build(),
+            (Way::Hedge(_), _) => "must be at least two, or a single route that balances",
+            _ => "must be at least two",
+        };
+        Err(ConfigError::new("targets", reason))
     }
-    if way.targets().len() < 2 {
-        return Err(ConfigError::new("targets", "must be at least two"));
-    }
-    members
-        .build()
-        .map_err(|_| ConfigError::new("targets", "must be at least two"))
 }
 
 /// With what the route says of itself.

@@ -139,6 +139,19 @@ impl ResponseBody {
         self
     }
 
+    /// Calls `callback` with the moment at which the upstream's first output came (text, reasoning, a tool call; a JSON body that is
+    /// whole), when it does, which it may have done already. An answer without any, or one that is not read here, never calls it.
+    ///
+    /// It runs inside `poll_frame` and must not block.
+    #[cfg(feature = "upstream")]
+    pub(crate) fn on_first_token(
+        mut self,
+        callback: impl FnOnce(tokio::time::Instant) + Send + 'static,
+    ) -> Self {
+        self.watch().on_output(callback);
+        self
+    }
+
     /// Has the answer looked at from here on, for [`seen`](Self::seen).
     pub(crate) fn watched(mut self) -> Self {
         self.watch();

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{ApiError, Completion, End, Failure, Media, scan::AnswerScan};
 
+type OnOutput = SyncWrapper<Box<dyn FnOnce(Instant) + Send>>;
 type Callback = SyncWrapper<Box<dyn FnOnce(&mut Completion) + Send>>;
 
 /// What is known of an answer that is being read.
@@ -27,6 +28,7 @@ pub(crate) struct Seen<'a> {
 /// Collects a [`Completion`] and hands it to each callback once: when it is dropped, at the latest.
 pub(super) struct Watch {
     callbacks: Vec<Callback>,
+    on_output: Vec<OnOutput>,
     scan: AnswerScan,
     end: Option<End>,
     first_byte_at: Option<Instant>,
@@ -38,6 +40,7 @@ impl Watch {
     pub(super) fn new(media: Media) -> Self {
         Self {
             callbacks: Vec::new(),
+            on_output: Vec::new(),
             scan: AnswerScan::new(media),
             end: None,
             first_byte_at: None,
@@ -53,6 +56,14 @@ impl Watch {
 
     pub(super) fn register(&mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) {
         self.callbacks.push(SyncWrapper::new(Box::new(callback)));
+    }
+
+    /// Calls `callback` when the first output is there; at once, where it is already.
+    pub(super) fn on_output(&mut self, callback: impl FnOnce(Instant) + Send + 'static) {
+        match self.first_token_at {
+            Some(at) => callback(at),
+            None => self.on_output.push(SyncWrapper::new(Box::new(callback))),
+        }
     }
 
     /// Looks at the next bytes.
@@ -101,8 +112,12 @@ impl Watch {
     }
 
     fn note_output(&mut self) {
-        if self.scan.facts().output {
-            self.first_token_at.get_or_insert_with(Instant::now);
+        if self.first_token_at.is_none() && self.scan.facts().output {
+            let now = Instant::now();
+            self.first_token_at = Some(now);
+            for callback in std::mem::take(&mut self.on_output) {
+                callback.into_inner()(now);
+            }
         }
     }
 

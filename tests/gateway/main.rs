@@ -18,6 +18,7 @@ mod killed;
 mod leaving;
 mod lifecycle;
 mod normalized;
+mod pools;
 mod program;
 mod resilience;
 mod restart;

@@ -8,12 +8,14 @@ use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_relay::{
     admission::{Adaptive, AdmissionLayer, Limits},
+    balance::{BalanceLayer, Policy},
     budget::{Budget, BudgetLayer, Limits as MoneyLimits, Per},
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
     cost_meter::{BillLayer, CostMeterLayer},
     fallback::{FallbackBuilder, FallbackLayer},
+    hedge::HedgeLayer,
     key::{Key, KeyBy},
     ledger::Totals,
     message::{
@@ -146,6 +148,26 @@ contract_tests!(traffic_split_with_every_setting, || {
         .read_only();
     builder.build(&backup()).unwrap()
 });
+contract_tests!(
+    balance,
+    || BalanceLayer::builder().seed(1).build(&backup()).unwrap(),
+    state: async |layer, services| keeps_its_members(&layer, services).await
+);
+contract_tests!(balance_with_every_setting, || {
+    let stats = Stats::default();
+    let builder = BalanceLayer::builder()
+        .policy(Policy::Weighted)
+        .weights([1, 0]);
+    let builder = builder.sticky(StickyBy::api_key()).stats(&stats);
+    builder.build(&backup()).unwrap()
+});
+
+contract_tests!(
+    hedge,
+    || HedgeLayer::builder().build(&backup()).unwrap(),
+    bodies: read_ahead
+);
+
 contract_tests!(rollout_observer, RolloutObserverLayer::new);
 
 contract_tests!(shadow, || {
@@ -312,6 +334,19 @@ async fn follows_its_weights(layer: &TrafficSplitLayer, services: [Probed<impl S
             assert_eq!(send(service, chat()).await, 200);
             assert_eq!(usize::from(service.1.take_request().is_some()), passed);
         }
+    }
+}
+
+/// What is drained for one is for the other.
+async fn keeps_its_members(layer: &BalanceLayer, services: [Probed<impl Stack>; 2]) {
+    for (drained, passed) in [("baseline", 0), ("backup", 1)] {
+        let handle = layer.handle();
+        handle.drain(drained).unwrap();
+        for service in &services {
+            assert_eq!(send(service, chat()).await, 200);
+            assert_eq!(usize::from(service.1.take_request().is_some()), passed);
+        }
+        handle.restore(drained).unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The four stacks that stand between the caller and the upstreams.
 
-use std::{convert::Infallible, fmt, time::Duration};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper_util::{
@@ -12,11 +12,13 @@ use tower::{
     util::{BoxCloneSyncService, MapRequestLayer},
 };
 use tower_relay::{
+    balance::BalanceLayer,
     circuit_breaker::CircuitBreakerLayer,
     client::{Target, UpstreamLayer, Upstreams},
     commit_guard::{self, CommitGuardLayer},
     cost_meter::{BillLayer, CostMeterLayer},
     fallback::FallbackLayer,
+    hedge::HedgeLayer,
     message::{Bill, ConfigError, RequestBody, ResponseBody},
     model_rewrite::ModelRewriteLayer,
     normalize::ResponseNormalizeLayer,
@@ -199,7 +201,7 @@ impl Maker {
                 .layer(ResponseNormalizeLayer::new())
                 .layer(upstream(name)?)
                 .service(client(to));
-            Ok::<_, ConfigError>(Target::new(name, stack))
+            self.chosen(Target::new(name, stack))
         };
         let targets = Upstreams::builder()
             .add(target("primary", primary)?)
@@ -225,6 +227,19 @@ impl Maker {
             .layer(ModelRewriteLayer::new([("fault", "fault-1")])?)
             .service(self.fallback(&targets)?);
         Ok(BoxCloneSyncService::new(stack))
+    }
+
+    /// A target behind what chooses among several, of which here there is one, and a hedge whose time never comes.
+    fn chosen(&self, target: Target) -> Result<Target, ConfigError> {
+        let name = Arc::clone(target.name());
+        let alone = |target| Upstreams::builder().add(target).build();
+        let balance = BalanceLayer::builder().balance(&alone(target)?)?;
+        let balance = alone(Target::new(Arc::clone(&name), balance))?;
+        let hedge = HedgeLayer::builder()
+            .delay(self.pace.deadline)
+            .budget(self.budget.clone())
+            .hedge(&balance)?;
+        Ok(Target::new(name, hedge))
     }
 
     /// A limit that is never reached. It reserves more than the longest answer takes, so that there is always something to give back.
