@@ -22,10 +22,14 @@
 //! A key read from what a caller may choose freely (a header, a model's name) lets them choose whom they are counted for:
 //! count by what was authenticated, or by names from a list ([`KeyBy::model_among`]).
 
+mod identity;
+
 use std::{any::type_name, fmt, fmt::Write, sync::Arc};
 
 use http::{Extensions, HeaderMap, HeaderName, Request, StatusCode, header};
 use sha2::{Digest, Sha256};
+
+pub use self::identity::Identity;
 
 use crate::message::{ApiError, Chosen, ModelPattern, RequestBody};
 
@@ -133,6 +137,7 @@ enum Source {
     Header(HeaderName),
     Model(Option<Arc<[ModelPattern]>>),
     Upstream,
+    Identity(fn(&Identity) -> Option<&Key>),
     Extension(&'static str, ReadExtension),
     Custom(ReadKey),
 }
@@ -168,6 +173,31 @@ impl KeyBy {
     /// The upstream that was chosen from [`Upstreams`](crate::client::Upstreams).
     pub fn upstream() -> Self {
         Self::from_source(Source::Upstream)
+    }
+
+    /// The key by which a tenant asks, by its name: `key:TENANT/ID`. As with [`tenant`](Self::tenant).
+    pub fn credential() -> Self {
+        Self::from_identity(|identity| Some(identity.credential()))
+    }
+
+    /// The tenant that asks, by its [`Identity`]. Requests without one are not counted, unless
+    /// [`when_missing`](Self::when_missing) says otherwise.
+    pub fn tenant() -> Self {
+        Self::from_identity(|identity| Some(identity.tenant()))
+    }
+
+    /// The team of the tenant that asks. As with [`tenant`](Self::tenant); nor are those counted who belong to none.
+    pub fn team() -> Self {
+        Self::from_identity(Identity::team)
+    }
+
+    /// The organisation of the tenant that asks. As with [`team`](Self::team).
+    pub fn organisation() -> Self {
+        Self::from_identity(Identity::organisation)
+    }
+
+    fn from_identity(of: fn(&Identity) -> Option<&Key>) -> Self {
+        Self::from_source(Source::Identity(of)).when_missing(Missing::Exempt)
     }
 
     /// What one's own auth layer left in the request's extensions.
@@ -225,6 +255,7 @@ impl KeyBy {
             Source::Upstream => extensions
                 .get::<Chosen>()
                 .map(|chosen| Key::named("upstream", chosen.as_str())),
+            Source::Identity(of) => extensions.get().and_then(of).cloned(),
             Source::Extension(_, read) => read(extensions),
             Source::Custom(read) => read(request),
         };
@@ -245,6 +276,7 @@ impl Source {
             Self::Header(_) => "header",
             Self::Model(_) => "model",
             Self::Upstream => "upstream",
+            Self::Identity(_) => "identity",
             Self::Extension(..) => "extension",
             Self::Custom(_) => "custom",
         }
@@ -257,7 +289,11 @@ impl Source {
                 ApiError::invalid_request(format!("the header {name} is missing"))
             }
             Self::Model(_) => ApiError::missing_model(),
-            Self::Global | Self::Upstream | Self::Extension(..) | Self::Custom(_) => ApiError::new(
+            Self::Global
+            | Self::Upstream
+            | Self::Identity(_)
+            | Self::Extension(..)
+            | Self::Custom(_) => ApiError::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_request_error",
                 "the request cannot be attributed",

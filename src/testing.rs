@@ -1,5 +1,8 @@
 //! What the tests of several layers share.
 
+#[cfg(feature = "redis")]
+pub(crate) mod redis_server;
+
 use std::{convert::Infallible, fmt::Debug};
 
 use bytes::Bytes;

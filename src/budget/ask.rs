@@ -1,6 +1,9 @@
 //! What a request is going to cost, and who pays.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::Request;
 
@@ -8,8 +11,8 @@ use super::{
     OnExceeded, UnknownPrice,
     layer::Shared,
     notice,
-    pass::Pass,
-    state::{Exceeded, Party, Ticket},
+    pass::{Hold, Pass},
+    state::{Exceeded, Party},
 };
 use crate::{
     message::{
@@ -18,6 +21,7 @@ use crate::{
         estimate::choices,
         usage::Usage,
     },
+    reserve::BudgetStore,
     wire::json::Value,
 };
 
@@ -33,12 +37,73 @@ pub(super) struct Estimate {
     pub(super) typical: Option<usize>,
 }
 
+/// What a request asks of the budgets.
+pub(super) struct Asked {
+    pub(super) parties: Vec<Party>,
+    pub(super) estimate: Estimate,
+    /// The model that it is sent for instead of the caller's.
+    model: Option<Arc<str>>,
+    /// The budgets that may be gone beyond, because they have given this model.
+    pub(super) beyond: Vec<usize>,
+}
+
+impl Asked {
+    pub(super) fn cost(&self) -> Option<Cost> {
+        self.estimate.cost
+    }
+}
+
 impl Shared {
     /// Reserves for `request`, which may be changed to ask for a cheaper model. `None` where nobody's budget is concerned.
     pub(super) fn admit(
         self: &Arc<Self>,
         request: &mut Request<RequestBody>,
     ) -> Result<Option<Pass>, Refused> {
+        let now = self.now();
+        let Some(mut asked) = self.asked(request, now)? else {
+            return Ok(None);
+        };
+        let reserve = |asked: &Asked| {
+            let mut books = self.books();
+            books.reserve(now, &asked.parties, asked.cost(), &asked.beyond)
+        };
+        let ticket = match reserve(&asked) {
+            Ok(ticket) => ticket,
+            Err(exceeded) => {
+                asked = self.switch(request, asked, exceeded, now)?;
+                reserve(&asked).map_err(|exceeded| asked.refused(exceeded))?
+            }
+        };
+        Ok(Some(self.pass(request, asked, Hold::Books(ticket), now)))
+    }
+
+    /// The same with a store that replicas share.
+    pub(super) async fn admit_at(
+        self: Arc<Self>,
+        store: Arc<dyn BudgetStore>,
+        request: &mut Request<RequestBody>,
+    ) -> Result<Option<Pass>, Refused> {
+        let now = self.now();
+        let Some(mut asked) = self.asked(request, now)? else {
+            return Ok(None);
+        };
+        let hold = match self.reserve_at(&store, &asked, now).await? {
+            Ok(hold) => hold,
+            Err(exceeded) => {
+                asked = self.switch(request, asked, exceeded, now)?;
+                let reserved = self.reserve_at(&store, &asked, now).await?;
+                reserved.map_err(|exceeded| asked.refused(exceeded))?
+            }
+        };
+        Ok(Some(self.pass(request, asked, hold, now)))
+    }
+
+    /// What `request` asks for; `None` where nobody's budget is concerned.
+    fn asked(
+        &self,
+        request: &Request<RequestBody>,
+        now: SystemTime,
+    ) -> Result<Option<Asked>, Refused> {
         let endpoint = Endpoint::of(request);
         if !has_price(endpoint) {
             return Ok(None);
@@ -49,35 +114,41 @@ impl Shared {
         }
         // What cannot be read cannot be priced, and a member that stands there twice might be read differently further on.
         request.body().members().map_err(ApiError::from)?;
-        let now = self.now();
         let estimate = self.priced(endpoint, request.body(), &parties, now)?;
-        let reserved = self.books().reserve(now, &parties, estimate.cost, &[]);
-        let (ticket, estimate, model) = match reserved {
-            Ok(ticket) => (ticket, estimate, None),
-            Err(exceeded) => {
-                let (ticket, estimate, model) =
-                    self.switch(endpoint, request, &parties, exceeded, estimate.cost, now)?;
-                (ticket, estimate, Some(model))
-            }
-        };
-        let warned = self.warned(&parties, now);
-        self.note_accounts(request, &parties);
-        let bill = Bill::of(request.extensions_mut());
-        let notice = notice::Notice { warned, model };
-        Ok(Some(Pass::new(self, ticket, estimate, bill, notice)))
+        Ok(Some(Asked {
+            parties,
+            estimate,
+            model: None,
+            beyond: Vec::new(),
+        }))
     }
 
-    /// The other model that the budgets without room ask for, if all of them do, and what is reserved for it.
+    fn pass(
+        self: &Arc<Self>,
+        request: &mut Request<RequestBody>,
+        asked: Asked,
+        hold: Hold,
+        now: SystemTime,
+    ) -> Pass {
+        let warned = self.warned(&asked.parties, now);
+        self.note_accounts(request, &asked.parties);
+        let bill = Bill::of(request.extensions_mut());
+        let notice = notice::Notice {
+            warned,
+            model: asked.model,
+        };
+        Pass::new(self, hold, asked.estimate, bill, notice)
+    }
+
+    /// The same request for the other model that the budgets without room ask for, if all of them do.
     fn switch(
         &self,
-        endpoint: Endpoint,
         request: &mut Request<RequestBody>,
-        parties: &[Party],
+        asked: Asked,
         exceeded: Vec<Exceeded>,
-        asked: Option<Cost>,
         now: SystemTime,
-    ) -> Result<(Ticket, Estimate, Arc<str>), Refused> {
-        let refuse = |exceeded, asked| Err(Refused::Exceeded { exceeded, asked });
+    ) -> Result<Asked, Refused> {
+        let endpoint = Endpoint::of(request);
         let policy = |exceeded: &Exceeded| {
             let budget = self.budgets.get(exceeded.party.0);
             match budget.map(|budget| &budget.on_exceeded) {
@@ -89,7 +160,7 @@ impl Shared {
         // The innermost budget knows best.
         let models = models.filter(|_| answers(endpoint));
         let Some(model) = models.and_then(|models| models.last().cloned()) else {
-            return refuse(exceeded, asked);
+            return Err(asked.refused(exceeded));
         };
         let named = request.body().model().map(String::from);
         if named.as_deref() != Some(&*model) {
@@ -103,21 +174,19 @@ impl Shared {
         }
         if request.body().model().as_deref() != Some(&*model) {
             // It cannot be read, so it cannot be changed.
-            return refuse(exceeded, asked);
+            return Err(asked.refused(exceeded));
         }
-        let estimate = self.priced(endpoint, request.body(), parties, now)?;
         // Every budget that gives this way may be gone beyond; the others must have room.
-        let beyond: Vec<_> = (0..self.budgets.len())
-            .filter(|index| {
-                let budget = self.budgets.get(*index);
-                budget.is_some_and(|budget| budget.on_exceeded != OnExceeded::Refuse)
-            })
-            .collect();
-        let reserved = self.books().reserve(now, parties, estimate.cost, &beyond);
-        match reserved {
-            Ok(ticket) => Ok((ticket, estimate, model)),
-            Err(exceeded) => refuse(exceeded, estimate.cost),
-        }
+        let beyond = (0..self.budgets.len()).filter(|index| {
+            let budget = self.budgets.get(*index);
+            budget.is_some_and(|budget| budget.on_exceeded != OnExceeded::Refuse)
+        });
+        Ok(Asked {
+            estimate: self.priced(endpoint, request.body(), &asked.parties, now)?,
+            beyond: beyond.collect(),
+            parties: asked.parties,
+            model: Some(model),
+        })
     }
 
     /// Who pays: one key of each budget that counts the request.
@@ -195,6 +264,13 @@ impl Shared {
     }
 }
 
+impl Asked {
+    fn refused(&self, exceeded: Vec<Exceeded>) -> Refused {
+        let asked = self.cost();
+        Refused::Exceeded { exceeded, asked }
+    }
+}
+
 /// Why a request is not passed on.
 pub(super) enum Refused {
     /// Budgets have no room for so much.
@@ -202,6 +278,8 @@ pub(super) enum Refused {
         exceeded: Vec<Exceeded>,
         asked: Option<Cost>,
     },
+    /// The store of the budgets does not answer, and nothing is admitted without it.
+    Unavailable { wait: Duration },
     /// It cannot be attributed, read or priced.
     Invalid(ApiError),
 }

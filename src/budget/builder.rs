@@ -3,6 +3,7 @@ use std::{collections::HashSet, fmt, sync::Arc, time::SystemTime};
 use super::{Budget, BudgetLayer};
 use crate::{
     message::{ConfigError, catalog::ModelCatalog, estimate::TokenEstimator},
+    reserve::BudgetStore,
     wire::clock,
 };
 
@@ -21,6 +22,7 @@ pub struct BudgetBuilder {
     pub(super) catalog: ModelCatalog,
     pub(super) estimator: TokenEstimator,
     pub(super) resolve: Option<Resolve>,
+    pub(super) store: Option<Arc<dyn BudgetStore>>,
     pub(super) clock: Clock,
 }
 
@@ -35,6 +37,7 @@ impl Default for BudgetBuilder {
             catalog: ModelCatalog::default(),
             estimator: TokenEstimator::default(),
             resolve: None,
+            store: None,
             clock: Arc::new(clock::now),
         }
     }
@@ -105,6 +108,13 @@ impl BudgetBuilder {
         self
     }
 
+    /// Keeps what is spent where other replicas do, too, so that all have one budget together: `RedisLimiter::budgets` (feature `redis`).
+    /// In this process by default.
+    pub fn store(mut self, store: Arc<dyn BudgetStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     #[cfg(test)]
     pub(super) fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -145,6 +155,7 @@ impl fmt::Debug for BudgetBuilder {
             .field("headers", &self.headers)
             .field("metered", &self.metered)
             .field("max_keys", &self.max_keys)
+            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }

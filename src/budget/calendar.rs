@@ -72,6 +72,16 @@ impl Calendar {
         }
     }
 
+    /// A name of a window that no other one has, of whatever length.
+    pub(super) fn name(self, window: i64) -> String {
+        match self.per {
+            Per::Day => format!("day {window}"),
+            Per::Week => format!("week {window}"),
+            Per::Month => format!("month {window}"),
+            Per::Total => "total".to_owned(),
+        }
+    }
+
     /// The first moment of a window; `None` where there is only one.
     pub(super) fn start(self, window: i64) -> Option<SystemTime> {
         let day = match self.per {

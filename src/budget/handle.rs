@@ -1,13 +1,16 @@
-use std::{borrow::Borrow, sync::Arc, time::SystemTime};
+use std::{borrow::Borrow, slice, sync::Arc, time::SystemTime};
 
 use super::{
     Limits,
     layer::Shared,
     state::{Level, Party},
 };
-use crate::{key::Key, ledger::Record, message::catalog::Cost};
+use crate::{key::Key, ledger::Record, message::catalog::Cost, reserve::Charge};
 
 /// Shows and changes the budgets of a running [`BudgetLayer`](super::BudgetLayer).
+///
+/// Where replicas share a [store](super::BudgetBuilder::store), it shows what this one has last heard of it: of a key, when its last request
+/// here was admitted or settled. Limits that are changed are changed here alone; what is [reset](Self::reset) is for all.
 #[derive(Debug, Clone)]
 pub struct BudgetHandle {
     shared: Arc<Shared>,
@@ -79,8 +82,21 @@ impl BudgetHandle {
     /// budget.
     pub fn reset(&self, budget: &str, key: &Key) -> bool {
         let party = self.party(budget, key);
-        if let Some((index, key)) = &party {
-            self.shared.books().reset(*index, key);
+        if let Some(party) = &party {
+            let mut books = self.shared.books();
+            books.reset(party.0, &party.1);
+            if let Some(store) = &self.shared.store {
+                let claims = books.claims(self.shared.now(), slice::from_ref(party), &[]);
+                drop(books);
+                store.settle(Charge {
+                    claims,
+                    lease: None,
+                    reserved: Cost::ZERO,
+                    spent: None,
+                    unpriced: 0,
+                    told: Box::new(drop),
+                });
+            }
         }
         party.is_some()
     }

@@ -11,9 +11,12 @@ use super::{
     builder::{Clock, Resolve},
     state::Books,
 };
-use crate::message::{
-    catalog::ModelCatalog,
-    estimate::{TokenEstimator, Typical},
+use crate::{
+    message::{
+        catalog::ModelCatalog,
+        estimate::{TokenEstimator, Typical},
+    },
+    reserve::BudgetStore,
 };
 
 /// Keeps what each key spends within budgets. See the [module](super) for what it does and where it belongs.
@@ -32,6 +35,7 @@ pub(super) struct Shared {
     pub(super) estimator: TokenEstimator,
     pub(super) resolve: Option<Resolve>,
     pub(super) typical: Typical,
+    pub(super) store: Option<Arc<dyn BudgetStore>>,
     clock: Clock,
     books: Mutex<Books>,
 }
@@ -53,6 +57,7 @@ impl BudgetLayer {
             estimator: builder.estimator,
             resolve: builder.resolve,
             typical: Typical::new(),
+            store: builder.store,
             clock: builder.clock,
             books: Mutex::new(books),
         };
@@ -85,6 +90,7 @@ impl fmt::Debug for Shared {
             .field("budgets", &self.budgets)
             .field("default_output", &self.default_output)
             .field("metered", &self.metered)
+            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }

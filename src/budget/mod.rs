@@ -9,6 +9,7 @@ mod layer;
 mod notice;
 mod pass;
 mod service;
+mod shared;
 mod state;
 mod terms;
 #[cfg(test)]

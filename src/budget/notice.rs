@@ -85,6 +85,13 @@ impl Shared {
                 };
                 Rejection::new("budget", reason).into_response(error, dialect)
             }
+            Refused::Unavailable { wait } => {
+                let message = "Budgets cannot be checked at the moment. Please try again.";
+                let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
+                    .with_code("budgets_unavailable")
+                    .with_retry_after(*wait);
+                Rejection::new("budget", Reason::LimitsUnavailable).into_response(&error, dialect)
+            }
             Refused::Exceeded { exceeded, asked } => {
                 let error = ApiError::new(
                     StatusCode::TOO_MANY_REQUESTS,

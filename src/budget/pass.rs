@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Response;
 
-use super::{ask::Estimate, layer::Shared, notice::Notice, state::Ticket};
+use super::{ask::Estimate, layer::Shared, notice::Notice, shared::Stored, state::Ticket};
 use crate::message::{
     Bill, Completion, Outcome, Phase, ResponseBody,
     catalog::{Cost, ModelInfo},
@@ -27,7 +27,24 @@ pub(super) struct Pass {
 /// What is reserved. Given back in full where it is dropped.
 struct Held {
     shared: Arc<Shared>,
-    ticket: Option<Ticket>,
+    hold: Option<Hold>,
+}
+
+/// Where it is reserved.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// In this process.
+    Books(Ticket),
+    Store(Stored),
+}
+
+impl Hold {
+    fn amount(&self) -> Cost {
+        match self {
+            Self::Books(ticket) => ticket.amount(),
+            Self::Store(stored) => stored.amount(),
+        }
+    }
 }
 
 impl Held {
@@ -36,12 +53,15 @@ impl Held {
     }
 
     fn finish(&mut self, spent: Cost, unpriced: u64) {
-        let Some(ticket) = self.ticket.take() else {
-            return;
-        };
-        let now = self.shared.now();
-        let warnings = self.shared.books().settle(now, &ticket, spent, unpriced);
-        self.shared.warn(&warnings);
+        match self.hold.take() {
+            Some(Hold::Books(ticket)) => {
+                let now = self.shared.now();
+                let warnings = self.shared.books().settle(now, &ticket, spent, unpriced);
+                self.shared.warn(&warnings);
+            }
+            Some(Hold::Store(stored)) => stored.settle(&self.shared, spent, unpriced),
+            None => {}
+        }
     }
 }
 
@@ -55,14 +75,14 @@ impl Drop for Held {
 impl Pass {
     pub(super) fn new(
         shared: &Arc<Shared>,
-        ticket: Ticket,
+        hold: Hold,
         estimate: Estimate,
         bill: Bill,
         notice: Notice,
     ) -> Self {
         let held = Held {
             shared: Arc::clone(shared),
-            ticket: Some(ticket),
+            hold: Some(hold),
         };
         Self {
             held: Some(held),
@@ -125,7 +145,7 @@ impl Pass {
         if held.shared.metered || !self.may_cost {
             return nothing;
         }
-        let reserved = held.ticket.as_ref().map_or(Cost::ZERO, Ticket::amount);
+        let reserved = held.hold.as_ref().map_or(Cost::ZERO, Hold::amount);
         let Some(completion) = completion else {
             return (reserved, 0);
         };

@@ -13,8 +13,9 @@ use crate::{
 
 /// So much money for each key, renewed with the calendar or never.
 ///
-/// In a configuration `by` is `"global"`, `"api_key"` (the default), `"model"` or `{ header = "x-team" }`, money is a decimal of USD in a
-/// string, and `keys` gives limits of their own to keys as [`Key`] shows them (`"header:growth"`).
+/// In a configuration `by` is `"global"`, `"api_key"` (the default), `"credential"`, `"tenant"`, `"team"`, `"organisation"`, `"model"` or
+/// `{ header = "x-team" }`, as [`KeyBy`] has them; money is a decimal of USD in a string, and `keys` gives limits of their own to keys as
+/// [`Key`] shows them (`"tenant:acme"`).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use]
@@ -95,12 +96,20 @@ fn by<'de, D: Deserializer<'de>>(from: D) -> Result<KeyBy, D::Error> {
         Global,
         ApiKey,
         Model,
+        Credential,
+        Tenant,
+        Team,
+        Organisation,
         Header(String),
     }
     Ok(match By::deserialize(from)? {
         By::Global => KeyBy::global(),
         By::ApiKey => KeyBy::api_key(),
         By::Model => KeyBy::model(),
+        By::Credential => KeyBy::credential(),
+        By::Tenant => KeyBy::tenant(),
+        By::Team => KeyBy::team(),
+        By::Organisation => KeyBy::organisation(),
         By::Header(name) => {
             let name = HeaderName::try_from(name);
             KeyBy::header(name.map_err(|_| D::Error::custom("is no name of a header"))?)

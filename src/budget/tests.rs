@@ -1,4 +1,6 @@
 mod concurrent;
+#[cfg(feature = "redis")]
+mod replicas;
 mod service;
 mod state;
 mod windows;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::Level;
 use crate::{
-    balance::BalanceHandle, circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle,
-    hedge::HedgeHandle, rate_limit::RateLimitHandle, stats::Stats,
+    admission::AdmissionHandle, balance::BalanceHandle, budget::BudgetHandle,
+    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, hedge::HedgeHandle,
+    rate_limit::RateLimitHandle, stats::Stats,
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
@@ -17,6 +19,10 @@ pub struct Handles {
     hedges: BTreeMap<String, HedgeHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
+    limits_by: BTreeMap<Level, RateLimitHandle>,
+    admission: Option<AdmissionHandle>,
+    admissions_by: BTreeMap<Level, AdmissionHandle>,
+    budgets: Option<BudgetHandle>,
 }
 
 impl Handles {
@@ -55,6 +61,26 @@ impl Handles {
         self.tenant_limit.as_ref()
     }
 
+    /// The limits of tenants' tables that are kept at this level.
+    pub fn rate_limit_by(&self, level: Level) -> Option<&RateLimitHandle> {
+        self.limits_by.get(&level)
+    }
+
+    /// How many requests are in flight and wait, of all callers together.
+    pub fn admission(&self) -> Option<&AdmissionHandle> {
+        self.admission.as_ref()
+    }
+
+    /// The same of tenants' tables, at this level.
+    pub fn admission_by(&self, level: Level) -> Option<&AdmissionHandle> {
+        self.admissions_by.get(&level)
+    }
+
+    /// The budgets.
+    pub fn budgets(&self) -> Option<&BudgetHandle> {
+        self.budgets.as_ref()
+    }
+
     pub(super) fn add_breaker(&mut self, upstream: &str, handle: CircuitBreakerHandle) {
         self.breakers.insert(upstream.to_owned(), handle);
     }
@@ -77,5 +103,21 @@ impl Handles {
 
     pub(super) fn set_tenant_limit(&mut self, handle: Option<RateLimitHandle>) {
         self.tenant_limit = handle;
+    }
+
+    pub(super) fn add_limit_by(&mut self, level: Level, handle: RateLimitHandle) {
+        self.limits_by.insert(level, handle);
+    }
+
+    pub(super) fn set_admission(&mut self, handle: Option<AdmissionHandle>) {
+        self.admission = handle;
+    }
+
+    pub(super) fn add_admission_by(&mut self, level: Level, handle: AdmissionHandle) {
+        self.admissions_by.insert(level, handle);
+    }
+
+    pub(super) fn set_budgets(&mut self, handle: Option<BudgetHandle>) {
+        self.budgets = handle;
     }
 }

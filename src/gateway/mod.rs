@@ -68,4 +68,5 @@ pub use self::{
     handles::Handles,
     service::{GatewayFuture, GatewayService},
     stack::Stack,
+    tenants::Level,
 };

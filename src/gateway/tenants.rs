@@ -10,7 +10,7 @@ use http::Request;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 
-use super::{Config, Stack, config::AllowanceConfig};
+use super::{Config, Stack, config::AllowanceConfig, stack::Parts};
 use crate::{
     admission::{AdmissionBuilder, AdmissionLayer, Limits, Priority, PriorityBy},
     key::{Key, KeyBy, Missing},
@@ -31,12 +31,16 @@ pub(super) struct AllowanceLayer {
     admissions: Vec<AdmissionLayer>,
 }
 
-/// Who is counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
+/// Which of a tenant's requests are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// Those by one key: `Key::named("key", "TENANT/ID")`.
     Key,
+    /// Those of the tenant: `Key::named("tenant", "NAME")`.
     Tenant,
+    /// Those of its team: `Key::named("team", "ORGANISATION/NAME")`, or `"NAME"` of one without an organisation.
     Team,
+    /// Those of its organisation: `Key::named("organisation", "NAME")`.
     Organisation,
 }
 
@@ -95,22 +99,26 @@ impl Level {
 
 impl AllowanceLayer {
     /// The limits that `config` names.
-    pub(super) fn new(config: &Config) -> Result<Self, ConfigError> {
+    pub(super) fn new(config: &Config, parts: &mut Parts<'_>) -> Result<Self, ConfigError> {
         let (mut rates, mut admissions) = (Vec::new(), Vec::new());
         for level in Level::ALL {
             let allowances = level.allowances(config);
             let quotas = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.limits.clone()?))
             };
-            rates.extend(rate_limit(
-                level,
-                allowances.iter().filter_map(quotas).collect(),
-            )?);
+            let quotas = allowances.iter().filter_map(quotas).collect();
+            if let Some(limit) = rate_limit(level, quotas, parts)? {
+                parts.handles.add_limit_by(level, limit.handle());
+                rates.push(limit);
+            }
             let limits = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.admission?))
             };
             let limits = allowances.iter().filter_map(limits).collect();
-            admissions.extend(admission(level, limits, config.admission.as_ref())?);
+            if let Some(admission) = admission(level, limits, config.admission.as_ref())? {
+                parts.handles.add_admission_by(level, admission.handle());
+                admissions.push(admission);
+            }
         }
         Ok(Self { rates, admissions })
     }
@@ -119,21 +127,26 @@ impl AllowanceLayer {
 fn rate_limit(
     level: Level,
     quotas: HashMap<Key, Quota>,
+    parts: &Parts<'_>,
 ) -> Result<Option<RateLimitLayer>, ConfigError> {
     if quotas.is_empty() {
         return Ok(None);
     }
     let quotas = Arc::new(quotas);
-    let by = level.by(&quotas);
-    let quota_of = move |_: &Key, request: &Request<RequestBody>| {
-        let caller = request.extensions().get::<Caller>()?;
-        quotas.get(level.allowance_key(caller)?).cloned()
+    // The levels' keys are of different kinds: one scope holds them all.
+    let builder = parts.kept("allowances", RateLimitBuilder::default());
+    let builder = builder.by(level.by(&quotas));
+    let builder = match level {
+        // Which keys there are may change.
+        Level::Key => builder.quota_by(move |_, request| {
+            let caller = request.extensions().get::<Caller>()?;
+            quotas.get(level.allowance_key(caller)?).cloned()
+        }),
+        _ => quotas.iter().fold(builder, |builder, (key, quota)| {
+            builder.quota_for(key.clone(), quota.clone())
+        }),
     };
-    RateLimitBuilder::default()
-        .by(by)
-        .quota_by(quota_of)
-        .build()
-        .map(Some)
+    builder.build().map(Some)
 }
 
 fn admission(

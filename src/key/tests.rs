@@ -83,6 +83,34 @@ fn what_an_auth_layer_left_is_a_key() {
 }
 
 #[test]
+fn who_was_authenticated_is_counted_at_every_level_that_it_belongs_to() {
+    let tenant = Key::named("tenant", "acme");
+    let mut request = request("{}");
+    for by in [KeyBy::credential(), KeyBy::tenant(), KeyBy::team()] {
+        assert_eq!(by.key_of(&request).unwrap(), None);
+        let refused = by.when_missing(Missing::Refuse).key_of(&request);
+        assert_eq!(refused.unwrap_err().status(), 401);
+    }
+    let identity = Identity::new(tenant.clone());
+    request.extensions_mut().insert(identity.clone());
+    assert_eq!(key(&KeyBy::credential(), &request), "tenant:acme");
+    assert_eq!(KeyBy::organisation().key_of(&request).unwrap(), None);
+    let identity = identity
+        .with_credential(Key::named("key", "acme/1"))
+        .with_team(Key::named("team", "web"))
+        .with_organisation(Key::named("organisation", "big"));
+    request.extensions_mut().insert(identity);
+    for (by, expected) in [
+        (KeyBy::credential(), "key:acme/1"),
+        (KeyBy::tenant(), "tenant:acme"),
+        (KeyBy::team(), "team:web"),
+        (KeyBy::organisation(), "organisation:big"),
+    ] {
+        assert_eq!(key(&by, &request), expected);
+    }
+}
+
+#[test]
 fn requests_with_the_same_prompt_cache_key_belong_together() {
     let by: StickyBy = serde_json::from_str("\"prompt_cache_key\"").unwrap();
     let number = |body| by.number(&request(body));

@@ -19,17 +19,20 @@ impl RateLimitHandle {
         Self { shared }
     }
 
-    /// What `key` has left of each of its limits, in their order. Where quotas are looked up
-    /// [for each request](super::RateLimitBuilder::quota_by), the levels of [`quota`](Self::quota).
+    /// What `key` has left of each of the limits of its [`quota`](Self::quota), in their order.
     pub async fn levels(&self, key: &Key) -> Vec<Level> {
         let (account, quota) = (Account::new(key.clone()), self.quota(key));
         let levels = self.shared.limiter.levels(&account, &quota).await;
         levels.of(&quota).collect()
     }
 
-    /// What `key` may use, as far as it can be told without a request.
+    /// What `key` may use, as far as it can be told without a request: where quotas are looked up
+    /// [for each](super::RateLimitBuilder::quota_by), the one that its last request had, if the store is in this process.
     pub fn quota(&self, key: &Key) -> Quota {
-        self.shared.quotas.known(key)
+        let quotas = &self.shared.quotas;
+        let last = || self.local()?.quota(&Account::new(key.clone()));
+        let last = quotas.looks_up(key).then(last).flatten();
+        last.unwrap_or_else(|| quotas.known(key))
     }
 
     /// Gives `key` a quota of its own from now on; `None` takes it away. What is used stays used, where the new quota has a limit for the

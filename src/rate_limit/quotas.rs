@@ -82,6 +82,11 @@ impl Quotas {
             .unwrap_or_else(|| Quota::clone(&self.default.load()))
     }
 
+    /// Whether the quota of `key` may be another for each request.
+    pub(super) fn looks_up(&self, key: &Key) -> bool {
+        self.custom.is_some() && self.own(key).is_none()
+    }
+
     fn own(&self, key: &Key) -> Option<Quota> {
         let keys = self.keys.load();
         if keys.is_empty() {

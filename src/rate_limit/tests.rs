@@ -161,3 +161,54 @@ async fn what_cannot_be_read_is_not_admitted_where_tokens_count() {
     assert_eq!(head.status, 200);
     assert!(!head.headers.contains_key("x-ratelimit-limit-tokens"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn looking_at_a_key_whose_quota_is_looked_up_for_each_request_changes_nothing() {
+    let hourly = Quota::new([Limit::requests(2, MINUTE * 60)]).unwrap();
+    let looked_up = hourly.clone();
+    let layer = limited(10, 1_000)
+        .quota_by(move |_, _| Some(looked_up.clone()))
+        .build()
+        .unwrap();
+    let service = layer.layer(using(1, 1));
+    for (status, used_then) in [(200, 1), (200, 2), (429, 2)] {
+        assert_eq!(send(&service, chat(1)).await.status, status);
+        assert_eq!(used(&layer.handle()).await, [used_then]);
+    }
+    assert_eq!(layer.handle().quota(&Key::GLOBAL), hourly);
+}
+
+/// The narrower limit around the broader one, as a gateway has them, and the other way round.
+#[tokio::test(start_paused = true)]
+async fn of_limits_within_limits_each_gets_back_what_the_other_refuses() {
+    for narrow_first in [true, false] {
+        let (outer, inner) = if narrow_first {
+            (limited(10, 500), limited(1, 1_000))
+        } else {
+            (limited(1, 1_000), limited(10, 500))
+        };
+        let (outer, inner) = (outer.build().unwrap(), inner.build().unwrap());
+        let service = outer.layer(inner.layer(using(0, 100)));
+        assert_eq!(send(&service, chat(400)).await.status, 200);
+        let refused = send(&service, chat(400)).await;
+        assert_eq!(refused.status, 429);
+        assert_eq!(refused.headers["x-ratelimit-limit-requests"], "1");
+        assert_eq!(used(&outer.handle()).await, [1, 100], "{narrow_first}");
+        assert_eq!(used(&inner.handle()).await, [1, 100], "{narrow_first}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_broader_limit_within_holds_its_place_and_gives_it_back_when_it_leaves() {
+    let outer = limited(10, 500).build().unwrap();
+    let inner = limited(1, 1_000).wait(MINUTE * 2).build().unwrap();
+    let service = outer.layer(inner.layer(using(0, 100)));
+    assert_eq!(send(&service, chat(400)).await.status, 200);
+    let mut waiting = tokio_test::task::spawn(service.clone().oneshot(chat(400)));
+    assert!(waiting.poll().is_pending());
+    assert_eq!(used(&outer.handle()).await, [2, 500]);
+    drop(waiting);
+    // It was on its way, as far as the outer one knows: its input counts, which is nothing here, and the request itself.
+    assert_eq!(used(&outer.handle()).await, [2, 100]);
+    assert_eq!(used(&inner.handle()).await, [1, 100]);
+}

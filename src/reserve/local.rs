@@ -118,6 +118,12 @@ impl LocalLimiter {
         keys
     }
 
+    /// The quota by which `account` was last counted, if it has buckets of its own.
+    pub fn quota(&self, account: &Account) -> Option<Quota> {
+        let shard = self.shard(account)?;
+        Some(shard.entries.get(account)?.quota.clone())
+    }
+
     /// How often a key had to share, because there was no room for it.
     pub fn overflowed(&self) -> u64 {
         self.overflowed.load(Ordering::Relaxed)
@@ -231,12 +237,14 @@ impl Limiter for LocalLimiter {
 
     fn levels(&self, account: &Account, quota: &Quota) -> Answer<Levels> {
         let now = self.now();
-        let levels = self.shard(account).and_then(|mut shard| {
-            let entry = shard.entries.get_mut(account)?;
-            entry.go_by(quota, now);
-            let mut levels = Levels::default();
-            entry.write_levels(now, &mut levels);
-            Some(levels)
+        // Looking changes nothing, by whatever quota: the buckets stay those of the quota that requests go by.
+        let levels = self.shard(account).and_then(|shard| {
+            let entry = shard.entries.get(account)?;
+            let used = |limit| {
+                let used = entry.of(limit);
+                used.map_or(0, |(old, bucket)| bucket.backlog(old, now))
+            };
+            Some(Levels::new(quota.limits().iter().map(used)))
         });
         Answer::now(levels.unwrap_or_default())
     }
@@ -294,8 +302,7 @@ impl Entry {
         }
         if self.quota != *quota {
             let used = |limit| {
-                let mut old = self.quota.limits().iter().zip(&*self.buckets);
-                let (old, bucket) = old.find(|(old, _)| old.continues(limit))?;
+                let (old, bucket) = self.of(limit)?;
                 Some(Bucket::with_backlog(limit, now, bucket.backlog(old, now)))
             };
             let limits = quota.limits().iter();
@@ -304,6 +311,12 @@ impl Entry {
                 .collect();
         }
         self.quota = quota.clone();
+    }
+
+    /// The limit that `limit` continues, and its bucket.
+    fn of(&self, limit: &Limit) -> Option<(&Limit, &Bucket)> {
+        let mut pairs = self.quota.limits().iter().zip(&*self.buckets);
+        pairs.find(|(own, _)| own.continues(limit))
     }
 
     fn is_full(&self, now: u64) -> bool {

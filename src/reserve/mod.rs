@@ -36,6 +36,7 @@
 mod attempt_limit;
 mod attempts;
 mod bucket;
+mod budget_store;
 mod limit;
 mod limiter;
 mod local;
@@ -47,11 +48,12 @@ mod retry_budget;
 
 pub(crate) use self::original::Original;
 #[cfg(feature = "redis")]
-pub use self::redis::{OnStoreFailure, RedisBuilder, RedisHandle, RedisLimiter};
+pub use self::redis::{OnStoreFailure, RedisBudgets, RedisBuilder, RedisHandle, RedisLimiter};
 pub use self::{
     attempt_limit::{AttemptLimit, SetAside},
     attempts::{Attempt, Attempts, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},
     bucket::{Bucket, Level},
+    budget_store::{Asking, Balance, BudgetStore, Charge, Claim, Reserved, Without},
     limit::{Amounts, Dimension, Limit, MAX_LIMITS, Quota},
     limiter::{Account, Answer, Decision, Levels, Limiter, Place, Settlement, Verdict},
     local::LocalLimiter,

@@ -20,6 +20,13 @@ mod lifecycle;
 mod normalized;
 mod pools;
 mod program;
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "the crate's own tests use the rest"
+)]
+#[path = "../../src/testing/redis_server.rs"]
+mod redis_server;
 mod resilience;
 mod restart;
 mod splits;

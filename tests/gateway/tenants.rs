@@ -11,11 +11,13 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use tower_relay::{
-    gateway::Config,
+    gateway::{Config, Level},
+    key::Key,
     server::tenants::{KeyHash, TenantKey},
 };
 
 use crate::harness::{Got, Relay, caller, chat, demo, post, scripted, send, soon};
+use crate::redis_server::Server;
 
 fn with_key(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>> {
     let key = format!("Bearer {key}").parse().unwrap();
@@ -158,6 +160,17 @@ async fn limits_lie_within_limits_and_who_is_refused_by_his_own_takes_nothing_of
     }
     // The first key has used its two, the tenant its three, and the organisation its five.
     assert_eq!(statuses, [200, 200, 429, 200, 429, 200, 200, 429]);
+    // Whom a broader limit has refused, the narrower ones have not counted.
+    for (level, key, used) in [
+        (Level::Key, Key::named("key", "a/1"), 2),
+        (Level::Key, Key::named("key", "a/2"), 1),
+        (Level::Tenant, Key::named("tenant", "a"), 3),
+        (Level::Team, Key::named("team", "acme/web"), 5),
+        (Level::Organisation, Key::named("organisation", "acme"), 5),
+    ] {
+        let handle = relay.handles.rate_limit_by(level).unwrap();
+        assert_eq!(handle.levels(&key).await[0].used, used, "{level:?}");
+    }
 }
 
 #[tokio::test]
@@ -177,6 +190,8 @@ async fn a_tenant_in_flight_leaves_room_for_others() {
     first.say("data: {\"choices\":[]}\n\n").await;
     let answer = soon(running).await.unwrap().unwrap();
 
+    let handle = relay.handles.admission_by(Level::Tenant).unwrap();
+    assert_eq!(handle.state(&Key::named("tenant", "a")).in_flight, 1);
     let refused = send(stream("sk-a")).await;
     assert_eq!(refused.failure(), (503, "relay_overloaded".to_owned()));
     assert_eq!(refused.headers["retry-after"], "1");
@@ -237,6 +252,86 @@ async fn keys_change_while_the_gateway_serves_and_after_a_restart_are_as_they_we
         error.starts_with("test:1: tenant_state: ") && error.contains("is broken"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn what_an_upstream_keeps_is_for_those_alone_whose_key_it_is() {
+    let (address, _) = demo().await;
+    let own = "[[upstreams]]\nname = \"own\"\nbase_url = \"http://u.test/v1\"\ncredential = { env = \"WRONG_KEY\" }\n";
+    let config = tenant("a", "upstreams = [\"demo\"]")
+        + &tenant("b", "upstreams = [\"demo\"]")
+        + &tenant("c", "upstreams = [\"own\"]")
+        + &tenant("d", "upstreams = [\"demo\"]\nstored_objects = true")
+        + &upstream("demo", address, "")
+        + own;
+    let relay = Relay::start(&config).await;
+    for (key, is_refused) in [
+        ("sk-a", true),
+        ("sk-b", true),
+        ("sk-c", false),
+        ("sk-d", false),
+    ] {
+        for path in ["/v1/files", "/v1/responses/resp_1"] {
+            let list = Request::get(relay.uri(path)).body(Full::default());
+            let got = send(with_key(list.unwrap(), key)).await;
+            let refused = got.text.contains("stored_objects_not_allowed");
+            assert_eq!(refused, is_refused, "{key} {path} {}", got.text);
+            assert_eq!(got.status == 403, is_refused);
+        }
+    }
+    assert_eq!(ask(&relay, "sk-a", "demo-small").await.status, 200);
+}
+
+#[tokio::test]
+async fn replicas_share_the_limits_of_tenants_and_their_budgets() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let prices = folder.path().join("prices.toml");
+    let text = "[models.demo-small.prices]\ninput = \"2.00\"\noutput = \"8.00\"\n";
+    std::fs::write(&prices, text).unwrap();
+    let (address, _) = demo().await;
+    let config = format!(
+        "[store.redis]\nurl = \"{}\"\ntimeout = \"10s\"\n[catalog]\nfiles = [{prices:?}]\n\
+         [[budgets]]\nname = \"of-tenants\"\nby = \"tenant\"\nper = \"month\"\nhard = \"1\"\n\
+         keys = {{ \"tenant:b\" = {{ hard = \"0.002\" }} }}\n{}{}\
+         [organisations.big]\nlimits = [{{ requests = 3, per = \"1h\" }}]\n{}",
+        server.url(),
+        tenant("a", "organisation = \"big\""),
+        tenant("b", ""),
+        upstream("demo", address, ""),
+    );
+    let replicas = [Relay::start(&config).await, Relay::start(&config).await];
+    let mut statuses = Vec::new();
+    for call in 0..4 {
+        let got = ask(&replicas[call % 2], "sk-a", "demo-small").await;
+        statuses.push(got.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 200, 429]);
+
+    // A cap of 150 reserves a little more than 0.0012 USD: two do not fit at once, and are charged less in the end.
+    let capped = |relay: &Relay| {
+        let body = chat("demo-small", &json!({"max_tokens": 150}));
+        with_key(post(relay.uri("/v1/chat/completions"), &body), "sk-b")
+    };
+    let answered = send(capped(&replicas[0])).await;
+    assert_eq!(answered.status, 200);
+    let key = Key::named("tenant", "b");
+    let of = |relay: &Relay| {
+        let handle = relay.handles.budgets().unwrap();
+        handle.level("of-tenants", &key).unwrap()
+    };
+    let settled = async {
+        while of(&replicas[0]).reserved.pico_usd() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(settled).await;
+    let spent = of(&replicas[0]).spent;
+    assert!(spent.pico_usd() > 0);
+    assert_eq!(send(capped(&replicas[1])).await.status, 200);
+    assert!(of(&replicas[1]).spent >= spent, "what the other has spent");
 }
 
 #[tokio::test]

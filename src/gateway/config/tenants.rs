@@ -28,6 +28,9 @@ pub struct TenantConfig {
     pub endpoints: Option<Vec<Endpoint>>,
     /// The upstreams that it may be sent to. All, unless it is said.
     pub upstreams: Option<Vec<String>>,
+    /// Whether it may use what upstreams keep: files, batches, stored responses, conversations. Whoever has the same key at an
+    /// upstream sees them, so unless it is said this is for tenants whose upstreams' keys are used by no other.
+    pub stored_objects: Option<bool>,
     /// Who goes first where requests wait.
     pub priority: Option<Priority>,
     /// What it may use per time, all its keys together.
@@ -76,6 +79,9 @@ impl TenantConfig {
         if let Some(upstreams) = &self.upstreams {
             tenant = tenant.upstreams(upstreams.iter().map(String::as_str));
         }
+        if let Some(allowed) = self.stored_objects {
+            tenant = tenant.stored_objects(allowed);
+        }
         if let Some(priority) = self.priority {
             tenant = tenant.priority(priority.level());
         }
@@ -101,7 +107,11 @@ impl Config {
         }
         let mut tenants = Vec::new();
         for (index, config) in self.tenants.iter().enumerate() {
-            tenants.push(config.build().map_err(|error| in_list(index, error))?);
+            let mut tenant = config.build().map_err(|error| in_list(index, error))?;
+            if config.stored_objects.is_none() && self.has_keys_of_its_own(index) {
+                tenant = tenant.stored_objects(true);
+            }
+            tenants.push(tenant);
             for (place, name) in config.upstreams.iter().flatten().enumerate() {
                 if !self.upstreams.iter().any(|upstream| upstream.name == *name) {
                     let error = ConfigError::new(
@@ -133,6 +143,24 @@ impl Config {
                 .map(Some)
                 .map_err(|error| ConfigError::new("tenant_state", error.reason().to_owned())),
         }
+    }
+
+    /// Whether no other tenant's requests are sent with a key with which those of the tenant at `index` are.
+    fn has_keys_of_its_own(&self, index: usize) -> bool {
+        let credentials = |tenant: &TenantConfig| -> Vec<&CredentialConfig> {
+            let names = tenant.upstreams.as_ref();
+            let reached = self.upstreams.iter();
+            reached
+                .filter(|upstream| names.is_none_or(|names| names.contains(&upstream.name)))
+                .map(|upstream| &upstream.credential)
+                .collect()
+        };
+        let Some(own) = self.tenants.get(index).map(credentials) else {
+            return false;
+        };
+        let others = self.tenants.iter().enumerate();
+        let mut others = others.filter(|(place, _)| *place != index);
+        others.all(|(_, other)| !credentials(other).iter().any(|key| own.contains(key)))
     }
 
     /// Limits of those whom nobody belongs to are a mistake in the name.

@@ -1,13 +1,13 @@
 //! The stack that every request passes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use tower::util::option_layer;
 use tower_layer::Layer;
 
 use super::{Parts, Stack, within};
 use crate::{
-    admission::AdmissionBuilder,
+    admission::{AdmissionBuilder, AdmissionLayer},
     budget::BudgetLayer,
     client::{ModelRoute, Upstreams},
     cost_meter::BillLayer,
@@ -57,7 +57,8 @@ impl Config {
         let limit_handle = limit.as_ref().map(RateLimitLayer::handle);
         parts.handles.set_tenant_limit(limit_handle);
         let auth = tenants.clone().map(AuthLayer::new);
-        let allowances = tenants.is_some().then(|| AllowanceLayer::new(self));
+        let allowances = tenants.is_some();
+        let allowances = allowances.then(|| AllowanceLayer::new(self, parts));
         let allowances = allowances.transpose()?;
         let admission = self.admission.clone().map(|admission| {
             let by_tenant = tenants.is_some() && !admission.has_priority();
@@ -69,12 +70,16 @@ impl Config {
         });
         let admission = admission.map(AdmissionBuilder::build);
         let admission = admission.transpose().map_err(within("admission"))?;
+        let admission_handle = admission.as_ref().map(AdmissionLayer::handle);
+        parts.handles.set_admission(admission_handle);
         let select = self.model_select.clone();
         let select = select.map(|select| select.catalog(parts.catalog.clone()));
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
         let budget = self.budget(aliases, parts)?;
+        let budget_handle = budget.as_ref().map(BudgetLayer::handle);
+        parts.handles.set_budgets(budget_handle);
 
         // Outermost first.
         let layers = (
@@ -152,13 +157,15 @@ impl Config {
                 .find_map(|aliases| aliases.resolve(here).map(Cow::into_owned));
             there.or(target)
         };
-        let budget = BudgetLayer::builder()
+        let mut budget = BudgetLayer::builder()
             .budgets(self.budgets.clone())
             .catalog(parts.catalog.clone())
             .metered(true)
-            .names(names)
-            .build()
-            .map_err(within("budgets"))?;
+            .names(names);
+        if let Some(store) = &parts.store {
+            budget = budget.store(Arc::new(store.budgets()));
+        }
+        let budget = budget.build().map_err(within("budgets"))?;
         if let Some(audit) = &self.audit {
             let handle = budget.handle();
             let unread =

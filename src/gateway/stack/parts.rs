@@ -61,7 +61,11 @@ impl<'a> Parts<'a> {
     }
 
     /// The limits of `scope`, in the store where there is one.
-    pub(super) fn kept(&self, scope: &str, limit: RateLimitBuilder) -> RateLimitBuilder {
+    pub(in crate::gateway) fn kept(
+        &self,
+        scope: &str,
+        limit: RateLimitBuilder,
+    ) -> RateLimitBuilder {
         match &self.store {
             Some(store) => limit.limiter(Arc::new(store.scoped(scope))),
             None => limit,

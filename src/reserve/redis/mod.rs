@@ -1,8 +1,10 @@
 //! The store that replicas share.
 
 mod breaker;
+mod budgets;
 mod builder;
 mod counters;
+mod jobs;
 mod scripts;
 mod share;
 mod store;
@@ -13,13 +15,15 @@ mod worker;
 use std::sync::Arc;
 
 pub use self::{
+    budgets::RedisBudgets,
     builder::{OnStoreFailure, RedisBuilder},
     counters::RedisHandle,
 };
 
 use self::{
+    jobs::{Job, Settle, Told},
     share::share,
-    store::{Job, Settle, Store},
+    store::Store,
 };
 use super::{
     Account, Amounts, Answer, Decision, Levels, Limiter, LocalLimiter, Place, Quota, Settlement,
@@ -52,6 +56,13 @@ impl RedisLimiter {
             stand_in: Arc::new(LocalLimiter::new(self.stand_in.max_keys())),
             ..self.clone()
         }
+    }
+
+    /// What is spent of budgets, on the same connection and told by the same worker. Whoever has the same prefix shares them, whatever the
+    /// scope.
+    pub fn budgets(&self) -> RedisBudgets {
+        let (store, prefix) = (Arc::clone(&self.store), Arc::clone(&self.prefix));
+        RedisBudgets::new(store, prefix, self.on_failure, self.replicas)
     }
 
     /// What it has counted, of all scopes together.
@@ -99,7 +110,7 @@ impl RedisLimiter {
         }
         counters.refused.add(1);
         decision.verdict = Verdict::Unavailable {
-            wait: self.store.breaker.wait().max(self.store.timeout()),
+            wait: self.store.wait(),
         };
         decision
     }
@@ -130,12 +141,12 @@ impl Limiter for RedisLimiter {
             Place::StandInShared => Place::Shared,
             Place::Own | Place::Shared => {
                 if !quota.limits().is_empty() {
-                    self.store.queue(Job::Settle(Settle {
+                    self.store.queue(Job::Tell(Told::Limits(Settle {
                         key: self.key(account),
                         quota: quota.clone(),
                         reserved: settlement.reserved,
                         used: settlement.used,
-                    }));
+                    })));
                 }
                 return;
             }

@@ -4,15 +4,29 @@ use std::fmt::Write;
 
 use ::redis::{RedisResult, Script, ScriptInvocation, aio::ConnectionManager};
 
-use crate::reserve::{Amounts, Levels, Limit, Quota};
+use super::jobs::Settle;
+use crate::{
+    message::catalog::Cost,
+    reserve::{Amounts, Balance, Charge, Claim, Levels, Limit, Quota},
+};
 
 /// The bytes of a number, as the scripts read and write it.
 const NUMBER: usize = 18;
 
-/// One script to reserve and one to settle, each for all limits at once.
+/// One script to reserve and one to settle, each for all limits at once; and the same for all budgets of a request.
 pub(super) struct Scripts {
     reserve: Script,
     settle: Script,
+    reserve_budgets: Script,
+    settle_budgets: Script,
+}
+
+/// What was asked of budgets: reserved of all or of none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OfBudgets {
+    pub(super) is_admitted: bool,
+    pub(super) lease: u64,
+    pub(super) balances: Vec<Balance>,
 }
 
 /// A reservation that was asked for: everything was taken or nothing, and the levels after that.
@@ -30,11 +44,16 @@ impl Default for Scripts {
 
 impl Scripts {
     fn edited(edit: impl Fn(&str) -> String) -> Self {
-        let reserve = concat!(include_str!("buckets.lua"), include_str!("reserve.lua"));
-        let settle = concat!(include_str!("buckets.lua"), include_str!("settle.lua"));
+        macro_rules! script {
+            ($($part:literal),*) => {
+                Script::new(&edit(concat!(include_str!("numbers.lua"), $(include_str!($part)),*)))
+            };
+        }
         Self {
-            reserve: Script::new(&edit(reserve)),
-            settle: Script::new(&edit(settle)),
+            reserve: script!("buckets.lua", "reserve.lua"),
+            settle: script!("buckets.lua", "settle.lua"),
+            reserve_budgets: script!("budgets.lua", "budget_reserve.lua"),
+            settle_budgets: script!("budgets.lua", "budget_settle.lua"),
         }
     }
 
@@ -65,20 +84,15 @@ impl Scripts {
 
     /// Makes the server know how to settle.
     pub(super) async fn load_settle(&self, connection: &mut ConnectionManager) -> RedisResult<()> {
-        self.settle.load_async(connection).await.map(drop)
+        self.settle.load_async(connection).await?;
+        self.settle_budgets.load_async(connection).await.map(drop)
     }
 
-    pub(super) fn settle(
-        &self,
-        key: &str,
-        quota: &Quota,
-        reserved: Amounts,
-        used: Amounts,
-    ) -> ScriptInvocation<'_> {
-        let mut call = self.settle.key(key);
-        for limit in quota.limits() {
-            let reserved = reserved.get(limit.dimension());
-            let used = used.get(limit.dimension());
+    pub(super) fn settle(&self, settle: &Settle) -> ScriptInvocation<'_> {
+        let mut call = self.settle.key(settle.key.as_str());
+        for limit in settle.quota.limits() {
+            let reserved = settle.reserved.get(limit.dimension());
+            let used = settle.used.get(limit.dimension());
             let floor = limit.cost(limit.burst());
             let numbers = [
                 rate(limit),
@@ -91,6 +105,46 @@ impl Scripts {
         }
         call
     }
+
+    pub(super) fn reserve_budgets(
+        &self,
+        keys: &[String],
+        claims: &[Claim],
+        amount: Option<Cost>,
+    ) -> ScriptInvocation<'_> {
+        let mut call = self.reserve_budgets.prepare_invoke();
+        for key in keys {
+            call.key(key);
+        }
+        call.arg(number_or_nothing(amount));
+        for claim in claims {
+            call.arg(number_or_nothing(claim.limit)).arg(claim.ends);
+        }
+        call
+    }
+
+    pub(super) fn settle_budgets(&self, keys: &[String], charge: &Charge) -> ScriptInvocation<'_> {
+        let mut call = self.settle_budgets.prepare_invoke();
+        for key in keys {
+            call.key(key);
+        }
+        call.arg(
+            charge
+                .lease
+                .map_or(String::new(), |lease| lease.to_string()),
+        )
+        .arg(&bytes(charge.reserved.pico_usd())[..])
+        .arg(number_or_nothing(charge.spent))
+        .arg(charge.unpriced);
+        for claim in &*charge.claims {
+            call.arg(claim.ends);
+        }
+        call
+    }
+}
+
+fn number_or_nothing(cost: Option<Cost>) -> Vec<u8> {
+    cost.map_or(Vec::new(), |cost| bytes(cost.pico_usd()).to_vec())
 }
 
 /// What flows back in a microsecond, which is the resolution of the server's clock.
@@ -140,6 +194,38 @@ pub(super) fn read_reserved(quota: &Quota, answer: &[u8]) -> Option<Taken> {
         is_admitted,
         levels,
     })
+}
+
+/// What the answer to a reservation of so many accounts of budgets says; `None` where it is none.
+pub(super) fn read_budgets(accounts: usize, answer: &[u8]) -> Option<OfBudgets> {
+    let (verdict, rest) = answer.split_first()?;
+    let (lease, balances) = rest.split_first_chunk()?;
+    let balances = read_balances(balances);
+    let is_admitted = match verdict {
+        b'1' => true,
+        b'0' => false,
+        _ => return None,
+    };
+    (balances.len() == accounts).then(|| OfBudgets {
+        is_admitted,
+        lease: u64::from_le_bytes(*lease),
+        balances,
+    })
+}
+
+/// What is on each account.
+pub(super) fn read_balances(answer: &[u8]) -> Vec<Balance> {
+    let (balances, _) = answer.as_chunks::<{ 2 * NUMBER + 8 }>();
+    let balance = |bytes: &[u8; 2 * NUMBER + 8]| {
+        let (spent, rest) = bytes.split_at(NUMBER);
+        let (reserved, unpriced) = rest.split_at(NUMBER);
+        Balance {
+            spent: Cost::from_pico_usd(number(spent)),
+            reserved: Cost::from_pico_usd(number(reserved)),
+            unpriced: u64::try_from(number(unpriced)).unwrap_or(u64::MAX),
+        }
+    };
+    balances.iter().map(balance).collect()
 }
 
 /// What was forgiven, of all limits together, by the answer to a settlement.

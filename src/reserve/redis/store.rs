@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, ready as ready_now},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -20,6 +20,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{
     breaker::Breaker,
     counters::Counters,
+    jobs::{Job, Reply, Settle, Told},
     scripts::{self, Scripts, Taken},
 };
 use crate::reserve::{Amounts, Quota};
@@ -38,24 +39,6 @@ pub(super) struct Store {
     pub(super) counters: Counters,
     jobs: mpsc::Sender<Job>,
 }
-
-/// What is left to the worker.
-pub(super) enum Job {
-    Settle(Settle),
-    /// Nobody waits for this answer any more: if it took something, that goes back.
-    Unanswered(Reply, Settle),
-}
-
-/// A settlement on its way.
-#[derive(Debug)]
-pub(super) struct Settle {
-    pub(super) key: String,
-    pub(super) quota: Quota,
-    pub(super) reserved: Amounts,
-    pub(super) used: Amounts,
-}
-
-pub(super) type Reply = Pin<Box<dyn Future<Output = RedisResult<Vec<u8>>> + Send>>;
 
 impl Store {
     pub(super) fn new(
@@ -82,29 +65,50 @@ impl Store {
         quota: Quota,
         amounts: Amounts,
     ) -> Option<Taken> {
+        let given_up = Told::Limits(Settle {
+            key: key.clone(),
+            quota: quota.clone(),
+            reserved: amounts,
+            used: Amounts::NONE,
+        });
+        let asked = quota.clone();
+        let answer = self.call(given_up, move |scripts, mut connection| {
+            Box::pin(async move {
+                let call = scripts.reserve(&key, &asked, amounts);
+                call.invoke_async(&mut connection).await
+            })
+        });
+        let taken = scripts::read_reserved(&quota, &answer.await?);
+        if taken.is_none() {
+            tracing::error!("the store of limits answers what it was not asked");
+        }
+        taken
+    }
+
+    /// Asks for a reservation, as long as a request may wait; `None` where the server does not say. What it took and nobody heard of
+    /// is given back by `given_up`.
+    pub(super) async fn call(
+        self: Arc<Self>,
+        given_up: Told,
+        ask: impl FnOnce(Arc<Scripts>, ConnectionManager) -> Reply,
+    ) -> Option<Vec<u8>> {
         if !self.breaker.admits() {
             self.counters.skipped.add(1);
             return None;
         }
+        let reply = match self.connection() {
+            Ok(connection) => ask(Arc::clone(&self.scripts), connection),
+            Err(error) => Box::pin(ready_now(Err(error))),
+        };
         let mut asked = Asked {
-            reply: Some(self.ask(&key, &quota, amounts)),
-            given_up: Some(Settle {
-                key,
-                quota: quota.clone(),
-                reserved: amounts,
-                used: Amounts::NONE,
-            }),
+            reply: Some(reply),
+            given_up: Some(given_up),
             store: Arc::clone(&self),
         };
         let answered = timeout(self.timeout, &mut asked).await;
         // What is still under way is handed to the worker here.
         drop(asked);
-        let answer = self.noted(answered.ok())?;
-        let taken = scripts::read_reserved(&quota, &answer);
-        if taken.is_none() {
-            tracing::error!("the store of limits answers what it was not asked");
-        }
-        taken
+        self.noted(answered.ok())
     }
 
     /// Forgets what is used of `key`.
@@ -121,18 +125,9 @@ impl Store {
         self.noted(answered.ok());
     }
 
-    fn ask(&self, key: &str, quota: &Quota, amounts: Amounts) -> Reply {
-        let scripts = Arc::clone(&self.scripts);
-        let connection = self.connection();
-        let (key, quota) = (key.to_owned(), quota.clone());
-        Box::pin(async move {
-            let call = scripts.reserve(&key, &quota, amounts);
-            call.invoke_async(&mut connection?).await
-        })
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+    /// How long until it is worth asking again, while it does not answer.
+    pub(super) fn wait(&self) -> Duration {
+        self.breaker.wait().max(self.timeout)
     }
 
     /// Leaves `job` to the worker.
@@ -160,62 +155,56 @@ impl Store {
     }
 
     /// Tells the server of all these in one go, at most once each.
-    pub(super) async fn settle(&self, settlements: &[Settle]) {
-        let answered = timeout(PATIENCE, self.tell(settlements)).await;
-        let told = self.noted(answered.ok()).unwrap_or_default();
+    pub(super) async fn tell(&self, all: Vec<Told>) {
+        let count = all.len() as u64;
+        let answered = timeout(PATIENCE, self.told(&all)).await;
+        let answers = self.noted(answered.ok()).unwrap_or_default();
         let mut settled = 0;
-        for (settlement, answer) in settlements.iter().zip(told) {
+        for (told, answer) in all.into_iter().zip(answers) {
             match answer {
                 Ok(answer) => {
                     settled += 1;
-                    let forgiven = scripts::read_settled(&settlement.quota, &answer);
-                    self.counters.forgiven.add(forgiven);
+                    told.answered(&answer, &self.counters);
                 }
                 Err(error) => tracing::warn!(%error, "not settled"),
             }
         }
         self.counters.settled.add(settled);
-        self.counters
-            .unsettled
-            .add((settlements.len() as u64).saturating_sub(settled));
+        self.counters.unsettled.add(count.saturating_sub(settled));
     }
 
-    async fn tell(&self, settlements: &[Settle]) -> RedisResult<Vec<RedisResult<Vec<u8>>>> {
+    async fn told(&self, all: &[Told]) -> RedisResult<Vec<RedisResult<Vec<u8>>>> {
         let mut connection = self.connection()?;
-        let calls = |settlements: &[&Settle]| {
-            let mut pipeline = Pipeline::with_capacity(settlements.len());
+        let calls = |all: &[&Told]| {
+            let mut pipeline = Pipeline::with_capacity(all.len());
             pipeline.ignore_errors();
-            for settlement in settlements {
-                pipeline.invoke_script(&self.scripts.settle(
-                    &settlement.key,
-                    &settlement.quota,
-                    settlement.reserved,
-                    settlement.used,
-                ));
+            for told in all {
+                told.add_to(&mut pipeline, &self.scripts);
             }
             pipeline
         };
-        let all: Vec<&Settle> = settlements.iter().collect();
-        let mut told: Vec<RedisResult<Vec<u8>>> = calls(&all).query_async(&mut connection).await?;
-        let unknown: Vec<usize> = (told.iter().enumerate())
+        let each: Vec<&Told> = all.iter().collect();
+        let mut answers: Vec<RedisResult<Vec<u8>>> =
+            calls(&each).query_async(&mut connection).await?;
+        let unknown: Vec<usize> = (answers.iter().enumerate())
             .filter(|(_, answer)| answer.as_ref().is_err_and(is_unknown_script))
             .map(|(index, _)| index)
             .collect();
         if unknown.is_empty() {
-            return Ok(told);
+            return Ok(answers);
         }
         // The server was restarted, or its scripts flushed.
         self.scripts.load_settle(&mut connection).await?;
-        let again: Vec<&Settle> = (unknown.iter())
-            .filter_map(|index| settlements.get(*index))
+        let again: Vec<&Told> = (unknown.iter())
+            .filter_map(|index| all.get(*index))
             .collect();
-        let answers: Vec<RedisResult<Vec<u8>>> = calls(&again).query_async(&mut connection).await?;
-        for (index, answer) in unknown.into_iter().zip(answers) {
-            if let Some(told) = told.get_mut(index) {
-                *told = answer;
+        let later: Vec<RedisResult<Vec<u8>>> = calls(&again).query_async(&mut connection).await?;
+        for (index, answer) in unknown.into_iter().zip(later) {
+            if let Some(first) = answers.get_mut(index) {
+                *first = answer;
             }
         }
-        Ok(told)
+        Ok(answers)
     }
 
     /// Has the breaker take note of what came of a call; `None` where it took too long.
@@ -266,7 +255,7 @@ struct Asked {
     store: Arc<Store>,
     /// `None` once it was answered.
     reply: Option<Reply>,
-    given_up: Option<Settle>,
+    given_up: Option<Told>,
 }
 
 impl Future for Asked {
@@ -284,10 +273,10 @@ impl Future for Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if let (Some(reply), Some(settle)) = (self.reply.take(), self.given_up.take())
-            && settle.reserved != Amounts::NONE
+        if let (Some(reply), Some(told)) = (self.reply.take(), self.given_up.take())
+            && told.gives_back()
         {
-            self.store.queue(Job::Unanswered(reply, settle));
+            self.store.queue(Job::Unanswered(reply, told));
         }
     }
 }

@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use super::{
-    scripts,
-    store::{Job, PATIENCE, Settle, Store},
+    jobs::{Job, Told},
+    store::{PATIENCE, Store},
 };
 use crate::worker::Shutdown;
 
@@ -55,7 +55,7 @@ pub(super) async fn run(store: Arc<Store>, mut jobs: Receiver<Job>, mut shutdown
             is_there = store.is_there().await;
         }
         if is_there {
-            store.settle(&settlements).await;
+            store.tell(settlements).await;
         } else {
             store.counters.unsettled.add(settlements.len() as u64);
         }
@@ -63,19 +63,14 @@ pub(super) async fn run(store: Arc<Store>, mut jobs: Receiver<Job>, mut shutdown
 }
 
 /// What there is to settle, once those answers have come that nobody waits for any more.
-async fn settlements(store: &Store, jobs: impl Iterator<Item = Job>) -> Vec<Settle> {
+async fn settlements(store: &Store, jobs: impl Iterator<Item = Job>) -> Vec<Told> {
     let until = Instant::now() + PATIENCE;
     let mut settlements = Vec::new();
     for job in jobs {
         match job {
-            Job::Settle(settle) => settlements.push(settle),
-            Job::Unanswered(reply, settle) => match timeout_at(until, reply).await {
-                Ok(Ok(answer)) => {
-                    let taken = scripts::read_reserved(&settle.quota, &answer);
-                    if taken.is_some_and(|taken| taken.is_admitted) {
-                        settlements.push(settle);
-                    }
-                }
+            Job::Tell(told) => settlements.push(told),
+            Job::Unanswered(reply, told) => match timeout_at(until, reply).await {
+                Ok(Ok(answer)) => settlements.extend(told.once_reserved(&answer)),
                 // It may have been taken all the same.
                 Ok(Err(_)) | Err(_) => store.counters.unsettled.add(1),
             },

@@ -2,7 +2,7 @@
 
 use http::{Request, StatusCode};
 
-use super::Tenant;
+use super::{Tenant, stored};
 use crate::{
     message::{ApiError, Endpoint, RequestBody, members},
     wire::{json::Value, path::percent_decode},
@@ -16,6 +16,9 @@ pub(super) fn check(tenant: &Tenant, request: &Request<RequestBody>) -> Result<(
         && !tenant.names_endpoint(endpoint)
     {
         return Err(endpoint_not_allowed());
+    }
+    if !tenant.uses_stored_objects() && stored::is_concerned(endpoint, request)? {
+        return Err(stored_not_allowed());
     }
     if tenant.allowed_models().is_none() {
         return Ok(());
@@ -78,7 +81,14 @@ fn endpoint_not_allowed() -> ApiError {
         .with_code("endpoint_not_allowed")
 }
 
-fn unreadable() -> ApiError {
+fn stored_not_allowed() -> ApiError {
+    let message = "You are not allowed to use what an upstream keeps (files, batches, stored responses, conversations): its key is not \
+                   yours alone.";
+    ApiError::new(StatusCode::FORBIDDEN, "invalid_request_error", message)
+        .with_code("stored_objects_not_allowed")
+}
+
+pub(super) fn unreadable() -> ApiError {
     let message =
         "the request's body must be JSON (\"content-type: application/json\"), not compressed";
     ApiError::new(

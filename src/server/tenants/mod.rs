@@ -8,6 +8,7 @@ mod layer;
 mod registry;
 pub(crate) mod service;
 mod state_file;
+mod stored;
 mod tenant;
 #[cfg(test)]
 mod tests;

@@ -84,6 +84,11 @@ impl Tenants {
             }
             None => State::default(),
         };
+        let mut tenants: Vec<Tenant> = tenants.into_iter().collect();
+        if let [only] = tenants.as_mut_slice() {
+            // What upstreams keep is all its own.
+            only.stored_objects.get_or_insert(true);
+        }
         let mut entries: Vec<Entry> = tenants
             .into_iter()
             .map(|tenant| Entry {

@@ -67,6 +67,7 @@ where
                 if let Some(upstreams) = caller.tenant().allowed_upstreams().cloned() {
                     request.extensions_mut().insert(upstreams);
                 }
+                request.extensions_mut().insert(caller.identity().clone());
                 request.extensions_mut().insert(caller);
                 AuthFuture {
                     future: OrRefused::inner(self.inner.call(request)),

@@ -18,6 +18,7 @@ pub struct Tenant {
     pub(super) models: Option<Vec<ModelPattern>>,
     pub(super) endpoints: Option<Vec<Endpoint>>,
     pub(super) upstreams: Option<AllowedUpstreams>,
+    pub(super) stored_objects: Option<bool>,
     pub(super) priority: Option<u8>,
     pub(super) keys: Vec<TenantKey>,
 }
@@ -32,6 +33,7 @@ impl Tenant {
             models: None,
             endpoints: None,
             upstreams: None,
+            stored_objects: None,
             priority: None,
             keys: Vec::new(),
         }
@@ -68,6 +70,14 @@ impl Tenant {
         self
     }
 
+    /// Whether it may use what upstreams keep: files, batches, stored responses, conversations. Whoever shares an upstream's key can list,
+    /// read and delete what others left there. So this is allowed, unless it is said, to one who is the only tenant, or whose
+    /// [`endpoints`](Self::endpoints) name [`Endpoint::Other`], and to nobody else.
+    pub fn stored_objects(mut self, allowed: bool) -> Self {
+        self.stored_objects = Some(allowed);
+        self
+    }
+
     /// The priority of its requests where they have to wait: 0 to 255, the higher the sooner. See [`Caller::priority`](super::Caller::priority).
     pub fn priority(mut self, level: u8) -> Self {
         self.priority = Some(level);
@@ -100,6 +110,11 @@ impl Tenant {
     /// The upstreams that it may be sent to, where not all.
     pub fn allowed_upstreams(&self) -> Option<&AllowedUpstreams> {
         self.upstreams.as_ref()
+    }
+
+    pub(super) fn uses_stored_objects(&self) -> bool {
+        self.stored_objects
+            .unwrap_or_else(|| self.names_endpoint(Endpoint::Other))
     }
 
     pub(super) fn names_endpoint(&self, endpoint: Endpoint) -> bool {

@@ -349,3 +349,75 @@ fn a_change_that_cannot_be_kept_is_none() {
         Err(ChangeError::Invalid(_))
     ));
 }
+
+/// What stands for a request that concerns what an upstream keeps, and one that does not.
+const STORED: [(&str, &str, &str); 9] = [
+    ("GET", "/v1/responses/resp_1", ""),
+    ("DELETE", "/v1/responses/resp_1", ""),
+    ("GET", "/v1/files", ""),
+    ("POST", "/v1/files/%66ile-1", ""),
+    ("POST", "/v1/batches", "{}"),
+    ("GET", "/v1/chat/completions", ""),
+    ("POST", "/v1/messages/batches", "{}"),
+    (
+        "POST",
+        "/v1/responses",
+        r#"{"model":"m","previous_response_id":"resp_1"}"#,
+    ),
+    (
+        "POST",
+        "/v1/responses",
+        r#"{"model":"m","conversation":{"id":"conv_1"}}"#,
+    ),
+];
+
+async fn status_of(tenants: &Tenants, (method, path, body): (&str, &str, &str)) -> u16 {
+    let mut request = request("sk-a", path, body);
+    *request.method_mut() = method.parse().unwrap();
+    ask(tenants, request).await.status().as_u16()
+}
+
+#[tokio::test]
+async fn who_shares_upstreams_with_others_may_not_use_what_these_keep() {
+    let two = |acme: Tenant| {
+        let tenants = [acme.key(key("a")), Tenant::new("b").key(key("b"))];
+        Tenants::new(tenants).unwrap()
+    };
+    let acme = || Tenant::new("acme");
+    let shared = two(acme());
+    let mut list = request("sk-a", "/v1/files", "");
+    *list.method_mut() = Method::GET;
+    let expected = told(403, "stored_objects_not_allowed");
+    assert_eq!(refused(&shared, list).await, expected);
+    for concerned in STORED {
+        assert_eq!(status_of(&shared, concerned).await, 403, "{concerned:?}");
+    }
+    for free in [
+        (
+            "POST",
+            "/v1/responses",
+            r#"{"model":"m","previous_response_id":null}"#,
+        ),
+        ("POST", "/v1/audio/transcriptions", ""),
+        ("GET", "/v1/models/m", ""),
+    ] {
+        assert_eq!(status_of(&shared, free).await, 200, "{free:?}");
+    }
+    // A body that is not read may name anything.
+    let mut unread = chat("sk-a", "m");
+    *unread.body_mut() = RequestBody::bytes("compressed, say");
+    assert_eq!(ask(&shared, unread).await.status(), 415);
+
+    let alone = Tenants::new([acme().key(key("a"))]).unwrap();
+    for tenants in [
+        two(acme().stored_objects(true)),
+        two(acme().endpoints([Endpoint::Other, Endpoint::Responses])),
+        alone,
+    ] {
+        for concerned in STORED {
+            assert_eq!(status_of(&tenants, concerned).await, 200, "{concerned:?}");
+        }
+    }
+    let never = Tenants::new([acme().stored_objects(false).key(key("a"))]).unwrap();
+    assert_eq!(status_of(&never, STORED[0]).await, 403);
+}

@@ -1,17 +1,16 @@
 mod outage;
 mod same;
-mod server;
 mod sharing;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use self::server::Server;
 use super::*;
 use crate::{
     key::Key,
     reserve::Reservation,
+    testing::redis_server::Server,
     worker::{ShutdownHandle, Worker},
 };
 

@@ -143,7 +143,12 @@ async fn run(
             }
             Step::Settle(reserved, used) => {
                 let (reserved, used) = (amounts(&quota, reserved), amounts(&quota, used));
-                let call = scripts.settle("a", &quota, reserved, used);
+                let call = scripts.settle(&Settle {
+                    key: "a".to_owned(),
+                    quota: quota.clone(),
+                    reserved,
+                    used,
+                });
                 let answer: Vec<u8> = call.invoke_async(connection).await.unwrap();
                 let forgiven = model.settle(now * 1_000, reserved, used);
                 prop_assert_eq!(read_settled(&quota, &answer), forgiven);

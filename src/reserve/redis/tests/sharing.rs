@@ -229,3 +229,36 @@ async fn all_that_is_kept_of_an_account_is_in_one_slot_of_a_cluster() {
     }
     assert_eq!(replica.limiter.handle().failed(), 0);
 }
+
+#[tokio::test]
+async fn a_reservation_takes_about_a_round_trip() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let replica = Replica::at(&server);
+    let mut connection = server.connect().await;
+    let quota = Quota::per_minute(1_000_000, 1_000_000_000).unwrap();
+    let [mut pings, mut reserves, mut drops] = [const { Vec::new() }; 3];
+    for _ in 0..1_000 {
+        let start = tokio::time::Instant::now();
+        ::redis::cmd("PING")
+            .exec_async(&mut connection)
+            .await
+            .unwrap();
+        pings.push(start.elapsed());
+        let start = tokio::time::Instant::now();
+        let held = replica.reserve("a", &quota, 500).await.unwrap();
+        reserves.push(start.elapsed());
+        let start = tokio::time::Instant::now();
+        held.settle(tokens_of(400));
+        drops.push(start.elapsed());
+    }
+    let [ping, reserve, settle] = [pings, reserves, drops].map(|mut all| {
+        all.sort();
+        (all[500], all[990])
+    });
+    println!("p50 and p99: PING {ping:?}, reserve {reserve:?}, settle {settle:?}");
+    // The bound is for a busy machine.
+    assert!(reserve.0 < ping.0 * 10 + Duration::from_millis(2));
+    assert!(settle.0 < Duration::from_millis(1), "nobody waits for it");
+}

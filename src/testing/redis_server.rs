@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 /// A Redis or Valkey server on a free port, with its files in a directory of its own. Both end with it.
-pub(super) struct Server {
+pub(crate) struct Server {
     program: &'static str,
     port: u16,
     options: &'static [&'static str],
@@ -19,11 +19,11 @@ pub(super) struct Server {
 
 impl Server {
     /// `None`, and a line that says so, where no server is installed.
-    pub(super) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
-    pub(super) fn start_with(options: &'static [&'static str]) -> Option<Self> {
+    pub(crate) fn start_with(options: &'static [&'static str]) -> Option<Self> {
         let installed = |program: &&str| {
             let version = Command::new(program).arg("--version").output();
             version.is_ok_and(|output| output.status.success())
@@ -47,11 +47,11 @@ impl Server {
         Some(server)
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.running.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -59,7 +59,7 @@ impl Server {
     }
 
     /// Ends it, and begins anew: empty, and on the same port.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.stop();
         let mut child = Command::new(self.program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// A connection beside those of the limiters.
-    pub(super) async fn connect(&self) -> ::redis::aio::MultiplexedConnection {
+    pub(crate) async fn connect(&self) -> ::redis::aio::MultiplexedConnection {
         let client = ::redis::Client::open(self.url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
