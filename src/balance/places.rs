@@ -41,9 +41,15 @@ impl Places {
         })
     }
 
+    /// Those of them that are `wanted`.
+    pub(super) fn filter(self, wanted: impl Fn(usize) -> bool) -> Self {
+        let places = self.iter().filter(|place| wanted(*place));
+        places.fold(Self::default(), Self::with)
+    }
+
     /// Those that are `wanted`; all, where none is.
     pub(super) fn preferring(self, wanted: impl Fn(usize) -> bool) -> Self {
-        let preferred = Self::of(MAX_MEMBERS, |place| self.has(place) && wanted(place));
+        let preferred = self.filter(wanted);
         if preferred.is_empty() {
             self
         } else {
@@ -51,6 +57,7 @@ impl Places {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn has(self, place: usize) -> bool {
         self.0 >> place & 1 == 1
     }

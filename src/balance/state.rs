@@ -10,25 +10,29 @@ const TAKES_PART: u64 = 0x7461_6b65_7370_6172;
 
 /// The share of its requests that each member is to have, 0 to 1.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shares([f64; MAX_MEMBERS]);
+pub(super) struct Shares {
+    places: Places,
+    each: [f64; MAX_MEMBERS],
+}
 
 impl Shares {
     pub(super) fn of(places: Places, share: impl Fn(usize) -> f64) -> Self {
-        let mut shares = [0.0; MAX_MEMBERS];
+        let mut each = [0.0; MAX_MEMBERS];
         for place in places.iter() {
-            if let Some(slot) = shares.get_mut(place) {
+            if let Some(slot) = each.get_mut(place) {
                 *slot = share(place);
             }
         }
-        Self(shares)
+        Self { places, each }
     }
 
     pub(super) fn get(&self, place: usize) -> f64 {
-        self.0.get(place).copied().unwrap_or(0.0)
+        self.each.get(place).copied().unwrap_or(0.0)
     }
 
     fn largest(&self) -> f64 {
-        self.0.iter().copied().fold(0.0, f64::max)
+        let shares = self.places.iter().map(|place| self.get(place));
+        shares.fold(0.0, f64::max)
     }
 
     /// Who takes part in the choice for `number`: those with the largest share always, the others as often as theirs is in proportion to
@@ -38,7 +42,7 @@ impl Shares {
         if largest <= 0.0 {
             return Places::default();
         }
-        Places::of(MAX_MEMBERS, |place| {
+        self.places.filter(|place| {
             let share = self.get(place);
             share >= largest
                 || share > 0.0 && {

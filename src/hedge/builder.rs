@@ -5,8 +5,7 @@ use serde::{Deserialize, Deserializer};
 use tokio::time::Instant;
 
 use super::{
-    Hedge, HedgeLayer,
-    counters::Counters,
+    Hedge, HedgeHandle, HedgeLayer,
     layer::{Other, Shared},
     state::Patience,
 };
@@ -46,6 +45,8 @@ pub struct HedgeBuilder {
     primary: Option<String>,
     #[serde(skip)]
     stats: Option<Stats>,
+    #[serde(skip)]
+    before: Option<HedgeHandle>,
 }
 
 impl Default for HedgeBuilder {
@@ -66,6 +67,7 @@ impl Default for HedgeBuilder {
             budget: None,
             primary: None,
             stats: None,
+            before: None,
         }
     }
 }
@@ -141,6 +143,12 @@ impl HedgeBuilder {
         self
     }
 
+    /// A budget of its own, for this share of the requests, in percent, and so many at once beyond that.
+    pub fn budget_of(mut self, percent: u32, burst: u32) -> Self {
+        (self.budget_percent, self.budget_burst) = (percent, burst);
+        self
+    }
+
     /// What bounds second attempts: one of its own for 5 % of the requests, and 10 at once beyond that, by default. Share that of the
     /// retries, and both together stay within it.
     pub fn budget(mut self, budget: RetryBudget) -> Self {
@@ -157,6 +165,13 @@ impl HedgeBuilder {
     /// Where the breakers of the targets publish whether they are available: a second attempt goes to none that is not.
     pub fn stats(mut self, stats: &Stats) -> Self {
         self.stats = Some(stats.clone());
+        self
+    }
+
+    /// Goes on from where another hedge is: switched on or off, paid for and counted as there, with what it knows of the time to first
+    /// output. A budget or a window of other settings begins anew.
+    pub fn continuing(mut self, before: Option<&HedgeHandle>) -> Self {
+        self.before = before.cloned();
         self
     }
 
@@ -239,6 +254,21 @@ impl HedgeBuilder {
                 min_samples: self.min_samples,
             },
         };
+        let before = self.before.as_ref().map(HedgeHandle::shared);
+        let own_budget = (self.budget_percent, self.budget_burst);
+        let own_budget = self.budget.is_none().then_some(own_budget);
+        // What another has, as long as it is still what is asked for.
+        let kept = before.filter(|before| before.own_budget == own_budget);
+        let budget = match (self.budget, kept) {
+            (Some(budget), _) => budget,
+            (None, Some(before)) => before.budget.clone(),
+            (None, None) => RetryBudget::new(self.budget_percent, self.budget_burst),
+        };
+        let spans = match before.filter(|before| before.window == self.window) {
+            Some(before) => before.spans.clone(),
+            None => Stats::new(self.window, Stats::MAX_SERIES),
+        };
+        let record = before.map_or_else(Arc::default, |before| Arc::clone(&before.record));
         let now = Instant::now();
         let header = |name: &str| HeaderValue::from_str(name).ok();
         let other = |target: Target| {
@@ -251,17 +281,16 @@ impl HedgeBuilder {
             }
         };
         Ok(Shared {
-            enabled: true.into(),
             patience,
             attempts: self.attempts,
             max_hedges: self.max_hedges,
             held: HeldCap::new(self.max_held),
             others: others.into_iter().map(other).collect(),
-            budget: self
-                .budget
-                .unwrap_or_else(|| RetryBudget::new(self.budget_percent, self.budget_burst)),
-            spans: Stats::new(self.window, Stats::MAX_SERIES),
-            counters: Counters::default(),
+            budget,
+            own_budget,
+            spans,
+            window: self.window,
+            record,
             header: header(&name),
             name,
         })

@@ -17,9 +17,13 @@ impl HedgeHandle {
         Self { shared }
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Whether second attempts are made. While it is off every request goes to the primary alone; those that run already go on.
     pub fn set_enabled(&self, enabled: bool) {
-        self.shared.enabled.store(enabled, Ordering::Relaxed);
+        self.shared.record.enabled.store(enabled, Ordering::Relaxed);
     }
 
     /// Whether second attempts are made.
@@ -35,6 +39,6 @@ impl HedgeHandle {
 
     /// What became of requests so far.
     pub fn counts(&self) -> HedgeCounts {
-        self.shared.counters.counts()
+        self.shared.record.counters.counts()
     }
 }

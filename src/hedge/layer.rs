@@ -29,20 +29,38 @@ pub struct HedgeLayer {
 /// What all services of one layer share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) enabled: AtomicBool,
     pub(super) patience: Patience,
     pub(super) attempts: u32,
     pub(super) max_hedges: usize,
     pub(super) budget: RetryBudget,
+    /// The budget's share and burst, where it is the layer's own.
+    pub(super) own_budget: Option<(u32, u32)>,
     /// What all answers together may hold before their first output.
     pub(super) held: Arc<HeldCap>,
     /// How long first outputs took.
     pub(super) spans: Stats,
-    pub(super) counters: Counters,
+    pub(super) window: Duration,
+    pub(super) record: Arc<Record>,
     /// The primary's name.
     pub(super) name: Arc<str>,
     pub(super) header: Option<HeaderValue>,
     pub(super) others: Vec<Other>,
+}
+
+/// Whether it is on, and what was done so far, which outlives the layer where another takes its place.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) enabled: AtomicBool,
+    pub(super) counters: Counters,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            enabled: true.into(),
+            counters: Counters::default(),
+        }
+    }
 }
 
 /// One that a second attempt may be made at.
@@ -73,7 +91,7 @@ impl HedgeLayer {
 
 impl Shared {
     pub(super) fn is_enabled(&self) -> bool {
-        self.enabled.load(Ordering::Relaxed)
+        self.record.enabled.load(Ordering::Relaxed)
     }
 
     /// How long first outputs of `model` took at `target`.

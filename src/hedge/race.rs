@@ -88,7 +88,7 @@ impl Race {
     /// Where a second attempt is made, and the right to make it.
     fn second(&self) -> Option<(&Other, Slot)> {
         let shared = &self.shared;
-        let counters = &shared.counters;
+        let counters = &shared.record.counters;
         let is_late = self
             .original
             .deadline()
@@ -173,7 +173,7 @@ impl Race {
                 Ok(self.named(response, name, shared.header.as_ref()))
             }
             Ended::Second(response) => {
-                shared.counters.won.add();
+                shared.record.counters.won.add();
                 let loser = match failed {
                     Some(Ok((response, outcome))) => Loser::new(Some(response), outcome),
                     Some(Err(_)) => Loser::new(None, Outcome::Transport { phase: Phase::Head }),
@@ -229,7 +229,7 @@ impl Loser {
 
 impl Slot {
     fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let under_way = &shared.counters.under_way;
+        let under_way = &shared.record.counters.under_way;
         // A count alone: no other memory hangs on it.
         let taken = under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
             (count < shared.max_hedges).then_some(count + 1)
@@ -240,7 +240,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let under_way = &self.0.counters.under_way;
+        let under_way = &self.0.record.counters.under_way;
         under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_relay::{
     admission::{Adaptive, AdmissionLayer, Limits},
-    balance::{BalanceLayer, Policy},
+    balance::{BalanceBuilder, BalanceLayer, Policy},
     budget::{Budget, BudgetLayer, Limits as MoneyLimits, Per},
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
@@ -150,16 +150,15 @@ contract_tests!(traffic_split_with_every_setting, || {
 });
 contract_tests!(
     balance,
-    || BalanceLayer::builder().seed(1).build(&backup()).unwrap(),
+    || to_the_baseline(BalanceLayer::builder()),
     state: async |layer, services| keeps_its_members(&layer, services).await
 );
 contract_tests!(balance_with_every_setting, || {
     let stats = Stats::default();
     let builder = BalanceLayer::builder()
         .policy(Policy::Weighted)
-        .weights([1, 0]);
-    let builder = builder.sticky(StickyBy::api_key()).stats(&stats);
-    builder.build(&backup()).unwrap()
+        .weights([1, 1]);
+    to_the_baseline(builder.sticky(StickyBy::api_key()).stats(&stats))
 });
 
 contract_tests!(
@@ -337,16 +336,23 @@ async fn follows_its_weights(layer: &TrafficSplitLayer, services: [Probed<impl S
     }
 }
 
+/// A balancer whose other member is drained.
+fn to_the_baseline(builder: BalanceBuilder) -> BalanceLayer {
+    let layer = builder.build(&backup()).unwrap();
+    layer.handle().drain("backup").unwrap();
+    layer
+}
+
 /// What is drained for one is for the other.
 async fn keeps_its_members(layer: &BalanceLayer, services: [Probed<impl Stack>; 2]) {
-    for (drained, passed) in [("baseline", 0), ("backup", 1)] {
-        let handle = layer.handle();
+    let handle = layer.handle();
+    for (drained, other, passed) in [("baseline", "backup", 0), ("backup", "baseline", 1)] {
         handle.drain(drained).unwrap();
+        handle.restore(other).unwrap();
         for service in &services {
             assert_eq!(send(service, chat()).await, 200);
             assert_eq!(usize::from(service.1.take_request().is_some()), passed);
         }
-        handle.restore(drained).unwrap();
     }
 }
 

@@ -49,22 +49,22 @@ async fn failing_at_once_attracts_nobody_however_busy_the_others_are() {
         Policy::Cheapest,
         Policy::Weighted,
     ] {
-        let all = three(500, 20_000);
+        let all = three(500, 5000);
         let mut builder = BalanceLayer::builder().policy(policy);
         if policy == Policy::Weighted {
             builder = builder.weights([1, 1, 1]);
         }
         let balance = balance(builder, &all);
-        load(&balance, 100, 20).await;
+        load(&balance, 200, 10).await;
         all[2].status.store(500, SeqCst);
-        let failed = load(&balance, 500, 20).await;
+        let failed = load(&balance, 400, 10).await;
         let share = percent(&failed[100..], "c");
         assert!(share < 5, "{policy:?}: {share}");
 
         all[2].status.store(200, SeqCst);
-        load(&balance, 2000, 20).await;
+        load(&balance, 600, 10).await;
         // Over the lives of two streams: where all take as long, one wave of them ends with the next.
-        let well = percent(&load(&balance, 2000, 20).await, "c");
+        let well = percent(&load(&balance, 1100, 10).await, "c");
         assert!(well >= 25, "{policy:?}: {well}");
     }
 }

@@ -183,3 +183,29 @@ async fn the_percentile_is_that_of_the_model_and_of_streams_or_whole_answers() {
     assert!((260..=280).contains(&delay), "{delay}");
     assert_eq!(handle.delay("other"), Duration::from_secs(9));
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_takes_the_place_of_another_goes_on_where_it_is() {
+    let (a, b) = slow_and_quick();
+    let new = || after(100).budget_of(0, 1).hedge(&targets(&[&a, &b]));
+    let before = new().unwrap();
+    send(&before, chat()).await;
+    assert_eq!(before.handle().counts().hedged, 1);
+    before.handle().set_enabled(false);
+    let handle = before.handle();
+    let builder = || after(100).continuing(Some(&handle));
+    let same = builder()
+        .budget_of(0, 1)
+        .hedge(&targets(&[&a, &b]))
+        .unwrap();
+    assert!(!same.handle().is_enabled());
+    same.handle().set_enabled(true);
+    send(&same, chat()).await;
+    let more = builder()
+        .budget_of(0, 2)
+        .hedge(&targets(&[&a, &b]))
+        .unwrap();
+    send(&more, chat()).await;
+    let counts = before.handle().counts();
+    assert_eq!((counts.hedged, counts.unpaid), (2, 1));
+}
