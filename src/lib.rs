@@ -133,7 +133,7 @@
 //!
 //! # Features
 //!
-//! One for each layer, named as its module is, all on by default. Opt-in, because they bring dependencies: `reqwest` (a client to wrap),
+//! One for each layer, named as its module is, all on by default. Opt-in, because they bring dependencies: `reqwest` (a client to wrap), `async-openai` (a client to stand beneath),
 //! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet

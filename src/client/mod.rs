@@ -9,9 +9,13 @@
 
 mod adapt;
 mod adapt_bytes;
+#[cfg(feature = "async-openai")]
+#[cfg_attr(docsrs, doc(cfg(feature = "async-openai")))]
+mod async_openai;
 mod credential;
 mod credential_file;
 mod picked;
+pub mod relay;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 mod reqwest_client;
@@ -19,7 +23,11 @@ mod route;
 mod upstream;
 mod upstreams;
 
+#[cfg(feature = "async-openai")]
+pub use self::async_openai::AsyncOpenAi;
 pub(crate) use self::picked::Picked;
+#[doc(inline)]
+pub use self::relay::{Answer, Relay, RelayError, RelayErrorKind};
 #[cfg(feature = "reqwest")]
 pub use self::reqwest_client::{ReqwestClient, ReqwestFuture};
 pub use self::{

@@ -73,6 +73,14 @@ impl Service<Request<RequestBody>> for ReqwestClient {
     }
 }
 
+/// An answer of a stack as a [`reqwest::Response`], for programs that have that type everywhere:
+/// `reqwest::Response::from(response)`. It streams as it did, and is watched to its end all the same.
+impl From<ResponseBody> for Body {
+    fn from(body: ResponseBody) -> Self {
+        Self::wrap(body)
+    }
+}
+
 /// The future of [`ReqwestClient`].
 #[must_use = "futures do nothing unless polled"]
 pub struct ReqwestFuture(State);

@@ -82,7 +82,7 @@ pub(crate) use self::{
     gather::Gather,
     held::{HeldBytes, HeldCap},
     model_pattern::ByModel,
-    outcome::Ours,
+    outcome::{Ours, read_error},
     repeat::{copy, drain},
     require_usage::{UsageAsked, UsageWanted},
     rescue::{KeptDeadline, Rescue, Rescued, Rest},

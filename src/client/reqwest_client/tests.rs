@@ -105,3 +105,29 @@ async fn an_address_that_is_none_is_an_error() {
         .unwrap();
     ReqwestClient::default().oneshot(request).await.unwrap_err();
 }
+
+#[tokio::test]
+async fn an_answer_of_a_stack_becomes_a_response_of_the_client() {
+    let body = ResponseBody::from("[1, 2]").on_end(|completion| assert_eq!(completion.bytes, 6));
+    let response = Response::builder().status(201).header("x-own", "1");
+    let response = reqwest::Response::from(response.body(body).unwrap());
+    assert_eq!(response.status(), 201);
+    assert_eq!(response.headers()["x-own"], "1");
+    assert_eq!(response.text().await.unwrap(), "[1, 2]");
+}
+
+/// The trap that the documentation names.
+#[tokio::test]
+async fn a_total_timeout_of_the_client_breaks_a_stream_that_is_well() {
+    let (uri, _got) = server(
+        "{}",
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n6\r\n: hi\n\n\r\n",
+    )
+    .await;
+    let client = Client::builder().timeout(std::time::Duration::from_millis(200));
+    let client = ReqwestClient::new(client.build().unwrap());
+    let request = Request::post(uri).body(RequestBody::json("{}")).unwrap();
+    let mut body = client.oneshot(request).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    assert!(body.frame().await.unwrap().is_err());
+}

@@ -104,14 +104,19 @@ where
     let outcome = if let Some(outcome) = Outcome::of_head(&response) {
         outcome
     } else {
-        let (body, _) = read_ahead(response.body_mut()).await;
+        let error = read_error(&mut response).await;
         let (status, headers) = (response.status(), response.headers());
-        let error = ApiError::read(status, headers, &body);
         let outcome = ours.classify(status, headers, &error);
         outcome.unwrap_or_else(|| classify_error(status, headers, &error))
     };
     response.extensions_mut().insert(outcome);
     response
+}
+
+/// The error that `response` states, whose status is no success: read ahead, so that its body is handed on all the same.
+pub(crate) async fn read_error(response: &mut Response<ResponseBody>) -> ApiError {
+    let (body, _) = read_ahead(response.body_mut()).await;
+    ApiError::read(response.status(), response.headers(), &body)
 }
 
 /// Reads ahead as much of an error's body as is ever looked at, with what was read ahead before; and whether that is all of it.

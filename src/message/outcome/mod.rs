@@ -15,6 +15,7 @@ use http::Response;
 
 pub(crate) use classify::Ours;
 pub(super) use classify::read_ahead;
+pub(crate) use classify::read_error;
 pub(super) use decide::implied_status;
 pub use {
     advice::{FallBack, Retry, Verdict},
