@@ -125,6 +125,7 @@ fn fading(since: Instant, now: Instant, decay: Duration) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these come out exactly")]
 mod tests {
     use proptest::prelude::*;
 

@@ -191,6 +191,7 @@ fn grown(since: Instant, now: Instant, ramp: Duration) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these come out exactly")]
 mod tests {
     use super::*;
 

@@ -122,7 +122,13 @@ where
                         return Poll::Pending;
                     };
                     return Poll::Ready(Ok(match outcome {
-                        Outcome::Success => Settled::Won(response),
+                        Outcome::Success => {
+                            // Of what is not read here the first byte is all that is known.
+                            if response.body().source_media() == Media::Opaque {
+                                self.watch.observe(Instant::now());
+                            }
+                            Settled::Won(response)
+                        }
                         outcome => Settled::Failed(response, outcome),
                     }));
                 }

@@ -38,7 +38,7 @@ struct Slot(Arc<Shared>);
 enum Ended<E> {
     First(Response<ResponseBody>),
     Second(Response<ResponseBody>),
-    Neither(Result<Failed, E>, Failed),
+    Neither(Result<Failed, E>, Box<Failed>),
 }
 
 type Failed = (Response<ResponseBody>, Outcome);
@@ -71,18 +71,16 @@ impl Race {
         });
         match early.await {
             Some(Ok(Settled::Won(response) | Settled::Failed(response, _))) => {
-                return Ok(self.named(response, &shared.name, shared.header.as_ref()));
+                return Ok(named(response, &shared.name, shared.header.as_ref()));
             }
             Some(Err(error)) => return Err(error),
             None => {}
         }
-        match self.second() {
-            Some((other, slot)) => self.race(leg, other, slot).await,
-            None => {
-                let response = poll_fn(|cx| leg.poll_head(cx)).await?;
-                Ok(self.named(response, &shared.name, shared.header.as_ref()))
-            }
+        if let Some((other, slot)) = self.second() {
+            return self.race(leg, other, slot).await;
         }
+        let response = poll_fn(|cx| leg.poll_head(cx)).await?;
+        Ok(named(response, &shared.name, shared.header.as_ref()))
     }
 
     /// Where a second attempt is made, and the right to make it.
@@ -139,7 +137,7 @@ impl Race {
                 match settled {
                     Ok(Settled::Won(response)) => return Poll::Ready(Ended::First(response)),
                     Ok(Settled::Failed(response, outcome)) => {
-                        failed = Some(Ok((response, outcome)))
+                        failed = Some(Ok((response, outcome)));
                     }
                     Err(error) => failed = Some(Err(error)),
                 }
@@ -153,7 +151,7 @@ impl Race {
                 }
             }
             match (failed.take(), other_failed.take()) {
-                (Some(failed), Some(other)) => Poll::Ready(Ended::Neither(failed, other)),
+                (Some(failed), Some(other)) => Poll::Ready(Ended::Neither(failed, Box::new(other))),
                 (one, other) => {
                     (failed, other_failed) = (one, other);
                     Poll::Pending
@@ -170,7 +168,7 @@ impl Race {
                     None => Loser::new(second.lose(now), Outcome::Cancelled),
                 };
                 let response = loser.noted_in(response, other_name);
-                Ok(self.named(response, name, shared.header.as_ref()))
+                Ok(named(response, name, shared.header.as_ref()))
             }
             Ended::Second(response) => {
                 shared.record.counters.won.add();
@@ -180,13 +178,14 @@ impl Race {
                     None => Loser::new(first.lose(now), Outcome::Cancelled),
                 };
                 let response = loser.noted_in(response, name);
-                Ok(self.named(response, other_name, other.header.as_ref()))
+                Ok(named(response, other_name, other.header.as_ref()))
             }
             // The primary's own answer, as of every layer that asks others.
-            Ended::Neither(failed, (other, outcome)) => {
+            Ended::Neither(failed, other) => {
+                let (other, outcome) = *other;
                 let (response, _) = failed?;
                 let response = Loser::new(Some(other), outcome).noted_in(response, other_name);
-                Ok(self.named(response, name, shared.header.as_ref()))
+                Ok(named(response, name, shared.header.as_ref()))
             }
         }
     }
@@ -196,16 +195,15 @@ impl Race {
         let series = self.shared.series(target, model.as_deref().unwrap_or(""));
         Watch::new(series, self.latency, began)
     }
+}
 
-    fn named(
-        &self,
-        mut response: Response<ResponseBody>,
-        name: &str,
-        header: Option<&HeaderValue>,
-    ) -> Response<ResponseBody> {
-        name_upstream(&mut response, name, header);
-        response
-    }
+fn named(
+    mut response: Response<ResponseBody>,
+    name: &str,
+    header: Option<&HeaderValue>,
+) -> Response<ResponseBody> {
+    name_upstream(&mut response, name, header);
+    response
 }
 
 impl Loser {

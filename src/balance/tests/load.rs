@@ -86,5 +86,5 @@ async fn a_caller_that_left_before_the_first_token_shows_how_slow_it_is_and_no_f
     assert!(waited.await.is_err());
     let member = balance.handle().snapshot().members.remove(0);
     assert_eq!(member.first_token, Some(Duration::from_secs(5)));
-    assert_eq!(member.health, 1.0);
+    assert!(member.health > 0.999, "{}", member.health);
 }
