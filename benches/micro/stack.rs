@@ -5,6 +5,7 @@ use std::{
     future::{Future, Ready, ready},
     hint::black_box,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_group};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
+use tower::{Layer, Service, ServiceBuilder, layer::util::Identity, util::MapRequestLayer};
 use tower_relay::{
     admission::AdmissionLayer,
     balance::{BalanceLayer, Policy},
@@ -26,7 +27,8 @@ use tower_relay::{
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     rate_limit::RateLimitBuilder,
     retry::RetryLayer,
-    server::EdgeLayer,
+    server::{EdgeLayer, Prometheus},
+    telemetry::TelemetryLayer,
     timeout::TimeoutLayer,
 };
 
@@ -190,6 +192,26 @@ fn layers(criterion: &mut Criterion) {
     layered(criterion, "stack/hedge", hedge);
     let timeout = TimeoutLayer::builder().build().unwrap();
     layered(criterion, "stack/timeout", timeout);
+    let quiet = TelemetryLayer::builder().headers(false).propagate(false);
+    layered(
+        criterion,
+        "stack/telemetry_of_statistics",
+        quiet.build().unwrap(),
+    );
+    layered(criterion, "stack/telemetry", TelemetryLayer::new());
+    let recorder = Arc::new(Prometheus::new());
+    let counted = TelemetryLayer::builder()
+        .recorder(recorder)
+        .build()
+        .unwrap();
+    layered(criterion, "stack/telemetry_with_metrics", counted.clone());
+    layered(criterion, "stack/telemetry_attempts", counted.attempts());
+    let read = MapRequestLayer::new(|request: Request<RequestBody>| {
+        black_box(request.body().model());
+        request
+    });
+    layered(criterion, "stack/model_read", read.clone());
+    layered(criterion, "stack/model_read_and_telemetry", (read, counted));
     layered(criterion, "stack/upstream", upstream.clone());
 
     let mut edge = EdgeLayer::default().layer(Answers);

@@ -38,6 +38,8 @@ pub struct Completion {
     pub first_token_at: Option<Instant>,
     /// When it ended.
     pub ended_at: Instant,
+    /// The events of a stream that carried data, but for the one that only says that it is over; 0 for any other answer.
+    pub chunks: u64,
     /// Bytes of the body as the upstream sent it, before any layer changed it.
     pub bytes: u64,
 }

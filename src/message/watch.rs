@@ -158,6 +158,7 @@ impl Drop for Watch {
             first_byte_at: self.first_byte_at,
             first_token_at: self.first_token_at,
             ended_at: Instant::now(),
+            chunks: facts.chunks,
             bytes: self.bytes,
         };
         drop(Settlement {

@@ -17,7 +17,7 @@ use crate::{
     },
     message::{
         ApiError, BoxError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody,
-        ResponseBody, Served, TransportError,
+        ResponseBody, Served, Trail, TransportError,
     },
 };
 
@@ -129,6 +129,9 @@ where
         request.headers_mut().insert(header::HOST, host);
         for (name, value) in &self.shared.headers {
             request.headers_mut().insert(name, value.clone());
+        }
+        if let Some(trail) = Trail::find(request.extensions()) {
+            trail.sent();
         }
         match find {
             Some(find) => UpstreamFuture::find(self.inner.clone(), attempt, find, request),
@@ -267,6 +270,7 @@ impl Shared {
     fn served(&self, body: &RequestBody) -> Served {
         let mut served = Served::by(Arc::clone(&self.name));
         served.credential = self.credential.name().cloned();
+        served.host = Some(Arc::clone(&self.host));
         if body.is_indexed() {
             served.model = body.model().map(Arc::from);
         }

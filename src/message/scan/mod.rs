@@ -44,6 +44,8 @@ pub(super) struct Facts {
     owes_a_last_line: bool,
     /// Some output was seen: text, reasoning, a tool call.
     pub(super) output: bool,
+    /// Events with data were seen, so many.
+    pub(super) chunks: u64,
     pub(super) error: Option<Box<ApiError>>,
     /// What the output weighs, for whoever has asked.
     weight: Option<Box<OutputWeight>>,
@@ -164,6 +166,7 @@ impl Facts {
     }
 
     fn look_at_data(&mut self, data: &[u8]) {
+        self.chunks += u64::from(!data.starts_with(b"[DONE]"));
         self.usage.event(data);
         if let Some(weight) = &mut self.weight {
             weight.event(data);
