@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group};
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, layer::util::Identity, util::MapRequestLayer};
 use tower_relay::{
@@ -66,8 +66,9 @@ impl<B> Service<Request<B>> for Answers {
     }
 }
 
-/// As a server has read it: the values of its headers are parts of one buffer.
+/// As a server has read it: its path and the values of its headers are parts of one buffer.
 fn request<B>(body: B) -> Request<B> {
+    const PATH: &str = "/v1/chat/completions";
     let headers = [
         ("host", "127.0.0.1:8080"),
         ("content-type", "application/json"),
@@ -76,8 +77,9 @@ fn request<B>(body: B) -> Request<B> {
         ("user-agent", "bench"),
         ("content-length", "262"),
     ];
-    let mut read = Bytes::from(headers.map(|(_, value)| value).concat());
-    let mut request = Request::post("/v1/chat/completions");
+    let mut read = Bytes::from([PATH, &headers.map(|(_, value)| value).concat()].concat());
+    let uri = Uri::from_maybe_shared(read.split_to(PATH.len())).unwrap();
+    let mut request = Request::post(uri);
     for (name, value) in headers {
         let value = read.split_to(value.len());
         request = request.header(name, HeaderValue::from_maybe_shared(value).unwrap());

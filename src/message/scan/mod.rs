@@ -7,7 +7,6 @@ mod tests;
 mod weigh;
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde::{Deserialize, de::IgnoredAny};
 
 use self::body::BodyScan;
@@ -172,7 +171,7 @@ impl Facts {
             weight.event(data);
         }
         self.output = self.output || has_output(data);
-        if memmem::find(data, b"\"error").is_some() || memmem::find(data, b".failed\"").is_some() {
+        if ApiError::may_be_in(data) {
             self.error = self
                 .error
                 .take()
