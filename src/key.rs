@@ -92,6 +92,16 @@ impl Key {
     pub fn kind(&self) -> &'static str {
         self.kind
     }
+
+    /// Its name, to be digested: a text and a digest are never the same by their first byte.
+    #[cfg(feature = "cache")]
+    pub(crate) fn name_bytes(&self) -> (u8, &[u8]) {
+        match &self.name {
+            Name::None => (0, &[]),
+            Name::Text(text) => (1, text.as_bytes()),
+            Name::Digest(digest) => (2, digest),
+        }
+    }
 }
 
 impl fmt::Display for Key {
@@ -221,6 +231,15 @@ impl KeyBy {
             source,
             missing: Missing::default(),
         }
+    }
+
+    /// Whether it tells callers apart, rather than what they ask for.
+    #[cfg(feature = "cache")]
+    pub(crate) fn is_by_caller(&self) -> bool {
+        !matches!(
+            self.source,
+            Source::Global | Source::Model(_) | Source::Upstream
+        )
     }
 
     /// What a request without this identity means: [`Missing::Shared`] by default.

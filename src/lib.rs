@@ -79,6 +79,10 @@
     doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
 )]
 #![cfg_attr(
+    feature = "cache",
+    doc = "| [`CacheLayer`](cache::CacheLayer) | what was answered before, answered again; equal requests at the same time are one call |"
+)]
+#![cfg_attr(
     feature = "shadow",
     doc = "| [`ShadowLayer`](shadow::ShadowLayer) | copies of requests to a second target, and what came of both |"
 )]
@@ -137,12 +141,12 @@
 //!
 //! # Features
 //!
-//! One for each layer, named as its module is, all on by default. Opt-in, because they bring dependencies: `reqwest` (a client to wrap), `async-openai` (a client to stand beneath),
+//! One for each layer, named as its module is, all on by default but `cache`. Opt-in, because they bring dependencies: `cache` (a concurrent map that evicts), `reqwest` (a client to wrap), `async-openai` (a client to stand beneath),
 //! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `metrics` (the `metrics` facade, and Prometheus' text), `otlp` (spans under OpenTelemetry's ids, and their export by the gateway), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Caching and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! A dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -181,6 +185,8 @@ pub mod audit;
 pub mod balance;
 #[cfg(feature = "budget")]
 pub mod budget;
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "circuit-breaker")]
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]

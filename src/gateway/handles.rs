@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Level, meters::Meters};
 use crate::{
-    admission::AdmissionHandle, balance::BalanceHandle, budget::BudgetHandle,
+    admission::AdmissionHandle, balance::BalanceHandle, budget::BudgetHandle, cache::CacheHandle,
     circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, hedge::HedgeHandle,
     rate_limit::RateLimitHandle, server::Prometheus, stats::Stats,
 };
@@ -20,6 +20,7 @@ pub struct Handles {
     hedges: BTreeMap<String, HedgeHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
+    cache: Option<CacheHandle>,
     limits_by: BTreeMap<Level, RateLimitHandle>,
     admission: Option<AdmissionHandle>,
     admissions_by: BTreeMap<Level, AdmissionHandle>,
@@ -65,6 +66,15 @@ impl Handles {
     /// The limit that callers are held to.
     pub fn rate_limit(&self) -> Option<&RateLimitHandle> {
         self.tenant_limit.as_ref()
+    }
+
+    /// The answers that are given again.
+    pub fn cache(&self) -> Option<&CacheHandle> {
+        self.cache.as_ref()
+    }
+
+    pub(super) fn set_cache(&mut self, handle: Option<CacheHandle>) {
+        self.cache = handle;
     }
 
     /// The limits of tenants' tables that are kept at this level.

@@ -207,6 +207,16 @@ pub(super) fn counted_by() -> KeyBy {
     .when_missing(Missing::Exempt)
 }
 
+/// Whose answers are kept apart: a tenant's, and where there are none those of each API key.
+pub(super) fn answered_by() -> KeyBy {
+    let by_digest = KeyBy::api_key().when_missing(Missing::Exempt);
+    KeyBy::custom(move |request| match request.extensions().get::<Caller>() {
+        Some(caller) => Some(caller.tenant_key().clone()),
+        None => by_digest.key_of(request).ok().flatten(),
+    })
+    .when_missing(Missing::Exempt)
+}
+
 impl<S: Stack> Layer<S> for AllowanceLayer {
     type Service = BoxCloneSyncService<
         Request<RequestBody>,

@@ -10,6 +10,7 @@
 mod answers;
 mod bills;
 mod budgets;
+mod cached;
 mod exported;
 mod fitting;
 mod harness;

@@ -10,6 +10,7 @@ use tower_relay::{
     admission::{Adaptive, AdmissionLayer, Limits},
     balance::{BalanceBuilder, BalanceLayer, Policy},
     budget::{Budget, BudgetLayer, Limits as MoneyLimits, Per},
+    cache::{CacheKey, CacheLayer, CacheStore, Cacheable, Entry, Purge},
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
@@ -26,8 +27,7 @@ use tower_relay::{
     model_select::{BuiltinCheck, EscalationBuilder, HeaderNames, ModelSelectBuilder},
     normalize::ResponseNormalizeLayer,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
-    reserve::Quota,
-    reserve::RetryBudget,
+    reserve::{Answer, Quota, RetryBudget},
     retry::RetryLayer,
     server::{
         EdgeLayer,
@@ -179,6 +179,11 @@ contract_tests!(shadow, || {
     shadow
 });
 
+contract_tests!(cache, cache);
+contract_tests!(cache_of_what_is_not_admitted, || {
+    CacheLayer::builder().build().unwrap()
+});
+
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
 
 contract_tests!(
@@ -269,6 +274,25 @@ async fn shares_its_books(layer: &BudgetLayer, services: [Probed<impl Stack>; 2]
     for service in &services {
         assert_eq!(send(service, chat()).await, 200);
     }
+}
+
+/// One before which each of the tests' requests is one for the cache, and nothing is kept: the tests ask for the same over and over.
+fn cache() -> CacheLayer {
+    #[derive(Debug)]
+    struct Forgets;
+    impl CacheStore for Forgets {
+        fn get(&self, _: &CacheKey) -> Answer<Option<Entry>> {
+            Answer::now(None)
+        }
+
+        fn put(&self, _: &CacheKey, _: Entry, _: Duration) {}
+
+        fn purge(&self, _: &Purge) -> Answer<()> {
+            Answer::now(())
+        }
+    }
+    let builder = CacheLayer::builder().requests(Cacheable::All);
+    builder.store(Arc::new(Forgets)).build().unwrap()
 }
 
 /// A backup that answers with nothing.

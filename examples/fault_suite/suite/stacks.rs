@@ -13,6 +13,7 @@ use tower::{
 };
 use tower_relay::{
     balance::BalanceLayer,
+    cache::{CacheKey, CacheLayer, CacheScope, CacheStore, Cacheable, Entry, Purge},
     circuit_breaker::CircuitBreakerLayer,
     client::{Target, UpstreamLayer, Upstreams},
     commit_guard::{self, CommitGuardLayer},
@@ -23,7 +24,7 @@ use tower_relay::{
     model_rewrite::ModelRewriteLayer,
     normalize::ResponseNormalizeLayer,
     rate_limit::RateLimitBuilder,
-    reserve::RetryBudget,
+    reserve::{Answer, RetryBudget},
     retry::{Backoff, RetryLayer},
     server::EdgeLayer,
     telemetry::TelemetryLayer,
@@ -229,6 +230,7 @@ impl Maker {
             .layer(watched)
             .layer(BillLayer::new())
             .layer(ModelRewriteLayer::new([("fault", "fault-1")])?)
+            .layer(cache()?)
             .service(self.fallback(&targets)?);
         Ok(BoxCloneSyncService::new(stack))
     }
@@ -286,6 +288,28 @@ impl Maker {
             .limits(Limits::none().head(self.pace.head))
             .build()
     }
+}
+
+/// One that every request passes, and that keeps nothing: the suite asks for the same over and over.
+fn cache() -> Result<CacheLayer, ConfigError> {
+    #[derive(Debug)]
+    struct Forgets;
+    impl CacheStore for Forgets {
+        fn get(&self, _: &CacheKey) -> Answer<Option<Entry>> {
+            Answer::now(None)
+        }
+
+        fn put(&self, _: &CacheKey, _: Entry, _: Duration) {}
+
+        fn purge(&self, _: &Purge) -> Answer<()> {
+            Answer::now(())
+        }
+    }
+    CacheLayer::builder()
+        .scope(CacheScope::Shared)
+        .requests(Cacheable::All)
+        .store(Arc::new(Forgets))
+        .build()
 }
 
 fn upstream(name: &'static str) -> Result<UpstreamLayer, ConfigError> {

@@ -33,6 +33,7 @@ impl Display for Tree<'_> {
             model_select,
             budgets,
             models,
+            cache,
             shadow,
             routes,
             upstreams,
@@ -107,6 +108,10 @@ impl Display for Tree<'_> {
         }
         if let Some(models) = models {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
+            indent.push_str("   ");
+        }
+        if let Some(cache) = cache {
+            writeln!(f, "{indent}└─ Cache  {}", cache.describe())?;
             indent.push_str("   ");
         }
         if let Some(shadow) = shadow {

@@ -38,8 +38,8 @@ pub use self::{
 use self::place::Source;
 pub(super) use self::{route::Way, upstream::no_empty_lists};
 use crate::{
-    admission::AdmissionBuilder, budget::Budget, ledger::JsonlAuditBuilder, message::ConfigError,
-    model_rewrite::ModelRewriteBuilder, model_select::ModelSelectBuilder,
+    admission::AdmissionBuilder, budget::Budget, cache::CacheBuilder, ledger::JsonlAuditBuilder,
+    message::ConfigError, model_rewrite::ModelRewriteBuilder, model_select::ModelSelectBuilder,
     rate_limit::RateLimitBuilder, server::EdgeBuilder, shadow::ShadowBuilder,
     telemetry::TelemetryBuilder,
 };
@@ -97,6 +97,8 @@ pub struct Config {
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
+    /// Which answers are given again. None, unless there is a table.
+    pub cache: Option<CacheBuilder>,
     /// Which requests are copied to another upstream or route, to compare the answers. Off, unless there is a table.
     pub shadow: Option<ShadowBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
@@ -128,6 +130,7 @@ impl Default for Config {
             model_select: None,
             budgets: Vec::new(),
             models: None,
+            cache: None,
             shadow: None,
             audit: None,
             routes: Vec::new(),

@@ -429,7 +429,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         "/examples/gateway.toml"
     ))
     .unwrap();
-    let bare = "[store.redis]\nurl = \"redis://127.0.0.1:6379/\"\n[rate_limit]\n[admission]\nadaptive = {}\n[model_select]\nescalation = {}\n[shadow]\ntarget = \"azure\"\nfile = \"shadow.jsonl\"\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
+    let bare = "[store.redis]\nurl = \"redis://127.0.0.1:6379/\"\n[rate_limit]\n[admission]\nadaptive = {}\n[model_select]\nescalation = {}\n[cache]\n[shadow]\ntarget = \"azure\"\nfile = \"shadow.jsonl\"\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
                 rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\

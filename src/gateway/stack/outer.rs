@@ -1,6 +1,6 @@
 //! The stack that every request passes.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt::Write, sync::Arc};
 
 use tower::util::option_layer;
 use tower_layer::Layer;
@@ -9,6 +9,7 @@ use super::{Parts, Stack, within};
 use crate::{
     admission::{AdmissionBuilder, AdmissionLayer},
     budget::BudgetLayer,
+    cache::{CacheLayer, RedisStore},
     client::{ModelRoute, Upstreams},
     cost_meter::BillLayer,
     gateway::{
@@ -18,7 +19,7 @@ use crate::{
         tenants::{self, AllowanceLayer},
     },
     message::ConfigError,
-    model_rewrite::{ModelRewriteHandle, ModelRewriteLayer},
+    model_rewrite::{Aliases, ModelRewriteHandle, ModelRewriteLayer},
     model_select::ModelSelectBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     server::tenants::AuthLayer,
@@ -77,6 +78,7 @@ impl Config {
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
+        let cache = self.cache(parts).map_err(within("cache"))?;
         let budget = self.budget(aliases, parts)?;
         let budget_handle = budget.as_ref().map(BudgetLayer::handle);
         parts.handles.set_budgets(budget_handle);
@@ -98,6 +100,7 @@ impl Config {
             option_layer(admission),
             option_layer(select),
             option_layer(rewrite),
+            option_layer(cache),
             option_layer(shadow),
         );
         let stack = layers.layer(ModelRoute::new(upstreams));
@@ -114,6 +117,50 @@ impl Config {
         }
         let workers = std::mem::take(&mut parts.workers);
         Ok(workers.into_iter().fold(gateway, Gateway::with_worker))
+    }
+
+    /// What answers again.
+    fn cache(&self, parts: &mut Parts<'_>) -> Result<Option<CacheLayer>, ConfigError> {
+        let Some(cache) = self.cache.clone() else {
+            return Ok(None);
+        };
+        let cache = cache.by(tenants::answered_by());
+        let mut cache = cache.default_namespace(|| self.upstream_set());
+        if cache.is_in_redis()
+            && let Some(redis) = &self.store.redis
+        {
+            let (store, worker) = RedisStore::with_env(redis, parts.env)?;
+            parts.workers.push(worker);
+            cache = cache.store(Arc::new(store));
+        }
+        let cache = cache.build()?;
+        parts.handles.set_cache(Some(cache.handle()));
+        Ok(Some(cache))
+    }
+
+    /// What may answer, in words: another set than that of an earlier run, or of another gateway, has answers of its own.
+    fn upstream_set(&self) -> String {
+        let mut set = String::new();
+        for upstream in &self.upstreams {
+            let address = upstream.base_url.as_ref().or(upstream.template.as_ref());
+            let names = upstream.aliases.as_ref().map(Aliases::entries);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                set,
+                "{:?} {address:?} {:?} {:?} {names:?}",
+                upstream.name, upstream.models, upstream.endpoints
+            );
+        }
+        for route in &self.routes {
+            let _ = writeln!(
+                set,
+                "{:?} {:?} {:?}",
+                route.name,
+                route.models,
+                route.targets()
+            );
+        }
+        set
     }
 
     /// What copies requests.

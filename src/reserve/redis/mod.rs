@@ -14,6 +14,9 @@ mod worker;
 
 use std::sync::Arc;
 
+#[cfg(feature = "cache")]
+pub(crate) use self::breaker::Breaker;
+
 pub use self::{
     budgets::RedisBudgets,
     builder::{OnStoreFailure, RedisBuilder},
