@@ -64,6 +64,14 @@
 )]
 #![cfg_attr(
     feature = "edge",
+    doc = "| [`HeaderNamesLayer`](server::HeaderNamesLayer) | other names for the headers of this crate |"
+)]
+#![cfg_attr(
+    feature = "edge",
+    doc = "| [`FeedbackLayer`](server::feedback::FeedbackLayer) | scores of answers, after the fact, by upstream |"
+)]
+#![cfg_attr(
+    feature = "edge",
     doc = "| [`AuthLayer`](server::tenants::AuthLayer) | who may call, and what they may ask for |"
 )]
 #![cfg_attr(

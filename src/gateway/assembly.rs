@@ -87,8 +87,10 @@ impl<S: Stack> Gateway<S> {
     /// When a bound is zero, or an allowed origin is none.
     pub fn with_server(mut self, server: ServerConfig) -> Result<Self, ConfigError> {
         server.check()?;
+        let cors = server.cors.layer(&server.headers);
         self.service
-            .set_cors(server.cors.layer().map_err(|error| error.within("cors"))?);
+            .set_cors(cors.map_err(|error| error.within("cors"))?);
+        self.service.set_header_names(server.headers.clone());
         self.server = server;
         Ok(self)
     }

@@ -2,11 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{Level, meters::Meters};
+use super::{AllowanceLevel, meters::Meters};
 use crate::{
-    admission::AdmissionHandle, balance::BalanceHandle, budget::BudgetHandle, cache::CacheHandle,
-    circuit_breaker::CircuitBreakerHandle, fallback::FallbackHandle, hedge::HedgeHandle,
-    rate_limit::RateLimitHandle, server::Prometheus, stats::Stats,
+    admission::AdmissionHandle,
+    balance::BalanceHandle,
+    budget::BudgetHandle,
+    cache::CacheHandle,
+    circuit_breaker::CircuitBreakerHandle,
+    fallback::FallbackHandle,
+    hedge::HedgeHandle,
+    rate_limit::RateLimitHandle,
+    server::{Prometheus, feedback::FeedbackHandle},
+    shadow::ShadowHandle,
+    stats::Stats,
+    traffic_split::{TrafficSplitHandle, rollout::Rollout},
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
@@ -18,12 +27,16 @@ pub struct Handles {
     fallbacks: BTreeMap<String, FallbackHandle>,
     balances: BTreeMap<String, BalanceHandle>,
     hedges: BTreeMap<String, HedgeHandle>,
+    splits: BTreeMap<String, TrafficSplitHandle>,
+    rollouts: BTreeMap<String, Rollout>,
+    shadow: Option<ShadowHandle>,
+    feedback: Option<FeedbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
     tenant_limit: Option<RateLimitHandle>,
     cache: Option<CacheHandle>,
-    limits_by: BTreeMap<Level, RateLimitHandle>,
+    limits_by: BTreeMap<AllowanceLevel, RateLimitHandle>,
     admission: Option<AdmissionHandle>,
-    admissions_by: BTreeMap<Level, AdmissionHandle>,
+    admissions_by: BTreeMap<AllowanceLevel, AdmissionHandle>,
     budgets: Option<BudgetHandle>,
 }
 
@@ -58,6 +71,26 @@ impl Handles {
         self.hedges.get(route)
     }
 
+    /// The split of a route.
+    pub fn split(&self, route: &str) -> Option<&TrafficSplitHandle> {
+        self.splits.get(route)
+    }
+
+    /// What moves the weights of a route's split; `None` also while a switch in the environment forces it.
+    pub fn rollout(&self, route: &str) -> Option<&Rollout> {
+        self.rollouts.get(route)
+    }
+
+    /// How good callers said that answers were.
+    pub fn feedback(&self) -> Option<&FeedbackHandle> {
+        self.feedback.as_ref()
+    }
+
+    /// What copies requests.
+    pub fn shadow(&self) -> Option<&ShadowHandle> {
+        self.shadow.as_ref()
+    }
+
     /// The limit that is kept for an upstream.
     pub fn rate_limit_of(&self, upstream: &str) -> Option<&RateLimitHandle> {
         self.limits.get(upstream)
@@ -78,7 +111,7 @@ impl Handles {
     }
 
     /// The limits of tenants' tables that are kept at this level.
-    pub fn rate_limit_by(&self, level: Level) -> Option<&RateLimitHandle> {
+    pub fn rate_limit_by(&self, level: AllowanceLevel) -> Option<&RateLimitHandle> {
         self.limits_by.get(&level)
     }
 
@@ -88,7 +121,7 @@ impl Handles {
     }
 
     /// The same of tenants' tables, at this level.
-    pub fn admission_by(&self, level: Level) -> Option<&AdmissionHandle> {
+    pub fn admission_by(&self, level: AllowanceLevel) -> Option<&AdmissionHandle> {
         self.admissions_by.get(&level)
     }
 
@@ -113,6 +146,22 @@ impl Handles {
         self.hedges.insert(route.to_owned(), handle);
     }
 
+    pub(super) fn add_split(&mut self, route: &str, handle: TrafficSplitHandle) {
+        self.splits.insert(route.to_owned(), handle);
+    }
+
+    pub(super) fn add_rollout(&mut self, route: &str, rollout: Rollout) {
+        self.rollouts.insert(route.to_owned(), rollout);
+    }
+
+    pub(super) fn set_feedback(&mut self, handle: Option<FeedbackHandle>) {
+        self.feedback = handle;
+    }
+
+    pub(super) fn set_shadow(&mut self, handle: ShadowHandle) {
+        self.shadow = Some(handle);
+    }
+
     pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {
         self.limits.insert(upstream.to_owned(), handle);
     }
@@ -121,7 +170,7 @@ impl Handles {
         self.tenant_limit = handle;
     }
 
-    pub(super) fn add_limit_by(&mut self, level: Level, handle: RateLimitHandle) {
+    pub(super) fn add_limit_by(&mut self, level: AllowanceLevel, handle: RateLimitHandle) {
         self.limits_by.insert(level, handle);
     }
 
@@ -129,7 +178,7 @@ impl Handles {
         self.admission = handle;
     }
 
-    pub(super) fn add_admission_by(&mut self, level: Level, handle: AdmissionHandle) {
+    pub(super) fn add_admission_by(&mut self, level: AllowanceLevel, handle: AdmissionHandle) {
         self.admissions_by.insert(level, handle);
     }
 

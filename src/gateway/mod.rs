@@ -19,7 +19,7 @@
 //!   a [`service`](Gateway::service).
 //! - [`Config::build_upstreams`] makes the upstreams and routes alone, to stand under layers of one's own; [`Gateway::new`] serves such a
 //!   stack.
-//! - [`Gateway::handles`] shows and steers its circuit breakers, fallbacks and limits while it serves.
+//! - [`Gateway::handles`] shows and steers its circuit breakers, fallbacks, splits, rollouts, shadows and limits while it serves.
 //! - [`client`] is hyper-util's client with TLS, HTTP/2 and proxies, for the innermost place in any stack.
 //! - [`demo`] is what to try and test all of this with.
 //!
@@ -69,5 +69,5 @@ pub use self::{
     handles::Handles,
     service::{GatewayFuture, GatewayService},
     stack::Stack,
-    tenants::Level,
+    tenants::AllowanceLevel,
 };

@@ -158,6 +158,7 @@ impl Config {
                 let split = split.clone().stats(parts.handles.stats());
                 let split = split.salt_unless_said(name);
                 let split = split.split(&members).map_err(within)?;
+                parts.handles.add_split(name, split.handle());
                 let is_forced = parts.switches.apply(&split.handle(), &members)?;
                 if let Some(rollout) = rollout {
                     let within = |error: ConfigError| error.within("rollout");
@@ -166,7 +167,12 @@ impl Config {
                         rollout.judged_by(name, self.first_upstream(name))
                     });
                     if !is_forced {
-                        let (_, worker) = judged.build(&split.handle()).map_err(within)?;
+                        let judged = match &parts.store {
+                            Some(store) if !rollout.has_file() => judged.replicas(store, name),
+                            _ => judged,
+                        };
+                        let (rollout, worker) = judged.build(&split.handle()).map_err(within)?;
+                        parts.handles.add_rollout(name, rollout);
                         parts.workers.push(worker);
                     }
                 }

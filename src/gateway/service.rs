@@ -7,13 +7,14 @@ use std::{
     future::{Ready, ready},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_http::cors::{self, Cors, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -22,7 +23,7 @@ use super::Stack;
 use crate::{
     message::{BoxError, Endpoint, RequestBody, RequestId, ResponseBody, X_RELAY_REQUEST_ID},
     server::{
-        Edge, EdgeFuture, Health, Models,
+        Edge, EdgeFuture, HeaderNames, Health, Models,
         tenants::{Tenants, service::refuse},
     },
 };
@@ -35,6 +36,7 @@ use crate::{
 pub struct GatewayService<S> {
     dispatch: Dispatch<S>,
     cors: Option<CorsLayer>,
+    names: HeaderNames,
 }
 
 #[derive(Clone)]
@@ -60,6 +62,7 @@ impl<S> GatewayService<S> {
                 tenants: None,
             },
             cors: None,
+            names: HeaderNames::default(),
         }
     }
 
@@ -79,6 +82,10 @@ impl<S> GatewayService<S> {
         self.dispatch.models.is_some()
     }
 
+    pub(super) fn set_header_names(&mut self, names: HeaderNames) {
+        self.names = names;
+    }
+
     pub(super) fn set_cors(&mut self, cors: Option<CorsLayer>) {
         self.cors = cors;
     }
@@ -86,10 +93,12 @@ impl<S> GatewayService<S> {
 
 impl<S: Stack> GatewayService<S> {
     /// Answers `request`, as [`Service::call`] does: it is always ready, so a shared one is enough.
-    pub fn handle<B>(&self, request: Request<B>) -> GatewayFuture<S, B>
+    pub fn handle<B>(&self, mut request: Request<B>) -> GatewayFuture<S, B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
+        self.names.read(request.headers_mut());
+        let began = self.names.clock();
         let state = match &self.cors {
             None => State::Plain {
                 future: self.dispatch.handle(request),
@@ -101,7 +110,11 @@ impl<S: Stack> GatewayService<S> {
                 }
             }
         };
-        GatewayFuture { state }
+        GatewayFuture {
+            state,
+            names: self.names.clone(),
+            began,
+        }
     }
 }
 
@@ -187,6 +200,8 @@ pin_project! {
     {
         #[pin]
         state: State<S, B>,
+        names: HeaderNames,
+        began: Option<Instant>,
     }
 }
 
@@ -250,10 +265,12 @@ where
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
+        let this = self.project();
+        let response = ready!(match this.state.project() {
             StateProjection::Plain { future } => future.poll(cx),
             StateProjection::Cors { future } => future.poll(cx),
-        }
+        })?;
+        Poll::Ready(Ok(this.names.renamed(response, *this.began)))
     }
 }
 

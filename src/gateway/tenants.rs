@@ -33,7 +33,7 @@ pub(super) struct AllowanceLayer {
 
 /// Which of a tenant's requests are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Level {
+pub enum AllowanceLevel {
     /// Those by one key: `Key::named("key", "TENANT/ID")`.
     Key,
     /// Those of the tenant: `Key::named("tenant", "NAME")`.
@@ -44,7 +44,7 @@ pub enum Level {
     Organisation,
 }
 
-impl Level {
+impl AllowanceLevel {
     const ALL: [Self; 4] = [Self::Key, Self::Tenant, Self::Team, Self::Organisation];
 
     /// As a label: lower case.
@@ -111,7 +111,7 @@ impl AllowanceLayer {
     /// The limits that `config` names.
     pub(super) fn new(config: &Config, parts: &mut Parts<'_>) -> Result<Self, ConfigError> {
         let (mut rates, mut admissions) = (Vec::new(), Vec::new());
-        for level in Level::ALL {
+        for level in AllowanceLevel::ALL {
             let allowances = level.allowances(config);
             let quotas = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.limits.clone()?))
@@ -135,7 +135,7 @@ impl AllowanceLayer {
 }
 
 fn rate_limit(
-    level: Level,
+    level: AllowanceLevel,
     quotas: HashMap<Key, Quota>,
     parts: &Parts<'_>,
 ) -> Result<Option<RateLimitLayer>, ConfigError> {
@@ -148,7 +148,7 @@ fn rate_limit(
     let builder = builder.by(level.by(&quotas));
     let builder = match level {
         // Which keys there are may change.
-        Level::Key => builder.quota_by(move |_, request| {
+        AllowanceLevel::Key => builder.quota_by(move |_, request| {
             let caller = request.extensions().get::<Caller>()?;
             quotas.get(level.allowance_key(caller)?).cloned()
         }),
@@ -160,7 +160,7 @@ fn rate_limit(
 }
 
 fn admission(
-    level: Level,
+    level: AllowanceLevel,
     limits: HashMap<Key, Limits>,
     global: Option<&AdmissionBuilder>,
 ) -> Result<Option<AdmissionLayer>, ConfigError> {
@@ -171,7 +171,7 @@ fn admission(
     let by = level.by(&limits);
     // A key is named within its tenant: `key:TENANT/ID`, and neither name has a slash.
     let limits_of = move |key: &Key| match level {
-        Level::Key => {
+        AllowanceLevel::Key => {
             let shown = key.to_string();
             let tenant = shown.strip_prefix("key:")?.split('/').next()?;
             limits.get(&Key::named("tenant", tenant)).copied()

@@ -190,7 +190,8 @@ impl RateLimitBuilder {
         self
     }
 
-    /// The longest that a provider's header is believed: an hour by default. Then one request may find out.
+    /// The longest that a provider's header is believed: an hour by default. Then the limit that it states holds again, until an answer
+    /// says better.
     pub fn max_hold(mut self, at_most: Duration) -> Self {
         self.max_hold = at_most;
         self

@@ -1,9 +1,12 @@
 //! The outer edge: what stands between callers and a stack.
 //!
 //! [`EdgeLayer`] turns any HTTP request into one that the layers can read, and every error into a response.
-//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it.
+//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it; [`HeaderNamesLayer`] gives the headers of
+//! answers other names.
 
 mod edge;
+pub mod feedback;
+mod header_names;
 mod health;
 mod json;
 #[cfg(feature = "metrics")]
@@ -16,6 +19,7 @@ pub mod tenants;
 pub use self::metrics::{Metrics, Prometheus};
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},
+    header_names::{HeaderNames, HeaderNamesLayer, Renamed, RenamedFuture},
     health::Health,
     models::{Model, Models},
 };

@@ -105,6 +105,12 @@ impl Relay {
     }
 }
 
+/// An address at which nobody answers.
+pub(crate) async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
 /// A demo upstream, and how many connections it has taken.
 pub(crate) async fn demo() -> (SocketAddr, Arc<AtomicUsize>) {
     embedded(Demo::exact()).await

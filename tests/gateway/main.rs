@@ -19,6 +19,7 @@ mod keys;
 mod killed;
 mod leaving;
 mod lifecycle;
+mod migrating;
 mod normalized;
 mod pools;
 mod program;

@@ -24,13 +24,14 @@ use tower_relay::{
         catalog::{Cost, ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
-    model_select::{BuiltinCheck, EscalationBuilder, HeaderNames, ModelSelectBuilder},
+    model_select::{BuiltinCheck, EscalationBuilder, ModelSelectBuilder},
     normalize::ResponseNormalizeLayer,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::{Answer, Quota, RetryBudget},
     retry::RetryLayer,
     server::{
-        EdgeLayer,
+        EdgeLayer, HeaderNames, HeaderNamesLayer,
+        feedback::FeedbackLayer,
         tenants::{AuthLayer, KeyHash, Tenant, TenantKey, Tenants},
     },
     shadow::ShadowLayer,
@@ -51,6 +52,9 @@ contract_tests!(
     errors: answered,
     state: async |_, services| shares_its_cap(services).await
 );
+
+contract_tests!(feedback, || FeedbackLayer::builder().build().unwrap().0);
+contract_tests!(header_names, || HeaderNamesLayer::new(HeaderNames::guide()));
 
 contract_tests!(upstream, || upstream(Credential::key(SECRET).unwrap()), errors: answered);
 contract_tests!(upstream_with_the_callers_key, || upstream(Credential::caller()), errors: answered);
@@ -110,7 +114,6 @@ contract_tests!(model_select_with_every_setting, || {
         .always(true)
         .cheapest(true)
         .sticky(Duration::from_secs(60))
-        .headers(HeaderNames::guide())
         .escalation(escalation)
         .build()
         .unwrap()

@@ -38,9 +38,16 @@ pub use self::{
 use self::place::Source;
 pub(super) use self::{route::Way, upstream::no_empty_lists};
 use crate::{
-    admission::AdmissionBuilder, budget::Budget, cache::CacheBuilder, ledger::JsonlAuditBuilder,
-    message::ConfigError, model_rewrite::ModelRewriteBuilder, model_select::ModelSelectBuilder,
-    rate_limit::RateLimitBuilder, server::EdgeBuilder, shadow::ShadowBuilder,
+    admission::AdmissionBuilder,
+    budget::Budget,
+    cache::CacheBuilder,
+    ledger::JsonlAuditBuilder,
+    message::ConfigError,
+    model_rewrite::ModelRewriteBuilder,
+    model_select::ModelSelectBuilder,
+    rate_limit::RateLimitBuilder,
+    server::{EdgeBuilder, feedback::FeedbackBuilder},
+    shadow::ShadowBuilder,
     telemetry::TelemetryBuilder,
 };
 
@@ -101,6 +108,8 @@ pub struct Config {
     pub cache: Option<CacheBuilder>,
     /// Which requests are copied to another upstream or route, to compare the answers. Off, unless there is a table.
     pub shadow: Option<ShadowBuilder>,
+    /// Where callers say how good an answer was. Off, unless there is a table.
+    pub feedback: Option<FeedbackBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
     pub audit: Option<JsonlAuditBuilder>,
     /// Ways among the upstreams, preferred to these, in order of preference.
@@ -132,6 +141,7 @@ impl Default for Config {
             models: None,
             cache: None,
             shadow: None,
+            feedback: None,
             audit: None,
             routes: Vec::new(),
             upstreams: Vec::new(),

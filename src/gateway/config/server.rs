@@ -5,10 +5,7 @@ use serde::Deserialize;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 
 use crate::{
-    message::{ConfigError, X_RELAY_REQUEST_ID, X_RELAY_UPSTREAM},
-    model_rewrite::{X_RELAY_CLAMPED_PARAMS, X_RELAY_DROPPED_PARAMS},
-    telemetry::X_RESPONSE_TIME_MS,
-    wire::units,
+    message::ConfigError, server::HeaderNames, telemetry::X_RESPONSE_TIME_MS, wire::units,
 };
 
 /// How callers are served.
@@ -38,6 +35,8 @@ pub struct ServerConfig {
     /// Whether a line is logged for each answer when it has ended: upstream, model, status, tokens, times; never what was said. Off
     /// by default: reading what an answer used takes a microsecond or two.
     pub access_log: bool,
+    /// Under which names answers say what the relay did.
+    pub headers: HeaderNames,
     /// Which pages in browsers may call.
     pub cors: CorsConfig,
 }
@@ -67,6 +66,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             http2: true,
             access_log: false,
+            headers: HeaderNames::default(),
             cors: CorsConfig::default(),
         }
     }
@@ -103,8 +103,8 @@ impl ServerConfig {
 }
 
 impl CorsConfig {
-    /// The layer, where it is enabled.
-    pub(crate) fn layer(&self) -> Result<Option<CorsLayer>, ConfigError> {
+    /// The layer, where it is enabled; pages are shown the headers of these `names`.
+    pub(crate) fn layer(&self, names: &HeaderNames) -> Result<Option<CorsLayer>, ConfigError> {
         if !self.enabled {
             return Ok(None);
         }
@@ -127,19 +127,14 @@ impl CorsConfig {
                 AllowOrigin::list(values)
             }
         };
+        let others = [X_RESPONSE_TIME_MS, header::RETRY_AFTER];
+        let shown: Vec<_> = names.all().into_iter().chain(others).collect();
         // Mirrored, because a `*` in the answer would not cover `authorization`.
         let layer = CorsLayer::new()
             .allow_origin(origins)
             .allow_methods(AllowMethods::mirror_request())
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers([
-                X_RELAY_REQUEST_ID,
-                X_RELAY_DROPPED_PARAMS,
-                X_RELAY_CLAMPED_PARAMS,
-                X_RELAY_UPSTREAM,
-                X_RESPONSE_TIME_MS,
-                header::RETRY_AFTER,
-            ])
+            .expose_headers(shown)
             .max_age(self.max_age);
         Ok(Some(layer))
     }

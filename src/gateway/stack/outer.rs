@@ -22,7 +22,10 @@ use crate::{
     model_rewrite::{Aliases, ModelRewriteHandle, ModelRewriteLayer},
     model_select::ModelSelectBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
-    server::tenants::AuthLayer,
+    server::{
+        feedback::{FeedbackBuilder, FeedbackLayer},
+        tenants::AuthLayer,
+    },
     shadow::ShadowLayer,
 };
 
@@ -51,6 +54,13 @@ impl Config {
 
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
+        let feedback = self.feedback.clone().map(FeedbackBuilder::build);
+        let feedback = feedback.transpose().map_err(within("feedback"))?;
+        let (feedback, feedback_worker) = feedback.unzip();
+        parts.workers.extend(feedback_worker);
+        parts
+            .handles
+            .set_feedback(feedback.as_ref().map(FeedbackLayer::handle));
         let limit = self.rate_limit.clone();
         let limit = limit.map(|limit| parts.kept("callers", limit));
         let limit = limit.map(RateLimitBuilder::build);
@@ -92,6 +102,8 @@ impl Config {
         let layers = (
             parts.telemetry.clone(),
             option_layer(log),
+            // A score is no request of an upstream's, which tenants and limits are about.
+            option_layer(feedback),
             option_layer(auth),
             option_layer(limit),
             option_layer(budget),
@@ -183,6 +195,7 @@ impl Config {
         };
         let (shadow, worker) = builder.clone().build(target.clone())?;
         parts.workers.push(worker);
+        parts.handles.set_shadow(shadow.handle());
         Ok(Some(shadow))
     }
 

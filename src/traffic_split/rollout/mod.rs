@@ -9,6 +9,8 @@ mod limits;
 mod observer;
 mod plan;
 mod preset;
+#[cfg(feature = "redis")]
+mod replicas;
 mod saved;
 mod shared;
 mod state;

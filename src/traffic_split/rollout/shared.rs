@@ -19,6 +19,8 @@ pub(in crate::traffic_split) struct RolloutShared {
     events: mpsc::Sender<RolloutEvent>,
     /// The upstream by whose attempts alone each target is judged.
     judged_by: Vec<Option<Arc<str>>>,
+    /// Attempts that other replicas are to learn of.
+    attempts: Option<mpsc::Sender<(usize, Sample)>>,
 }
 
 impl RolloutShared {
@@ -28,6 +30,7 @@ impl RolloutShared {
         split: &TrafficSplitHandle,
         events: mpsc::Sender<RolloutEvent>,
         judged_by: Vec<Option<Arc<str>>>,
+        attempts: Option<mpsc::Sender<(usize, Sample)>>,
     ) -> Self {
         Self {
             plan,
@@ -35,6 +38,7 @@ impl RolloutShared {
             split: split.downgrade(),
             events,
             judged_by,
+            attempts,
         }
     }
 
@@ -59,6 +63,14 @@ impl RolloutShared {
             self.tell(event);
         }
         result
+    }
+
+    /// An attempt at a target has ended here.
+    pub(super) fn saw(&self, target: usize, sample: &Sample) {
+        self.with(|machine, now| machine.record(target, sample, now));
+        if let Some(attempts) = &self.attempts {
+            let _ = attempts.try_send((target, *sample));
+        }
     }
 
     fn steer(&self, machine: &Machine) {
@@ -126,9 +138,7 @@ impl Track {
             {
                 continue;
             }
-            track
-                .rollout
-                .with(|machine, now| machine.record(track.target, sample, now));
+            track.rollout.saw(track.target, sample);
         }
     }
 
