@@ -103,6 +103,14 @@
     doc = "| [`FallbackLayer`](fallback::FallbackLayer) | the next upstream when one fails |"
 )]
 #![cfg_attr(
+    feature = "balance",
+    doc = "| [`BalanceLayer`](balance::BalanceLayer) | each request to the member that is likely to answer it soonest |"
+)]
+#![cfg_attr(
+    feature = "hedge",
+    doc = "| [`HedgeLayer`](hedge::HedgeLayer) | a second attempt when the first is slow; whoever says something first answers |"
+)]
+#![cfg_attr(
     feature = "normalize",
     doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | answers and errors of other providers become OpenAI's |"
 )]
@@ -146,7 +154,7 @@
 //!
 //! # What is not there yet
 //!
-//! Balancing and hedging. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -166,6 +174,8 @@
         feature = "model-select",
         feature = "shadow",
         feature = "budget",
+        feature = "balance",
+        feature = "hedge",
         feature = "telemetry"
     )),
     allow(
@@ -179,6 +189,8 @@
 pub mod admission;
 #[cfg(feature = "audit")]
 pub mod audit;
+#[cfg(feature = "balance")]
+pub mod balance;
 #[cfg(feature = "budget")]
 pub mod budget;
 #[cfg(feature = "cache")]
@@ -194,6 +206,8 @@ pub mod control;
 pub mod cost_meter;
 #[cfg(feature = "fallback")]
 pub mod fallback;
+#[cfg(feature = "hedge")]
+pub mod hedge;
 pub mod key;
 pub mod ledger;
 pub mod message;

@@ -10,11 +10,13 @@ use arc_swap::ArcSwap;
 use super::{AllowanceLevel, meters};
 use crate::{
     admission::AdmissionHandle,
+    balance::BalanceHandle,
     budget::BudgetHandle,
     cache::CacheHandle,
     circuit_breaker::CircuitBreakerHandle,
     control::Controls,
     fallback::FallbackHandle,
+    hedge::HedgeHandle,
     key::Key,
     model_rewrite::ModelRewriteHandle,
     normalize::ResponseNormalizeHandle,
@@ -50,6 +52,10 @@ pub struct LayerHandles {
     pub upstream_limits: BTreeMap<String, RateLimitHandle>,
     /// The fallbacks, by route.
     pub fallbacks: BTreeMap<String, FallbackHandle>,
+    /// The balancers, by route.
+    pub balances: BTreeMap<String, BalanceHandle>,
+    /// The hedges, by route.
+    pub hedges: BTreeMap<String, HedgeHandle>,
     /// The splits, by route.
     pub splits: BTreeMap<String, TrafficSplitHandle>,
     /// The rollouts, by route.
@@ -129,6 +135,16 @@ impl Handles {
     /// The fallback of a route.
     pub fn fallback(&self, route: &str) -> Option<FallbackHandle> {
         self.layers().fallbacks.get(route).cloned()
+    }
+
+    /// The balancer of a route.
+    pub fn balance(&self, route: &str) -> Option<BalanceHandle> {
+        self.layers().balances.get(route).cloned()
+    }
+
+    /// The hedge of a route.
+    pub fn hedge(&self, route: &str) -> Option<HedgeHandle> {
+        self.layers().hedges.get(route).cloned()
     }
 
     /// The split of a route.

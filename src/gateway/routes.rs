@@ -147,7 +147,7 @@ impl Config {
         no_empty_lists(route.models.as_deref(), route.endpoints.as_deref())?;
         let way = route.way()?;
         let within = |error: ConfigError| error.within(way.field());
-        let members = members(way, built).map_err(within)?;
+        let members = self.members(way, built).map_err(within)?;
         let name = route.name.as_str();
         let target = match way {
             Way::Fallback(fallback) => {
@@ -183,12 +183,29 @@ impl Config {
                 let first = split.get_ref().clone();
                 Target::new(name, split).like(&first)
             }
+            Way::Balance(balance) => {
+                let balance = balance
+                    .clone()
+                    .catalog(parts.catalog.clone())
+                    .stats(parts.stats);
+                let balance = balance.balance(&members).map_err(within)?;
+                let handles = &mut parts.layers.balances;
+                handles.insert(name.to_owned(), balance.handle());
+                let first = balance.get_ref().clone();
+                Target::new(name, balance).like(&first)
+            }
+            Way::Hedge(hedge) => {
+                let hedge = hedge.clone().stats(parts.stats);
+                let hedge = hedge.hedge(&members).map_err(within)?;
+                let handles = &mut parts.layers.hedges;
+                handles.insert(name.to_owned(), hedge.handle());
+                let first = hedge.get_ref().clone();
+                Target::new(name, hedge).like(&first)
+            }
         };
         Ok(described(target.over(members.iter()), route))
     }
-}
 
-impl Config {
     /// What moves the weights of a split: the same as before, where it goes the same way.
     fn roll_out(
         &self,
@@ -224,6 +241,33 @@ impl Config {
         parts.layers.rollouts.insert(route.name.clone(), rollout);
         Ok(())
     }
+
+    /// The targets of a route, in their order.
+    fn members(
+        &self,
+        way: Way<'_>,
+        built: &HashMap<&str, Target>,
+    ) -> Result<Upstreams, ConfigError> {
+        let mut members = Upstreams::builder();
+        let mut names = HashSet::new();
+        for name in way.targets() {
+            // One that is named twice is for the layer to refuse.
+            if let Some(target) = built.get(name.as_str()).filter(|_| names.insert(name)) {
+                members = members.add(target.clone());
+            }
+        }
+        let balances = |name: &str| {
+            let mut routes = self.routes.iter();
+            routes.any(|route| route.name == name && route.balance.is_some())
+        };
+        let reason = match (way, way.targets()) {
+            (_, [_, _, ..]) => return members.build(),
+            (Way::Hedge(_), [name]) if balances(name) => return members.build(),
+            (Way::Hedge(_), _) => "must be at least two, or a single route that balances",
+            _ => "must be at least two",
+        };
+        Err(ConfigError::new("targets", reason))
+    }
 }
 
 /// What a rollout is made of.
@@ -236,24 +280,6 @@ impl PartialEq for Rolling {
     fn eq(&self, other: &Self) -> bool {
         self.steering == other.steering && self.rollout.is_like(&other.rollout)
     }
-}
-
-/// The targets of a route, in their order.
-fn members(way: Way<'_>, built: &HashMap<&str, Target>) -> Result<Upstreams, ConfigError> {
-    let mut members = Upstreams::builder();
-    let mut names = HashSet::new();
-    for name in way.targets() {
-        // One that is named twice is for the layer to refuse.
-        if let Some(target) = built.get(name.as_str()).filter(|_| names.insert(name)) {
-            members = members.add(target.clone());
-        }
-    }
-    if way.targets().len() < 2 {
-        return Err(ConfigError::new("targets", "must be at least two"));
-    }
-    members
-        .build()
-        .map_err(|_| ConfigError::new("targets", "must be at least two"))
 }
 
 /// With what the route says of itself.

@@ -146,6 +146,19 @@ impl ResponseBody {
         self
     }
 
+    /// Calls `callback` with the moment at which the upstream's first output came (text, reasoning, a tool call; a JSON body that is
+    /// whole), when it does, which it may have done already. An answer without any, or one that is not read here, never calls it.
+    ///
+    /// It runs inside `poll_frame` and must not block.
+    #[cfg(feature = "upstream")]
+    pub(crate) fn on_first_token(
+        mut self,
+        callback: impl FnOnce(tokio::time::Instant) + Send + 'static,
+    ) -> Self {
+        self.watch().on_output(callback);
+        self
+    }
+
     /// As [`on_end`](Self::on_end), where the body lies: an answer is large, and layers that only look need not move it.
     pub(crate) fn call_at_end(&mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) {
         self.watch().register(callback);

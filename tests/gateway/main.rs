@@ -22,6 +22,7 @@ mod lifecycle;
 mod migrating;
 mod normalized;
 mod operators;
+mod pools;
 mod program;
 #[allow(
     dead_code,

@@ -8,6 +8,7 @@ use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_relay::{
     admission::{Adaptive, AdmissionLayer, Limits},
+    balance::{BalanceBuilder, BalanceLayer, Policy},
     budget::{Budget, BudgetLayer, Limits as MoneyLimits, Per},
     cache::{CacheKey, CacheLayer, CacheStore, Cacheable, Entry, Purge},
     circuit_breaker::CircuitBreakerLayer,
@@ -15,6 +16,7 @@ use tower_relay::{
     commit_guard::CommitGuardLayer,
     cost_meter::{BillLayer, CostMeterLayer},
     fallback::{FallbackBuilder, FallbackLayer},
+    hedge::HedgeLayer,
     key::{Key, KeyBy},
     ledger::Totals,
     message::{
@@ -150,6 +152,25 @@ contract_tests!(traffic_split_with_every_setting, || {
         .read_only();
     builder.build(&backup()).unwrap()
 });
+contract_tests!(
+    balance,
+    || to_the_baseline(BalanceLayer::builder()),
+    state: async |layer, services| keeps_its_members(&layer, services).await
+);
+contract_tests!(balance_with_every_setting, || {
+    let stats = Stats::default();
+    let builder = BalanceLayer::builder()
+        .policy(Policy::Weighted)
+        .weights([1, 1]);
+    to_the_baseline(builder.sticky(StickyBy::api_key()).stats(&stats))
+});
+
+contract_tests!(
+    hedge,
+    || HedgeLayer::builder().build(&backup()).unwrap(),
+    bodies: read_ahead
+);
+
 contract_tests!(rollout_observer, RolloutObserverLayer::new);
 
 contract_tests!(shadow, || {
@@ -343,6 +364,26 @@ async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Sta
 async fn follows_its_weights(layer: &TrafficSplitLayer, services: [Probed<impl Stack>; 2]) {
     for (weights, passed) in [([0, 1], 0), ([1, 0], 1)] {
         layer.handle().set_weights(&weights).unwrap();
+        for service in &services {
+            assert_eq!(send(service, chat()).await, 200);
+            assert_eq!(usize::from(service.1.take_request().is_some()), passed);
+        }
+    }
+}
+
+/// A balancer whose other member is drained.
+fn to_the_baseline(builder: BalanceBuilder) -> BalanceLayer {
+    let layer = builder.build(&backup()).unwrap();
+    layer.handle().drain("backup").unwrap();
+    layer
+}
+
+/// What is drained for one is for the other.
+async fn keeps_its_members(layer: &BalanceLayer, services: [Probed<impl Stack>; 2]) {
+    let handle = layer.handle();
+    for (drained, other, passed) in [("baseline", "backup", 0), ("backup", "baseline", 1)] {
+        handle.drain(drained).unwrap();
+        handle.restore(other).unwrap();
         for service in &services {
             assert_eq!(send(service, chat()).await, 200);
             assert_eq!(usize::from(service.1.take_request().is_some()), passed);

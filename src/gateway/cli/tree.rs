@@ -280,6 +280,16 @@ fn write_route(
             let all = list(split.settings());
             writeln!(f, "{indent}└─ TrafficSplit  {all}")
         }
+        Ok(Way::Balance(balance)) => {
+            let targets = route.targets().join(" | ");
+            let all = list(std::iter::once(targets).chain(balance.settings()));
+            writeln!(f, "{indent}│  └─ Balance  {all}")
+        }
+        Ok(Way::Hedge(hedge)) => {
+            let targets = route.targets().join(" | ");
+            let all = list(std::iter::once(targets).chain(hedge.settings()));
+            writeln!(f, "{indent}│  └─ Hedge  {all}")
+        }
         // It was refused before.
         Err(_) => Ok(()),
     }

@@ -111,7 +111,7 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         ),
         (
             "[[routes]]\nname = \"x\"",
-            "7: routes.0.fallback: is missing, and split too: which targets does it have?",
+            "7: routes.0.fallback: is missing, and split, balance and hedge too: which targets does it have?",
         ),
         (
             "[[routes]]\nname = \"x\"\nfallback = {}",
@@ -439,7 +439,9 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
                 endpoints = [\"chat_completions\"]\n\
                 fallback = { targets = [\"openai\", \"azure\"], budget_percent = 100 }\n\
                 [[routes]]\nname = \"moving\"\nsplit = { targets = [\"openai\", \"groq\"], weights = [90, 10] }\n\
-                rollout = { file = \"rollout.json\" }";
+                rollout = { file = \"rollout.json\" }\n\
+                [[routes]]\nname = \"pool\"\nbalance = { targets = [\"openai\", \"azure\"] }\n\
+                [[routes]]\nname = \"quick\"\nhedge = { targets = [\"pool\"] }";
     let mut named = Config::from_toml(&all_options(&text), "gateway.toml").unwrap();
     let mut default = Config::from_toml(bare, "gateway.toml").unwrap();
     named.upstreams.truncate(1);
