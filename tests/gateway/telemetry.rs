@@ -61,6 +61,18 @@ async fn what_callers_ask_is_counted_and_told_in_headers() {
 }
 
 #[tokio::test]
+async fn nothing_is_recorded_where_that_is_off() {
+    let (upstream, _) = demo().await;
+    let relay = Relay::with(upstream, "telemetry = false\n").await;
+    let uri = relay.uri("/v1/chat/completions");
+    let got = send(post(uri, &chat("gpt-4.1-mini", &json!({})))).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert!(!got.headers.contains_key("x-response-time-ms"));
+    let snapshot = relay.handles.stats().snapshot(Instant::now());
+    assert_eq!(snapshot.requests.since_start.total, 0);
+}
+
+#[tokio::test]
 async fn a_callers_trace_goes_on_at_the_upstream() {
     let (upstream, mut asked) = scripted().await;
     let relay = Relay::before(upstream).await;

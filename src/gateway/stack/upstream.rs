@@ -17,6 +17,7 @@ use crate::{
     normalize::ResponseNormalizeBuilder,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
+    telemetry::TelemetryLayer,
     timeout::TimeoutBuilder,
     traffic_split::rollout::RolloutObserverLayer,
 };
@@ -60,6 +61,7 @@ impl Config {
         let client = client.map_err(within("client"))?;
 
         let retry = config.retry.clone().map(RetryBuilder::build).transpose();
+        let attempts = parts.telemetry.as_ref().map(TelemetryLayer::attempts);
         let observer = self.has_rollouts().then_some(RolloutObserverLayer);
         let breaker = config.circuit_breaker.clone();
         let breaker = breaker.map(|breaker| breaker.stats(parts.handles.stats()));
@@ -99,7 +101,7 @@ impl Config {
         // Outermost first.
         let layers = (
             option_layer(retry.map_err(within("retry"))?),
-            parts.telemetry.attempts(),
+            option_layer(attempts),
             option_layer(observer),
             option_layer(breaker),
             option_layer(guard.map_err(within("commit_guard"))?),
