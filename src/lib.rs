@@ -154,7 +154,7 @@
 //!
 //! # What is not there yet
 //!
-//! A dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -201,6 +201,7 @@ pub mod circuit_breaker;
 pub mod client;
 #[cfg(feature = "commit-guard")]
 pub mod commit_guard;
+pub mod control;
 #[cfg(feature = "cost-meter")]
 pub mod cost_meter;
 #[cfg(feature = "fallback")]

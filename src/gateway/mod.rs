@@ -43,14 +43,17 @@
 //! of the bytes held for them is without bound.
 
 mod access_log;
+mod admin;
 mod assembly;
 mod cli;
 pub mod client;
 mod config;
 pub mod demo;
 mod handles;
+mod listing;
 mod meters;
 mod models;
+mod reload;
 mod routes;
 mod serve;
 mod service;
@@ -59,14 +62,16 @@ mod switches;
 mod tenants;
 
 pub use self::{
+    admin::{AdminService, AdminServiceFuture},
     assembly::Gateway,
     cli::main,
     config::{
-        AllowanceConfig, CatalogConfig, Config, CorsConfig, CredentialConfig, Headers,
-        InvalidConfig, RouteConfig, ServerConfig, StoreConfig, StyleConfig, TenantConfig,
-        UpstreamConfig,
+        AdminConfig, AlertsConfig, AllowanceConfig, CatalogConfig, Config, CorsConfig,
+        CredentialConfig, Headers, InvalidConfig, RouteConfig, ServerConfig, StoreConfig,
+        StyleConfig, TenantConfig, UpstreamConfig, WebhookConfig,
     },
-    handles::Handles,
+    handles::{Handles, LayerHandles},
+    reload::{ReloadSignal, Reloaded, Reloader},
     service::{GatewayFuture, GatewayService},
     stack::Stack,
     tenants::AllowanceLevel,

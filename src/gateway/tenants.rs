@@ -12,7 +12,7 @@ use tower_layer::Layer;
 
 use super::{Config, Stack, config::AllowanceConfig, stack::Parts};
 use crate::{
-    admission::{AdmissionBuilder, AdmissionLayer, Limits, Priority, PriorityBy},
+    admission::{AdmissionBuilder, AdmissionHandle, AdmissionLayer, Limits, Priority, PriorityBy},
     key::{Key, KeyBy, Missing},
     message::{ConfigError, RequestBody, ResponseBody},
     rate_limit::{RateLimitBuilder, RateLimitLayer},
@@ -47,8 +47,8 @@ pub enum AllowanceLevel {
 impl AllowanceLevel {
     const ALL: [Self; 4] = [Self::Key, Self::Tenant, Self::Team, Self::Organisation];
 
-    /// As a label: lower case.
-    pub(super) fn as_str(self) -> &'static str {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Key => "key",
             Self::Tenant => "tenant",
@@ -110,6 +110,7 @@ impl AllowanceLevel {
 impl AllowanceLayer {
     /// The limits that `config` names.
     pub(super) fn new(config: &Config, parts: &mut Parts<'_>) -> Result<Self, ConfigError> {
+        let before = Arc::clone(&parts.before);
         let (mut rates, mut admissions) = (Vec::new(), Vec::new());
         for level in AllowanceLevel::ALL {
             let allowances = level.allowances(config);
@@ -118,15 +119,17 @@ impl AllowanceLayer {
             };
             let quotas = allowances.iter().filter_map(quotas).collect();
             if let Some(limit) = rate_limit(level, quotas, parts)? {
-                parts.handles.add_limit_by(level, limit.handle());
+                parts.layers.rate_limits_by.insert(level, limit.handle());
                 rates.push(limit);
             }
             let limits = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.admission?))
             };
             let limits = allowances.iter().filter_map(limits).collect();
-            if let Some(admission) = admission(level, limits, config.admission.as_ref())? {
-                parts.handles.add_admission_by(level, admission.handle());
+            let earlier = before.admissions_by.get(&level);
+            if let Some(admission) = admission(level, limits, config.admission.as_ref(), earlier)? {
+                parts.layers.admissions_by.insert(level, admission.handle());
+                parts.at_last(admission.take_over());
                 admissions.push(admission);
             }
         }
@@ -144,8 +147,9 @@ fn rate_limit(
     }
     let quotas = Arc::new(quotas);
     // The levels' keys are of different kinds: one scope holds them all.
-    let builder = parts.kept("allowances", RateLimitBuilder::default());
+    let builder = parts.stored("allowances", RateLimitBuilder::default());
     let builder = builder.by(level.by(&quotas));
+    let builder = builder.continuing(parts.before.rate_limits_by.get(&level));
     let builder = match level {
         // Which keys there are may change.
         AllowanceLevel::Key => builder.quota_by(move |_, request| {
@@ -163,6 +167,7 @@ fn admission(
     level: AllowanceLevel,
     limits: HashMap<Key, Limits>,
     global: Option<&AdmissionBuilder>,
+    before: Option<&AdmissionHandle>,
 ) -> Result<Option<AdmissionLayer>, ConfigError> {
     if limits.is_empty() {
         return Ok(None);
@@ -185,6 +190,7 @@ fn admission(
         .by(by)
         .limits_by(limits_of)
         .priority(priority())
+        .continuing(before)
         .build()
         .map(Some)
 }

@@ -4,7 +4,7 @@ use http::Request;
 use serde::Deserialize;
 
 use super::{
-    OutputEstimate, RateLimitLayer, UnknownUsage,
+    OutputEstimate, RateLimitHandle, RateLimitLayer, UnknownUsage,
     policy::{Custom, Side},
     quotas::{ByModel, Quotas},
 };
@@ -48,6 +48,8 @@ pub struct RateLimitBuilder {
     pub(super) estimator: TokenEstimator,
     #[serde(skip)]
     pub(super) limiter: Option<Arc<dyn Limiter>>,
+    #[serde(skip)]
+    pub(super) before: Option<RateLimitHandle>,
 }
 
 impl Default for RateLimitBuilder {
@@ -71,6 +73,7 @@ impl Default for RateLimitBuilder {
             quota_of: Custom::default(),
             estimator: TokenEstimator::default(),
             limiter: None,
+            before: None,
         }
     }
 }
@@ -209,6 +212,13 @@ impl RateLimitBuilder {
         self
     }
 
+    /// Goes on from where another layer is: what is used stays used, and what was changed at run time stays where these settings are the same.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&RateLimitHandle>) -> Self {
+        self.before = before.cloned();
+        self
+    }
+
     pub(super) fn tenant_default() -> Quota {
         Quota::per_minute(300, 500_000).unwrap_or_default()
     }
@@ -258,6 +268,10 @@ impl RateLimitBuilder {
             ByModel::new(self.models.clone()),
             self.quota_of.0.clone(),
         );
+        let quotas = match &self.before {
+            Some(before) => quotas.continuing(before.quotas()),
+            None => quotas,
+        };
         Ok(RateLimitLayer::of(self, by, quotas))
     }
 }

@@ -1,9 +1,15 @@
 //! The outer edge: what stands between callers and a stack.
 //!
 //! [`EdgeLayer`] turns any HTTP request into one that the layers can read, and every error into a response.
-//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it; [`HeaderNamesLayer`] gives the headers of
+//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it, `status` and `admin` for those who run it; [`HeaderNamesLayer`] gives the headers of
 //! answers other names.
 
+#[cfg(feature = "admin")]
+pub mod admin;
+#[cfg(feature = "admin")]
+pub mod alerts;
+#[cfg(feature = "admin")]
+pub mod dashboard;
 mod edge;
 pub mod feedback;
 mod header_names;
@@ -13,6 +19,8 @@ mod json;
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 mod metrics;
 mod models;
+#[cfg(feature = "admin")]
+pub mod status;
 pub mod tenants;
 
 #[cfg(feature = "metrics")]
@@ -20,6 +28,6 @@ pub use self::metrics::{Metrics, Prometheus};
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},
     header_names::{HeaderNames, HeaderNamesLayer, Renamed, RenamedFuture},
-    health::Health,
+    health::{Health, Ready},
     models::{Model, Models},
 };

@@ -21,6 +21,7 @@ mod leaving;
 mod lifecycle;
 mod migrating;
 mod normalized;
+mod operators;
 mod pools;
 mod program;
 #[allow(
@@ -30,6 +31,7 @@ mod program;
 )]
 #[path = "../../src/testing/redis_server.rs"]
 mod redis_server;
+mod reload;
 mod resilience;
 mod restart;
 mod splits;

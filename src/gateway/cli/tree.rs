@@ -35,6 +35,8 @@ impl Display for Tree<'_> {
             models,
             cache,
             shadow,
+            admin,
+            alerts,
             feedback,
             routes,
             upstreams,
@@ -56,6 +58,27 @@ impl Display for Tree<'_> {
         writeln!(f, "├─ GET /health")?;
         if self.lists_models {
             writeln!(f, "├─ GET /v1/models")?;
+        }
+        if let Some(admin) = admin {
+            let token = match (admin.tokens.len(), admin.token_to_read) {
+                (0, _) => "only to look at",
+                (_, false) => "changes need a token",
+                (_, true) => "with a token",
+            };
+            writeln!(
+                f,
+                "├─ operators  http://{}/dashboard, {token}",
+                admin.listen
+            )?;
+        }
+        if let Some(alerts) = alerts {
+            let webhook = alerts.webhook.as_ref().map_or("", |_| ", to a webhook");
+            let state = if alerts.enabled {
+                "on"
+            } else {
+                "off until switched on"
+            };
+            writeln!(f, "├─ alerts  {state}{webhook}")?;
         }
         if let Some(feedback) = feedback {
             writeln!(f, "├─ Feedback  {}", feedback.describe())?;

@@ -1,5 +1,7 @@
 //! What a configuration file says.
 
+mod admin;
+mod alerts;
 mod catalog;
 mod credential;
 mod headers;
@@ -25,6 +27,8 @@ use std::{
 use serde::Deserialize;
 
 pub use self::{
+    admin::AdminConfig,
+    alerts::{AlertsConfig, WebhookConfig},
     catalog::CatalogConfig,
     credential::CredentialConfig,
     headers::Headers,
@@ -114,6 +118,10 @@ pub struct Config {
     pub feedback: Option<FeedbackBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
     pub audit: Option<JsonlAuditBuilder>,
+    /// Where operators look and change things. Nowhere, unless there is a table; with it every upstream is metered.
+    pub admin: Option<AdminConfig>,
+    /// What is watched, and who is told. Nothing, unless there is a table; with it every upstream is metered.
+    pub alerts: Option<AlertsConfig>,
     /// Ways among the upstreams, preferred to these, in order of preference.
     pub routes: Vec<RouteConfig>,
     /// Where requests go, in order of preference.
@@ -145,6 +153,8 @@ impl Default for Config {
             shadow: None,
             feedback: None,
             audit: None,
+            admin: None,
+            alerts: None,
             routes: Vec::new(),
             upstreams: Vec::new(),
             source: None,
@@ -193,6 +203,16 @@ impl Config {
                 &format!("cannot be read: {error}"),
             )),
         }
+    }
+
+    /// The fields that only a restart changes, and that are not as in `other`.
+    pub(super) fn differs_at_start(&self, other: &Self) -> impl Iterator<Item = String> {
+        let listen = (self.listen != other.listen).then(|| "listen".to_owned());
+        let server = self.server.differs_at_start(&other.server);
+        let server = server.map(|field| format!("server.{field}"));
+        let admin = |config: &Self| config.admin.as_ref().map(|admin| admin.listen);
+        let admin = (admin(self) != admin(other)).then(|| "admin.listen".to_owned());
+        listen.into_iter().chain(server).chain(admin)
     }
 
     /// `error`, with the place in the file where its field stands.

@@ -83,10 +83,12 @@ impl Default for CorsConfig {
 }
 
 impl ServerConfig {
+    /// Who in browsers may call.
+    ///
     /// # Errors
     ///
-    /// When a bound is zero.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// When a bound is zero, or an allowed origin is none.
+    pub(crate) fn cors(&self) -> Result<Option<CorsLayer>, ConfigError> {
         for (field, within) in [
             ("header_timeout", self.header_timeout),
             ("idle_timeout", self.idle_timeout),
@@ -98,13 +100,37 @@ impl ServerConfig {
         if self.max_connections == 0 {
             return Err(ConfigError::new("max_connections", "must be at least 1"));
         }
-        Ok(())
+        self.cors
+            .layer(&self.headers)
+            .map_err(|error| error.within("cors"))
+    }
+
+    /// The fields that are looked at once, when the server starts, and that are not as in `other`.
+    pub(crate) fn differs_at_start(&self, other: &Self) -> impl Iterator<Item = &'static str> {
+        let fields = [
+            (
+                "header_timeout",
+                self.header_timeout == other.header_timeout,
+            ),
+            ("idle_timeout", self.idle_timeout == other.idle_timeout),
+            (
+                "shutdown_timeout",
+                self.shutdown_timeout == other.shutdown_timeout,
+            ),
+            (
+                "max_connections",
+                self.max_connections == other.max_connections,
+            ),
+            ("http2", self.http2 == other.http2),
+        ];
+        let changed = fields.into_iter().filter(|(_, is_same)| !is_same);
+        changed.map(|(field, _)| field)
     }
 }
 
 impl CorsConfig {
     /// The layer, where it is enabled; pages are shown the headers of these `names`.
-    pub(crate) fn layer(&self, names: &HeaderNames) -> Result<Option<CorsLayer>, ConfigError> {
+    fn layer(&self, names: &HeaderNames) -> Result<Option<CorsLayer>, ConfigError> {
         if !self.enabled {
             return Ok(None);
         }

@@ -164,6 +164,34 @@ impl RolloutBuilder {
         )
     }
 
+    /// Whether it goes as `other` does.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let settings = |of: &Self| {
+            let Self {
+                stages,
+                stage_time,
+                minimum_requests,
+                limits,
+                false_alarms,
+                rollback_step,
+                file,
+                judged_by,
+                alert: _,
+                replicas,
+            } = of.clone();
+            let plan = (stages, stage_time, minimum_requests, limits, false_alarms);
+            let shared_as = replicas.map(|(_, name)| name);
+            (plan, rollback_step, file, judged_by, shared_as)
+        };
+        let is_told_alike = match (&self.alert, &other.alert) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        settings(self) == settings(other) && is_told_alike
+    }
+
     /// Checks it for a split with so many targets.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{RolloutBuilder, RolloutShared, RolloutStatus, state::Machine};
 use crate::message::ConfigError;
@@ -19,6 +19,14 @@ impl Rollout {
 
     pub(super) fn new(shared: Arc<RolloutShared>) -> Self {
         Self { shared }
+    }
+
+    /// How long a stage takes at least, and how many requests each target must have had in it.
+    pub(super) fn plan(&self) -> (Duration, u64) {
+        (
+            self.shared.plan.stage_time,
+            self.shared.plan.minimum_requests,
+        )
     }
 
     /// An attempt at a target has ended.

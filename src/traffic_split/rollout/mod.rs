@@ -1,6 +1,7 @@
 #![doc = include_str!("../../docs/rollout.md")]
 
 mod builder;
+mod control;
 mod evidence;
 mod file;
 mod handle;

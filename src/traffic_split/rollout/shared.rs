@@ -8,14 +8,14 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{plan::Plan, state::Machine, status::RolloutEvent, view::Sample};
-use crate::traffic_split::{TrafficSplitHandle, handle::WeakHandle};
+use crate::traffic_split::{TrafficSplitHandle, handle::WeakSteering};
 
 /// A rollout, for all who steer it, feed it and show it.
 pub(in crate::traffic_split) struct RolloutShared {
     pub(super) plan: Arc<Plan>,
     machine: Mutex<Machine>,
     /// Weak, as the split holds the rollout.
-    split: WeakHandle,
+    split: WeakSteering,
     events: mpsc::Sender<RolloutEvent>,
     /// The upstream by whose attempts alone each target is judged.
     judged_by: Vec<Option<Arc<str>>>,
@@ -35,7 +35,7 @@ impl RolloutShared {
         Self {
             plan,
             machine: Mutex::new(machine),
-            split: split.downgrade(),
+            split: split.steering(),
             events,
             judged_by,
             attempts,
@@ -74,11 +74,8 @@ impl RolloutShared {
     }
 
     fn steer(&self, machine: &Machine) {
-        let Some(split) = self.split.upgrade() else {
-            return;
-        };
         // The stages were checked, and what is made of them is no larger.
-        if let Err(error) = split.steer(&machine.weights(), machine.forced()) {
+        if let Err(error) = self.split.steer(&machine.weights(), machine.forced()) {
             tracing::error!(%error, "a rollout's weights cannot hold");
         }
     }
