@@ -23,6 +23,7 @@
 //! count by what was authenticated, or by names from a list ([`KeyBy::model_among`]).
 
 mod identity;
+mod read;
 
 use std::{any::type_name, fmt, fmt::Write, sync::Arc};
 
@@ -324,20 +325,21 @@ impl Source {
 
 /// The API key that a caller presents: `authorization: Bearer`, Anthropic's `x-api-key`, or Azure's `api-key`.
 pub(crate) fn presented_api_key(headers: &HeaderMap) -> Option<&str> {
-    let bearer = || {
-        let (scheme, key) = headers
-            .get(header::AUTHORIZATION)?
-            .to_str()
-            .ok()?
-            .split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key)
-    };
     let plain = |name: &str| headers.get(name)?.to_str().ok();
-    let key = bearer()
+    let key = presented_bearer(headers)
         .or_else(|| plain("x-api-key"))
         .or_else(|| plain("api-key"))?
         .trim();
     (!key.is_empty()).then_some(key)
+}
+
+/// What a caller presents as `authorization: Bearer`.
+pub(crate) fn presented_bearer(headers: &HeaderMap) -> Option<&str> {
+    let stated = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = stated.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 impl fmt::Debug for KeyBy {

@@ -64,6 +64,14 @@
 )]
 #![cfg_attr(
     feature = "edge",
+    doc = "| [`HeaderNamesLayer`](server::HeaderNamesLayer) | other names for the headers of this crate |"
+)]
+#![cfg_attr(
+    feature = "edge",
+    doc = "| [`FeedbackLayer`](server::feedback::FeedbackLayer) | scores of answers, after the fact, by upstream |"
+)]
+#![cfg_attr(
+    feature = "edge",
     doc = "| [`AuthLayer`](server::tenants::AuthLayer) | who may call, and what they may ask for |"
 )]
 #![cfg_attr(
@@ -93,6 +101,14 @@
 #![cfg_attr(
     feature = "fallback",
     doc = "| [`FallbackLayer`](fallback::FallbackLayer) | the next upstream when one fails |"
+)]
+#![cfg_attr(
+    feature = "balance",
+    doc = "| [`BalanceLayer`](balance::BalanceLayer) | each request to the member that is likely to answer it soonest |"
+)]
+#![cfg_attr(
+    feature = "hedge",
+    doc = "| [`HedgeLayer`](hedge::HedgeLayer) | a second attempt when the first is slow; whoever says something first answers |"
 )]
 #![cfg_attr(
     feature = "normalize",
@@ -138,7 +154,7 @@
 //!
 //! # What is not there yet
 //!
-//! Balancing and hedging, and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -158,6 +174,8 @@
         feature = "model-select",
         feature = "shadow",
         feature = "budget",
+        feature = "balance",
+        feature = "hedge",
         feature = "telemetry"
     )),
     allow(
@@ -171,6 +189,8 @@
 pub mod admission;
 #[cfg(feature = "audit")]
 pub mod audit;
+#[cfg(feature = "balance")]
+pub mod balance;
 #[cfg(feature = "budget")]
 pub mod budget;
 #[cfg(feature = "cache")]
@@ -181,10 +201,13 @@ pub mod circuit_breaker;
 pub mod client;
 #[cfg(feature = "commit-guard")]
 pub mod commit_guard;
+pub mod control;
 #[cfg(feature = "cost-meter")]
 pub mod cost_meter;
 #[cfg(feature = "fallback")]
 pub mod fallback;
+#[cfg(feature = "hedge")]
+pub mod hedge;
 pub mod key;
 pub mod ledger;
 pub mod message;

@@ -44,7 +44,7 @@ mod local;
 mod original;
 mod quota;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod reservation;
 mod retry_budget;
 

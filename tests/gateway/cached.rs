@@ -61,7 +61,7 @@ async fn a_hit_is_the_same_answer_and_costs_nothing_anywhere() {
             "miss"
         );
     }
-    let cache = relay.handles.cache().unwrap().clone();
+    let cache = relay.handles.cache().unwrap();
     let counts = cache.counts();
     assert_eq!((counts.hits, counts.misses, counts.kept), (4, 4, 4));
     cache.purge(Purge::Model("demo-small".into())).await;

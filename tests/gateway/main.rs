@@ -19,7 +19,10 @@ mod keys;
 mod killed;
 mod leaving;
 mod lifecycle;
+mod migrating;
 mod normalized;
+mod operators;
+mod pools;
 mod program;
 #[allow(
     dead_code,
@@ -28,6 +31,7 @@ mod program;
 )]
 #[path = "../../src/testing/redis_server.rs"]
 mod redis_server;
+mod reload;
 mod resilience;
 mod restart;
 mod splits;

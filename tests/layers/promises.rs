@@ -8,6 +8,7 @@ use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_relay::{
     admission::{Adaptive, AdmissionLayer, Limits},
+    balance::{BalanceBuilder, BalanceLayer, Policy},
     budget::{Budget, BudgetLayer, Limits as MoneyLimits, Per},
     cache::{CacheKey, CacheLayer, CacheStore, Cacheable, Entry, Purge},
     circuit_breaker::CircuitBreakerLayer,
@@ -15,6 +16,7 @@ use tower_relay::{
     commit_guard::CommitGuardLayer,
     cost_meter::{BillLayer, CostMeterLayer},
     fallback::{FallbackBuilder, FallbackLayer},
+    hedge::HedgeLayer,
     key::{Key, KeyBy},
     ledger::Totals,
     message::{
@@ -22,13 +24,14 @@ use tower_relay::{
         catalog::{Cost, ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
-    model_select::{BuiltinCheck, EscalationBuilder, HeaderNames, ModelSelectBuilder},
+    model_select::{BuiltinCheck, EscalationBuilder, ModelSelectBuilder},
     normalize::ResponseNormalizeLayer,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::{Answer, Quota, RetryBudget},
     retry::RetryLayer,
     server::{
-        EdgeLayer,
+        EdgeLayer, HeaderNames, HeaderNamesLayer,
+        feedback::FeedbackLayer,
         tenants::{AuthLayer, KeyHash, Tenant, TenantKey, Tenants},
     },
     shadow::ShadowLayer,
@@ -49,6 +52,9 @@ contract_tests!(
     errors: answered,
     state: async |_, services| shares_its_cap(services).await
 );
+
+contract_tests!(feedback, || FeedbackLayer::builder().build().unwrap().0);
+contract_tests!(header_names, || HeaderNamesLayer::new(HeaderNames::guide()));
 
 contract_tests!(upstream, || upstream(Credential::key(SECRET).unwrap()), errors: answered);
 contract_tests!(upstream_with_the_callers_key, || upstream(Credential::caller()), errors: answered);
@@ -108,7 +114,6 @@ contract_tests!(model_select_with_every_setting, || {
         .always(true)
         .cheapest(true)
         .sticky(Duration::from_secs(60))
-        .headers(HeaderNames::guide())
         .escalation(escalation)
         .build()
         .unwrap()
@@ -147,6 +152,25 @@ contract_tests!(traffic_split_with_every_setting, || {
         .read_only();
     builder.build(&backup()).unwrap()
 });
+contract_tests!(
+    balance,
+    || to_the_baseline(BalanceLayer::builder()),
+    state: async |layer, services| keeps_its_members(&layer, services).await
+);
+contract_tests!(balance_with_every_setting, || {
+    let stats = Stats::default();
+    let builder = BalanceLayer::builder()
+        .policy(Policy::Weighted)
+        .weights([1, 1]);
+    to_the_baseline(builder.sticky(StickyBy::api_key()).stats(&stats))
+});
+
+contract_tests!(
+    hedge,
+    || HedgeLayer::builder().build(&backup()).unwrap(),
+    bodies: read_ahead
+);
+
 contract_tests!(rollout_observer, RolloutObserverLayer::new);
 
 contract_tests!(shadow, || {
@@ -340,6 +364,26 @@ async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Sta
 async fn follows_its_weights(layer: &TrafficSplitLayer, services: [Probed<impl Stack>; 2]) {
     for (weights, passed) in [([0, 1], 0), ([1, 0], 1)] {
         layer.handle().set_weights(&weights).unwrap();
+        for service in &services {
+            assert_eq!(send(service, chat()).await, 200);
+            assert_eq!(usize::from(service.1.take_request().is_some()), passed);
+        }
+    }
+}
+
+/// A balancer whose other member is drained.
+fn to_the_baseline(builder: BalanceBuilder) -> BalanceLayer {
+    let layer = builder.build(&backup()).unwrap();
+    layer.handle().drain("backup").unwrap();
+    layer
+}
+
+/// What is drained for one is for the other.
+async fn keeps_its_members(layer: &BalanceLayer, services: [Probed<impl Stack>; 2]) {
+    let handle = layer.handle();
+    for (drained, other, passed) in [("baseline", "backup", 0), ("backup", "baseline", 1)] {
+        handle.drain(drained).unwrap();
+        handle.restore(other).unwrap();
         for service in &services {
             assert_eq!(send(service, chat()).await, 200);
             assert_eq!(usize::from(service.1.take_request().is_some()), passed);

@@ -12,12 +12,14 @@ use tower::{
     util::{BoxCloneSyncService, MapRequestLayer},
 };
 use tower_relay::{
+    balance::BalanceLayer,
     cache::{CacheKey, CacheLayer, CacheScope, CacheStore, Cacheable, Entry, Purge},
     circuit_breaker::CircuitBreakerLayer,
     client::{Target, UpstreamLayer, Upstreams},
     commit_guard::{self, CommitGuardLayer},
     cost_meter::{BillLayer, CostMeterLayer},
     fallback::FallbackLayer,
+    hedge::HedgeLayer,
     message::{Bill, ConfigError, RequestBody, ResponseBody},
     model_rewrite::ModelRewriteLayer,
     normalize::ResponseNormalizeLayer,
@@ -203,7 +205,7 @@ impl Maker {
                 .layer(ResponseNormalizeLayer::new())
                 .layer(upstream(name)?)
                 .service(client(to));
-            Ok::<_, ConfigError>(Target::new(name, stack))
+            self.chosen(Target::new(name, stack))
         };
         let targets = Upstreams::builder()
             .add(target("primary", primary)?)
@@ -231,6 +233,19 @@ impl Maker {
             .layer(cache()?)
             .service(self.fallback(&targets)?);
         Ok(BoxCloneSyncService::new(stack))
+    }
+
+    /// A target behind what chooses among several, of which here there is one, and a hedge whose time never comes.
+    fn chosen(&self, target: Target) -> Result<Target, ConfigError> {
+        let name = Arc::clone(target.name());
+        let alone = |target| Upstreams::builder().add(target).build();
+        let balance = BalanceLayer::builder().balance(&alone(target)?)?;
+        let balance = alone(Target::new(Arc::clone(&name), balance))?;
+        let hedge = HedgeLayer::builder()
+            .delay(self.pace.deadline)
+            .budget(self.budget.clone())
+            .hedge(&balance)?;
+        Ok(Target::new(name, hedge))
     }
 
     /// A limit that is never reached. It reserves more than the longest answer takes, so that there is always something to give back.
