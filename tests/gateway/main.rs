@@ -11,6 +11,7 @@ mod answers;
 mod bills;
 mod budgets;
 mod fitting;
+mod guides;
 mod harness;
 mod keys;
 #[cfg(unix)]
