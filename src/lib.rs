@@ -59,6 +59,10 @@
     doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |"
 )]
 #![cfg_attr(
+    feature = "telemetry",
+    doc = "| [`TelemetryLayer`](telemetry::TelemetryLayer) | spans, metrics and statistics of every request and attempt |"
+)]
+#![cfg_attr(
     feature = "edge",
     doc = "| [`AuthLayer`](server::tenants::AuthLayer) | who may call, and what they may ask for |"
 )]
@@ -126,11 +130,11 @@
 //! # Features
 //!
 //! One for each layer, named as its module is, all on by default. Opt-in, because they bring dependencies: `reqwest` (a client to wrap), `async-openai` (a client to stand beneath),
-//! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
+//! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `metrics` (the `metrics` facade, and Prometheus' text), `otlp` (spans under OpenTelemetry's ids, and their export by the gateway), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Caching, balancing and hedging, telemetry and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Caching, balancing and hedging, and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -149,7 +153,8 @@
         feature = "admission",
         feature = "model-select",
         feature = "shadow",
-        feature = "budget"
+        feature = "budget",
+        feature = "telemetry"
     )),
     allow(
         dead_code,
@@ -194,6 +199,8 @@ pub mod server;
 #[cfg(feature = "shadow")]
 pub mod shadow;
 pub mod stats;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "timeout")]

@@ -5,14 +5,15 @@ use std::{
     future::{Future, Ready, ready},
     hint::black_box,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group};
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
+use tower::{Layer, Service, ServiceBuilder, layer::util::Identity, util::MapRequestLayer};
 use tower_relay::{
     admission::AdmissionLayer,
     circuit_breaker::CircuitBreakerLayer,
@@ -23,7 +24,8 @@ use tower_relay::{
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     rate_limit::RateLimitBuilder,
     retry::RetryLayer,
-    server::EdgeLayer,
+    server::{EdgeLayer, Prometheus},
+    telemetry::TelemetryLayer,
     timeout::TimeoutLayer,
 };
 
@@ -61,8 +63,9 @@ impl<B> Service<Request<B>> for Answers {
     }
 }
 
-/// As a server has read it: the values of its headers are parts of one buffer.
+/// As a server has read it: its path and the values of its headers are parts of one buffer.
 fn request<B>(body: B) -> Request<B> {
+    const PATH: &str = "/v1/chat/completions";
     let headers = [
         ("host", "127.0.0.1:8080"),
         ("content-type", "application/json"),
@@ -71,8 +74,9 @@ fn request<B>(body: B) -> Request<B> {
         ("user-agent", "bench"),
         ("content-length", "262"),
     ];
-    let mut read = Bytes::from(headers.map(|(_, value)| value).concat());
-    let mut request = Request::post("/v1/chat/completions");
+    let mut read = Bytes::from([PATH, &headers.map(|(_, value)| value).concat()].concat());
+    let uri = Uri::from_maybe_shared(read.split_to(PATH.len())).unwrap();
+    let mut request = Request::post(uri);
     for (name, value) in headers {
         let value = read.split_to(value.len());
         request = request.header(name, HeaderValue::from_maybe_shared(value).unwrap());
@@ -164,6 +168,26 @@ fn layers(criterion: &mut Criterion) {
     layered(criterion, "stack/fallback", fallback.unwrap());
     let timeout = TimeoutLayer::builder().build().unwrap();
     layered(criterion, "stack/timeout", timeout);
+    let quiet = TelemetryLayer::builder().headers(false).propagate(false);
+    layered(
+        criterion,
+        "stack/telemetry_of_statistics",
+        quiet.build().unwrap(),
+    );
+    layered(criterion, "stack/telemetry", TelemetryLayer::new());
+    let recorder = Arc::new(Prometheus::new());
+    let counted = TelemetryLayer::builder()
+        .recorder(recorder)
+        .build()
+        .unwrap();
+    layered(criterion, "stack/telemetry_with_metrics", counted.clone());
+    layered(criterion, "stack/telemetry_attempts", counted.attempts());
+    let read = MapRequestLayer::new(|request: Request<RequestBody>| {
+        black_box(request.body().model());
+        request
+    });
+    layered(criterion, "stack/model_read", read.clone());
+    layered(criterion, "stack/model_read_and_telemetry", (read, counted));
     layered(criterion, "stack/upstream", upstream.clone());
 
     let mut edge = EdgeLayer::default().layer(Answers);

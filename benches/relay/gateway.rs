@@ -42,18 +42,88 @@ pub(crate) fn stack(
 }
 
 /// The same layers as the program runs them, with its own server, choice of upstreams and client.
-pub(crate) async fn program(listener: TcpListener, upstream: &str) {
-    let config = format!(
-        r#"
-        [models.aliases]
-        "gpt-4*" = "llama-4-maverick"
-        [[upstreams]]
-        name = "mock"
-        base_url = "http://{upstream}"
-        credential = {{ env = "KEY" }}
-        "#
-    );
-    let gateway = Config::from_toml(&config, "bench")
+const PROGRAM: &str = r#"
+    [models.aliases]
+    "gpt-4*" = "llama-4-maverick"
+    [[upstreams]]
+    name = "mock"
+    base_url = "http://UPSTREAM"
+    credential = { env = "KEY" }
+"#;
+
+/// The program with the six layers that most relays want: limits, a breaker, a fallback, costs, aliases, normalized answers. Nothing is
+/// ever refused, and nothing fails.
+const SIX: &str = r#"
+    [rate_limit]
+    limits = [{ requests = 1000000000, per = "1m" }, { tokens = 1000000000000, per = "1m" }]
+    [models.aliases]
+    "gpt-4*" = "llama-4-maverick"
+    [[routes]]
+    name = "mocks"
+    [routes.fallback]
+    targets = ["mock", "backup"]
+    [[upstreams]]
+    name = "mock"
+    base_url = "http://UPSTREAM"
+    credential = { env = "KEY" }
+    circuit_breaker = {}
+    cost = {}
+    normalize = {}
+    [[upstreams]]
+    name = "backup"
+    base_url = "http://UPSTREAM"
+    credential = { env = "KEY" }
+"#;
+
+/// The program with every layer that has something to do with an ordinary request.
+const ALL: &str = r#"
+    [rate_limit]
+    limits = [{ requests = 1000000000, per = "1m" }, { tokens = 1000000000000, per = "1m" }]
+    [admission]
+    [[budgets]]
+    name = "all"
+    by = "global"
+    hard = "1000000000"
+    per = "month"
+    [models.aliases]
+    "gpt-4*" = "llama-4-maverick"
+    [models.checks]
+    capabilities = true
+    [[routes]]
+    name = "mocks"
+    [routes.fallback]
+    targets = ["mock", "backup"]
+    [[upstreams]]
+    name = "mock"
+    base_url = "http://UPSTREAM"
+    credential = { env = "KEY" }
+    retry = {}
+    rate_limit = {}
+    circuit_breaker = {}
+    commit_guard = {}
+    timeout = {}
+    cost = {}
+    normalize = {}
+    [[upstreams]]
+    name = "backup"
+    base_url = "http://UPSTREAM"
+    credential = { env = "KEY" }
+"#;
+
+/// The program's configuration in this role.
+pub(crate) fn configuration(role: &str) -> Option<&'static str> {
+    match role {
+        "program" => Some(PROGRAM),
+        "six" => Some(SIX),
+        "all" => Some(ALL),
+        _ => None,
+    }
+}
+
+/// The gateway as it is configured and run, in front of `upstream`.
+pub(crate) async fn program(listener: TcpListener, configuration: &str, upstream: &str) {
+    let text = configuration.replace("UPSTREAM", upstream);
+    let gateway = Config::from_toml(&text, "bench")
         .and_then(|config| {
             config.build_with_env(&|name| (name == "KEY").then(|| "sk-bench".to_owned()))
         })

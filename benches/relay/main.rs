@@ -5,6 +5,8 @@
 //! cargo bench --bench relay -- small --rounds 50   # one workload, more rounds
 //! cargo bench --bench relay -- --quick             # a tenth of the requests, 4 rounds
 //! cargo bench --bench relay -- --program           # the gateway as it is configured and run, in place of its layers
+//! cargo bench --bench relay -- --six               # the same with limits, breaker, fallback, costs and normalized answers
+//! cargo bench --bench relay -- --all               # the same with every layer
 //! cargo bench --bench relay -- --json              # one JSON line per workload on stdout
 //! ```
 //!
@@ -12,7 +14,7 @@
 //! gateway. The parent drives the two proxies in short turns, in alternating order, over keep-alive connections in a
 //! closed loop, and checks every answer byte for byte; every round starts all processes anew. What a proxy costs is
 //! what the kernel charged its process during its turns. Both run the same server and client with the same options,
-//! so only the service between them differs; with `--program` the gateway brings its own server, choice of upstreams and
+//! so only the service between them differs; with `--program`, `--six` and `--all` the gateway brings its own server, choice of upstreams and
 //! client.
 #![allow(
     clippy::unwrap_used,
@@ -52,8 +54,9 @@ fn main() {
         ["--role", "gateway", upstream] => {
             child::run(async |listener| server::serve(listener, gateway::stack(upstream)).await);
         }
-        ["--role", "program", upstream] => {
-            child::run(async |listener| gateway::program(listener, upstream).await);
+        ["--role", role, upstream] => {
+            let configuration = gateway::configuration(role).expect("a role");
+            child::run(async |listener| gateway::program(listener, configuration, upstream).await);
         }
         _ => drive(&args),
     }

@@ -5,7 +5,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::workload::Workload;
 
 pub(crate) const USAGE: &str = "usage: cargo bench --bench relay -- [WORKLOAD...] [--requests N] [--rounds N] \
-                                [--connections N] [--quick] [--program] [--json]";
+                                [--connections N] [--quick] [--program | --six | --all] [--json]";
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -61,6 +61,8 @@ impl Options {
                     options.connections = Some(parser.value()?.parse_with(positive)?);
                 }
                 Arg::Long("program") => options.gateway = "program",
+                Arg::Long("six") => options.gateway = "six",
+                Arg::Long("all") => options.gateway = "all",
                 Arg::Long("json") => options.json = true,
                 Arg::Long("quick") => {
                     options.scale = Scale::Tenth;

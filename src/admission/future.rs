@@ -16,7 +16,7 @@ use super::{
     gradient::Sample,
     layer::Shared,
 };
-use crate::message::{Completion, Endpoint, Outcome, RequestBody, ResponseBody};
+use crate::message::{Completion, Endpoint, Outcome, RequestBody, ResponseBody, Trail, Wait};
 
 pin_project! {
     /// The future of [`Admission`](super::Admission).
@@ -33,7 +33,12 @@ pin_project! {
     // Wherever it is dropped, what it holds goes with it: a place in line, or a permit.
     #[project = StateProjection]
     enum State<S, F> {
-        Waiting { waiting: Waiting, held: Option<(S, Request<RequestBody>)>, shared: Arc<Shared> },
+        Waiting {
+            waiting: Waiting,
+            held: Option<(S, Request<RequestBody>)>,
+            shared: Arc<Shared>,
+            wait: Option<Wait>,
+        },
         Readying { held: Option<(S, Request<RequestBody>)>, permit: Option<Permit> },
         Sent { #[pin] future: F, permit: Option<Permit> },
         // Boxed: a response is large, and this is the rare case.
@@ -51,8 +56,10 @@ where
         waiting: Waiting,
         shared: Arc<Shared>,
     ) -> Self {
+        let wait = Trail::wait(request.extensions());
         let state = State::Waiting {
             waiting,
+            wait,
             held: Some((service, request)),
             shared,
         };
@@ -94,6 +101,7 @@ where
                     waiting,
                     held,
                     shared,
+                    ..
                 } => match ready!(waiting.poll(cx)) {
                     Ok(permit) => State::Readying {
                         held: held.take(),

@@ -8,6 +8,7 @@ mod handle;
 mod layer;
 mod notice;
 mod pass;
+mod price;
 mod service;
 mod shared;
 mod state;

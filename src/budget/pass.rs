@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Response;
 
-use super::{ask::Estimate, layer::Shared, notice::Notice, shared::Stored, state::Ticket};
+use super::{layer::Shared, notice::Notice, price::Estimate, shared::Stored, state::Ticket};
 use crate::message::{
     Bill, Completion, Outcome, Phase, ResponseBody,
     catalog::{Cost, ModelInfo},

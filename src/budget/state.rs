@@ -1,50 +1,17 @@
 //! The books: what was spent, and what is reserved. Pure; `now` is an argument.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+mod book;
+mod heard;
 
-use super::{Budget, Limits, calendar::Calendar};
-use crate::{
-    message::catalog::Cost,
-    reserve::{Balance, Claim},
-};
+use std::{collections::hash_map::Entry, sync::Arc, time::SystemTime};
 
-/// What stands for the keys that there is no more room for.
-const OTHER: &str = "other";
+use self::book::Book;
+use super::{Budget, Limits};
+use crate::message::catalog::Cost;
 
 /// One book for each budget, in their order.
 #[derive(Debug)]
 pub(super) struct Books(Vec<Book>);
-
-#[derive(Debug)]
-struct Book {
-    name: Arc<str>,
-    calendar: Calendar,
-    /// The window in force.
-    window: i64,
-    /// How many windows there were: what was reserved in an earlier one is no longer this one's.
-    generation: u64,
-    accounts: HashMap<Arc<str>, Account>,
-    max_keys: usize,
-    default: Limits,
-    limits: HashMap<Arc<str>, Limits>,
-}
-
-/// One key's, in the window in force. There is none for a key that has nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Account {
-    spent: Cost,
-    reserved: Cost,
-    /// Requests that have not been settled.
-    open: u64,
-    unpriced: u64,
-    warned: bool,
-    /// What was spent and reserved while a store that replicas share did not answer.
-    alone: Cost,
-}
 
 /// What one key has in a budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,16 +57,7 @@ impl Ticket {
 
 impl Books {
     pub(super) fn new(budgets: &[Budget], max_keys: usize, now: SystemTime) -> Self {
-        let book = |budget: &Budget| Book {
-            name: Arc::clone(&budget.name),
-            calendar: budget.calendar(),
-            window: budget.calendar().window(now),
-            generation: 0,
-            accounts: HashMap::new(),
-            max_keys,
-            default: budget.limits(),
-            limits: budget.keys.clone(),
-        };
+        let book = |budget: &Budget| Book::new(budget, max_keys, now);
         Self(budgets.iter().map(book).collect())
     }
 
@@ -174,140 +132,6 @@ impl Books {
             }
         }
         warnings
-    }
-
-    /// What a store that replicas share is asked of these parties. Those of budgets in `beyond` may go beyond their limits.
-    pub(super) fn claims(
-        &mut self,
-        now: SystemTime,
-        parties: &[Party],
-        beyond: &[usize],
-    ) -> Arc<[Claim]> {
-        let claim = |(index, key): &Party| {
-            let book = self.book(*index, now)?;
-            let end = book.calendar.start(book.window.saturating_add(1));
-            let since_epoch = end.and_then(|end| end.duration_since(UNIX_EPOCH).ok());
-            Some(Claim {
-                account: format!("{}/{key}", book.name).into(),
-                window: book.calendar.name(book.window).into(),
-                ends: since_epoch.map_or(0, |span| {
-                    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-                }),
-                limit: (!beyond.contains(index)).then(|| book.limits(key).hard),
-            })
-        };
-        parties.iter().filter_map(claim).collect()
-    }
-
-    /// Takes down what the store says that these parties have, by their claims.
-    pub(super) fn hear(
-        &mut self,
-        now: SystemTime,
-        parties: &[Party],
-        claims: &[Claim],
-        balances: &[Balance],
-    ) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        for (((index, key), claim), balance) in parties.iter().zip(claims).zip(balances) {
-            let Some(book) = self.book(*index, now) else {
-                continue;
-            };
-            if book.calendar.name(book.window) == *claim.window && book.hear(key, *balance) {
-                let level = book.level(key);
-                let party = (*index, Arc::clone(key));
-                warnings.push(Warning { party, level });
-            }
-        }
-        warnings
-    }
-
-    /// Why the store has refused, by what it says.
-    pub(super) fn exceeded(
-        &mut self,
-        now: SystemTime,
-        parties: &[Party],
-        balances: &[Balance],
-        amount: Option<Cost>,
-        beyond: &[usize],
-    ) -> Vec<Exceeded> {
-        let mut exceeded = Vec::new();
-        for ((index, key), balance) in parties.iter().zip(balances) {
-            let Some(book) = self.book(*index, now) else {
-                continue;
-            };
-            let level = book.level_of(key, *balance);
-            let taken = balance.spent + balance.reserved;
-            if !beyond.contains(index) && !has_room(taken, amount, level.limits.hard) {
-                let party = (*index, Arc::clone(key));
-                exceeded.push(Exceeded { party, level });
-            }
-        }
-        exceeded
-    }
-
-    /// Reserves while the store does not answer: of what it had left, when it was last heard, this replica has its share.
-    pub(super) fn reserve_alone(
-        &mut self,
-        now: SystemTime,
-        parties: &[Party],
-        amount: Option<Cost>,
-        beyond: &[usize],
-        replicas: u64,
-    ) -> Result<(), Vec<Exceeded>> {
-        let mut exceeded = Vec::new();
-        for (index, key) in parties {
-            let Some(book) = self.book(*index, now) else {
-                continue;
-            };
-            let account = book.account(key);
-            let level = book.level(key);
-            let left = level
-                .limits
-                .hard
-                .saturating_sub(level.spent + level.reserved);
-            let share = Cost::from_pico_usd(left.pico_usd() / u128::from(replicas.max(1)));
-            if !beyond.contains(index) && !has_room(account.alone, amount, share) {
-                let party = (*index, Arc::clone(key));
-                exceeded.push(Exceeded { party, level });
-            }
-        }
-        if !exceeded.is_empty() {
-            return Err(exceeded);
-        }
-        for party in parties {
-            self.change_alone(now, party, |alone| alone + amount.unwrap_or_default());
-        }
-        Ok(())
-    }
-
-    /// What was reserved alone comes to `spent`. The store is told of that, too, and what it says next holds in place of this.
-    pub(super) fn settle_alone(
-        &mut self,
-        now: SystemTime,
-        parties: &[Party],
-        reserved: Cost,
-        spent: Cost,
-    ) {
-        for party in parties {
-            self.change_alone(now, party, |alone| alone.saturating_sub(reserved) + spent);
-        }
-    }
-
-    fn change_alone(
-        &mut self,
-        now: SystemTime,
-        (index, key): &Party,
-        change: impl FnOnce(Cost) -> Cost,
-    ) {
-        let Some(book) = self.book(*index, now) else {
-            return;
-        };
-        let key = book.place(key);
-        let account = book.accounts.entry(Arc::clone(&key)).or_default();
-        account.alone = change(account.alone);
-        if account.is_empty() {
-            book.accounts.remove(&key);
-        }
     }
 
     /// Charges what was spent at `moment`, in an earlier run, where that is in the window in force.
@@ -403,113 +227,5 @@ impl Books {
         let book = self.0.get_mut(index)?;
         book.turn(now);
         Some(book)
-    }
-}
-
-impl Book {
-    fn turn(&mut self, now: SystemTime) {
-        let window = self.calendar.window(now);
-        if window > self.window {
-            self.window = window;
-            self.generation = self.generation.wrapping_add(1);
-            self.accounts = HashMap::new();
-        } else if window + 1 < self.window {
-            // The clock had been wrong by more than a step over midnight. What was spent stays spent.
-            self.window = window;
-        }
-    }
-
-    fn limits(&self, key: &str) -> Limits {
-        self.limits.get(key).copied().unwrap_or(self.default)
-    }
-
-    fn account(&self, key: &str) -> Account {
-        let own = self.accounts.get(key);
-        let shared = || {
-            let is_full = self.accounts.len() >= self.max_keys;
-            is_full.then(|| self.accounts.get(OTHER)).flatten()
-        };
-        own.or_else(shared).copied().unwrap_or_default()
-    }
-
-    /// The key itself, or what stands for it where there is no room.
-    fn place(&self, key: &Arc<str>) -> Arc<str> {
-        if self.accounts.len() < self.max_keys || self.accounts.contains_key(key) {
-            Arc::clone(key)
-        } else {
-            OTHER.into()
-        }
-    }
-
-    fn has_room(&self, key: &str, amount: Option<Cost>) -> bool {
-        let account = self.account(key);
-        has_room(
-            account.spent + account.reserved,
-            amount,
-            self.limits(key).hard,
-        )
-    }
-
-    /// Takes down what the store says of `key`; whether it is to be warned.
-    fn hear(&mut self, key: &Arc<str>, balance: Balance) -> bool {
-        let known = self.accounts.contains_key(key);
-        if balance == Balance::default() {
-            self.accounts.remove(key);
-            return false;
-        }
-        if !known && self.accounts.len() >= self.max_keys {
-            return false;
-        }
-        let account = self.accounts.entry(Arc::clone(key)).or_default();
-        (account.spent, account.reserved) = (balance.spent, balance.reserved);
-        (account.unpriced, account.alone) = (balance.unpriced, Cost::ZERO);
-        self.warns(key)
-    }
-
-    fn level(&self, key: &str) -> Level {
-        let account = self.account(key);
-        let balance = Balance {
-            spent: account.spent,
-            reserved: account.reserved,
-            unpriced: account.unpriced,
-        };
-        self.level_of(key, balance)
-    }
-
-    fn level_of(&self, key: &str, balance: Balance) -> Level {
-        Level {
-            spent: balance.spent,
-            reserved: balance.reserved,
-            unpriced: balance.unpriced,
-            limits: self.limits(key),
-            until: self.calendar.start(self.window.saturating_add(1)),
-        }
-    }
-
-    /// Whether `key` has come to its soft limit and was not warned in this window.
-    fn warns(&mut self, key: &str) -> bool {
-        let soft = self.limits(key).soft;
-        let Some(account) = self.accounts.get_mut(key) else {
-            return false;
-        };
-        let warns = !account.warned && soft.is_some_and(|soft| account.spent >= soft);
-        account.warned |= warns;
-        warns
-    }
-}
-
-/// What costs nothing always has room; what nobody knows the price of, where anything is left.
-fn has_room(taken: Cost, amount: Option<Cost>, hard: Cost) -> bool {
-    match amount {
-        Some(Cost::ZERO) => true,
-        Some(amount) => taken + amount <= hard,
-        None => taken < hard,
-    }
-}
-
-impl Account {
-    fn is_empty(&self) -> bool {
-        let money = [self.spent, self.reserved, self.alone];
-        money.iter().all(|cost| *cost == Cost::ZERO) && self.open == 0 && self.unpriced == 0
     }
 }

@@ -65,36 +65,29 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         if this.reading.is_none() {
-            let result = ready!(this.future.poll(cx));
-            let Some(guard) = this.guard.as_ref() else {
-                return Poll::Ready(result);
+            let mut answered = ready!(this.future.poll(cx));
+            let Some(guard) = this.guard.take() else {
+                return Poll::Ready(answered);
             };
-            let head = match &result {
+            let head = match &answered {
                 Ok(response) => Outcome::of_head(response),
                 // What a client could not do, in an error of its own.
                 Err(_) => Some(Outcome::Transport { phase: Phase::Head }),
             };
-            match (result, head) {
-                (Ok(response), None) => {
-                    let ours = guard.opinion();
-                    let reading = async move { classify_with(response, &ours).await };
-                    *this.reading = Some(Box::pin(reading));
-                }
-                (Ok(response), Some(Outcome::Success)) => {
-                    let Some(guard) = this.guard.take() else {
-                        return Poll::Ready(Ok(response));
-                    };
-                    let by = *this.first_token_by;
-                    return Poll::Ready(Ok(response.map(|body| judge(body, guard, by))));
-                }
-                (result, Some(outcome)) => {
-                    if let Some(guard) = this.guard.take() {
-                        guard.settle(outcome, Instant::now());
+            if let Some(outcome) = head {
+                match &mut answered {
+                    Ok(response) if outcome == Outcome::Success => {
+                        judge(response.body_mut(), guard, *this.first_token_by);
                     }
-                    return Poll::Ready(result);
+                    _ => guard.settle(outcome, Instant::now()),
                 }
-                (Err(error), None) => return Poll::Ready(Err(error)),
+                return Poll::Ready(answered);
             }
+            let response = answered?;
+            let ours = guard.opinion();
+            *this.guard = Some(guard);
+            let reading = async move { classify_with(response, &ours).await };
+            *this.reading = Some(Box::pin(reading));
         }
         let Some(reading) = this.reading else {
             return Poll::Pending;
@@ -108,12 +101,12 @@ where
 }
 
 /// Lets the end of `body` decide.
-fn judge(body: ResponseBody, guard: Guard, first_token_by: Option<Instant>) -> ResponseBody {
+fn judge(body: &mut ResponseBody, guard: Guard, first_token_by: Option<Instant>) {
     let first_token_by = match body.media() {
         Media::EventStream | Media::JsonLines => first_token_by,
         _ => None,
     };
-    body.on_end(move |completion| {
+    body.call_at_end(move |completion| {
         let outcome = Outcome::of_completion(completion, Outcome::Success);
         let outcome = match first_token_by {
             Some(by) if is_slow(completion, by) && outcome.verdict() == Verdict::Success => {
@@ -122,7 +115,7 @@ fn judge(body: ResponseBody, guard: Guard, first_token_by: Option<Instant>) -> R
             _ => outcome,
         };
         guard.settle(outcome, completion.ended_at);
-    })
+    });
 }
 
 fn is_slow(completion: &Completion, first_token_by: Instant) -> bool {

@@ -183,6 +183,11 @@ impl Credential {
         matches!(self.source, Source::Caller)
     }
 
+    /// The header that the key is sent in, where one is sent.
+    pub(super) fn header(&self) -> Option<HeaderName> {
+        (!matches!(self.source, Source::None)).then(|| self.style.name())
+    }
+
     /// Whether finding a request's key may take a while.
     pub(super) fn takes_time(&self) -> bool {
         matches!(self.source, Source::PerRequest(_))

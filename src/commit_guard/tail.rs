@@ -202,9 +202,8 @@ impl Last {
         {
             self.sequence_number = number.saturating_add(1);
         }
-        let may_fail =
-            memmem::find(data, b"\"error").is_some() || memmem::find(data, b".failed\"").is_some();
-        let Some(error) = may_fail.then(|| ApiError::in_answer(data)).flatten() else {
+        let error = ApiError::may_be_in(data).then(|| ApiError::in_answer(data));
+        let Some(error) = error.flatten() else {
             return ControlFlow::Continue(());
         };
         let form = Form::of(data, dialect);

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     message::{
         ApiError, Deadline, Effects, Endpoint, Outcome, Refusal, Rejection, RequestBody,
-        ResponseBody, classify_with, drain,
+        ResponseBody, Trail, classify_with, drain,
     },
     reserve::{Original, SetAside},
 };
@@ -94,6 +94,7 @@ where
                 None if now < end && !subscriptions.is_empty() => end,
                 None => break,
             };
+            let _wait = Trail::wait(self.original.request().extensions());
             queue::pause(at, &mut subscriptions).await;
         }
         Ok(self.fail(trip))
@@ -210,6 +211,9 @@ where
         };
         if !std::mem::replace(&mut trip.fell_back, true) {
             self.shared.counters.fell_back();
+        }
+        if let Some(trail) = Trail::find(self.original.request().extensions()) {
+            trail.fell_back();
         }
         // Not aside any more: those further in are to see whether another follows.
         attempt.spend();

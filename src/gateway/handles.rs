@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::Level;
+use super::{Level, meters::Meters};
 use crate::{
     admission::AdmissionHandle, budget::BudgetHandle, circuit_breaker::CircuitBreakerHandle,
-    fallback::FallbackHandle, rate_limit::RateLimitHandle, stats::Stats,
+    fallback::FallbackHandle, rate_limit::RateLimitHandle, server::Prometheus, stats::Stats,
 };
 
 /// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
 #[derive(Debug, Clone, Default)]
 pub struct Handles {
     stats: Stats,
+    meters: Meters,
     breakers: BTreeMap<String, CircuitBreakerHandle>,
     fallbacks: BTreeMap<String, FallbackHandle>,
     limits: BTreeMap<String, RateLimitHandle>,
@@ -26,6 +27,11 @@ impl Handles {
     /// What its layers know of its upstreams together: which are [available](Stats::availability), as their circuit breakers say.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// What its layers count, as Prometheus reads it.
+    pub fn prometheus(&self) -> &Prometheus {
+        self.meters.prometheus()
     }
 
     /// The circuit breaker of an upstream, whose circuit is `Key::named("upstream", name)`.
@@ -98,5 +104,49 @@ impl Handles {
 
     pub(super) fn set_budgets(&mut self, handle: Option<BudgetHandle>) {
         self.budgets = handle;
+    }
+
+    pub(super) fn meters(&mut self) -> &mut Meters {
+        &mut self.meters
+    }
+
+    /// Requests that wait in line, by the layer that they wait in.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (String, usize)> {
+        let limits = self.tenant_limit.iter();
+        let limits = limits.map(|handle| ("rate_limit".to_owned(), handle.waiting()));
+        let levels = self.limits_by.iter();
+        let levels = levels.map(|(level, handle)| {
+            (
+                format!("rate_limit by {}", level.as_str()),
+                handle.waiting(),
+            )
+        });
+        let upstreams = self.limits.iter();
+        let upstreams =
+            upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle.waiting()));
+        let admission = self.admission.iter();
+        let admission = admission.map(|handle| ("admission".to_owned(), handle.waiting()));
+        let admissions = self.admissions_by.iter();
+        let admissions = admissions
+            .map(|(level, handle)| (format!("admission by {}", level.as_str()), handle.waiting()));
+        let fallbacks = self.fallbacks.iter();
+        let fallbacks = fallbacks
+            .map(|(route, handle)| (format!("fallback of {route}"), handle.counts().waiting));
+        limits
+            .chain(levels)
+            .chain(upstreams)
+            .chain(admission)
+            .chain(admissions)
+            .chain(fallbacks)
+    }
+
+    /// Has what stands at some value asked for whenever the metrics are read.
+    pub(super) fn sample(&self) {
+        // Without the meters, which hold what is asked: no ring of references.
+        let handles = Self {
+            meters: Meters::default(),
+            ..self.clone()
+        };
+        self.meters.sample(handles);
     }
 }

@@ -29,7 +29,7 @@
 //! a body is read.
 //!
 //! `/health` and, where the configuration names models, `/v1/models` and `/v1/models/{id}` are the gateway's own; everything else
-//! passes its stack: [`Edge`](crate::server::Edge), [`ModelRewrite`](crate::model_rewrite::ModelRewrite),
+//! passes its stack: [`Edge`](crate::server::Edge), [`Telemetry`](crate::telemetry::Telemetry), [`ModelRewrite`](crate::model_rewrite::ModelRewrite),
 //! [`ModelRoute`](crate::client::ModelRoute), [`Fallback`](crate::fallback::Fallback) or [`TrafficSplit`](crate::traffic_split::TrafficSplit) where a route says so, then the upstream's own `ModelRewrite`, [`Upstream`](crate::client::Upstream) and
 //! [`Client`](client::Client).
 //!
@@ -49,6 +49,7 @@ pub mod client;
 mod config;
 pub mod demo;
 mod handles;
+mod meters;
 mod models;
 mod routes;
 mod serve;

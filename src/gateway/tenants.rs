@@ -47,6 +47,16 @@ pub enum Level {
 impl Level {
     const ALL: [Self; 4] = [Self::Key, Self::Tenant, Self::Team, Self::Organisation];
 
+    /// As a label: lower case.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Tenant => "tenant",
+            Self::Team => "team",
+            Self::Organisation => "organisation",
+        }
+    }
+
     fn key(self, caller: &Caller) -> Option<&Key> {
         match self {
             Self::Key => Some(caller.key()),

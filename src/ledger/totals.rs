@@ -1,7 +1,7 @@
 //! Sums by day, key, model and upstream.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,16 +15,29 @@ const OTHER: &str = "other";
 
 /// Sums of records by day, key, model and upstream, in memory. Clones share them.
 ///
-/// Bounded: 10,000 rows by default; beyond, keys and models are summed as `other`, by day and upstream.
+/// Bounded: 10,000 rows by default. For a row more, the keys and models of the oldest day are summed as `other`, so that the latest days are
+/// told apart; if it is itself of the oldest, so is that row. One row for each day and upstream is always kept.
 #[derive(Debug, Clone)]
 pub struct Totals {
-    rows: Arc<Mutex<HashMap<Name, Sums>>>,
+    rows: Arc<Mutex<Rows>>,
     max_rows: usize,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    days: BTreeMap<Day, OfDay>,
+    /// Of all days.
+    count: usize,
+}
+
+#[derive(Debug, Default)]
+struct OfDay {
+    rows: HashMap<Name, Sums>,
+    is_folded: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Name {
-    day: Day,
     key: Option<Arc<str>>,
     model: Option<Arc<str>>,
     upstream: Arc<str>,
@@ -78,6 +91,17 @@ impl Sums {
     }
 }
 
+impl Sums {
+    fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.attempts += other.attempts;
+        self.errors += other.errors;
+        self.unpriced += other.unpriced;
+        self.usage += other.usage;
+        self.cost_usd += other.cost_usd;
+    }
+}
+
 impl Default for Totals {
     fn default() -> Self {
         Self::with_max_rows(10_000)
@@ -95,32 +119,44 @@ impl Totals {
 
     /// Adds one attempt.
     pub fn add(&self, record: &Record) {
+        let day = Day::of(record.time);
         let name = Name {
-            day: Day::of(record.time),
             key: record.key.as_deref().map(Into::into),
             model: record.model().cloned(),
             upstream: Arc::clone(&record.upstream),
         };
         let mut rows = self.rows();
-        let name = if rows.len() < self.max_rows || rows.contains_key(&name) {
+        let is_known = rows
+            .days
+            .get(&day)
+            .is_some_and(|of| of.rows.contains_key(&name));
+        if !is_known && rows.count >= self.max_rows {
+            rows.fold_oldest_before(day);
+        }
+        let name = if is_known || rows.count < self.max_rows {
             name
         } else {
-            Name {
-                key: Some(OTHER.into()),
-                model: Some(OTHER.into()),
-                ..name
-            }
+            name.folded()
         };
-        rows.entry(name).or_default().add(record);
+        let is_folded = name.is_folded();
+        let Rows { days, count } = &mut *rows;
+        let of_day = days.entry(day).or_default();
+        of_day.is_folded &= is_folded;
+        let sums = of_day.rows.entry(name).or_insert_with(|| {
+            *count += 1;
+            Sums::default()
+        });
+        sums.add(record);
     }
 
     /// All rows, by day, upstream, model and key.
     pub fn rows_sorted(&self) -> Vec<TotalRow> {
-        let mut rows: Vec<_> = self
-            .rows()
-            .iter()
-            .map(|(name, sums)| TotalRow {
-                day: name.day,
+        let rows = self.rows();
+        let of_days = rows.days.iter();
+        let mut rows: Vec<_> = of_days
+            .flat_map(|(day, of)| of.rows.iter().map(|(name, sums)| (*day, name, sums)))
+            .map(|(day, name, sums)| TotalRow {
+                day,
                 key: name.key.clone(),
                 model: name.model.clone(),
                 upstream: Arc::clone(&name.upstream),
@@ -133,9 +169,39 @@ impl Totals {
         rows
     }
 
-    fn rows(&self) -> MutexGuard<'_, HashMap<Name, Sums>> {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
         // Each change is whole before anything can panic.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rows {
+    /// Sums the keys and models of the oldest day before `day` that tells them apart.
+    fn fold_oldest_before(&mut self, day: Day) {
+        let oldest = self.days.range_mut(..day).find(|(_, of)| !of.is_folded);
+        let Some((_, of_day)) = oldest else { return };
+        let before = of_day.rows.len();
+        let mut folded = HashMap::<Name, Sums>::new();
+        for (name, sums) in of_day.rows.drain() {
+            folded.entry(name.folded()).or_default().merge(&sums);
+        }
+        self.count = self.count + folded.len() - before;
+        (of_day.rows, of_day.is_folded) = (folded, true);
+    }
+}
+
+impl Name {
+    fn folded(self) -> Self {
+        Self {
+            key: Some(OTHER.into()),
+            model: Some(OTHER.into()),
+            ..self
+        }
+    }
+
+    fn is_folded(&self) -> bool {
+        let is_other = |name: &Option<Arc<str>>| name.as_deref() == Some(OTHER);
+        is_other(&self.key) && is_other(&self.model)
     }
 }
 
@@ -188,6 +254,28 @@ mod tests {
         assert_eq!(rows.len(), 3);
         let sum: Cost = rows.iter().map(|row| row.sums.cost_usd).sum();
         assert_eq!(sum.pico_usd(), 100);
+    }
+
+    #[test]
+    fn the_oldest_days_are_summed_first_so_that_the_latest_are_told_apart() {
+        let totals = Totals::with_max_rows(40);
+        for day in 0..30 {
+            for key in ["a", "b", "c"] {
+                totals.add(&record(day, key, 1));
+            }
+        }
+        // Late, of a day that is summed already.
+        totals.add(&record(3, "a", 1));
+        let rows = totals.rows_sorted();
+        let of = |day: u64| {
+            let start = UNIX_EPOCH + Duration::from_secs(day * 86_400);
+            rows.iter().filter(move |row| row.day == Day::of(start))
+        };
+        assert_eq!(of(29).count(), 3, "{rows:?}");
+        assert_eq!(of(0).count(), 1);
+        assert_eq!(of(3).next().unwrap().sums.cost_usd.pico_usd(), 4);
+        let sum: Cost = rows.iter().map(|row| row.sums.cost_usd).sum();
+        assert_eq!(sum.pico_usd(), 91);
     }
 
     #[test]

@@ -66,15 +66,10 @@ impl BoxedBody {
     }
 }
 
-/// `body` itself where it is an `Own` already, so that wrapping twice costs no second box.
-pub(super) fn unwrap_same<Own: 'static, B: 'static>(body: B) -> Result<Own, B> {
-    let mut slot = Some(body);
-    let same = (&mut slot as &mut dyn Any)
-        .downcast_mut::<Option<Own>>()
-        .and_then(Option::take);
-    match (same, slot) {
-        (Some(own), _) => Ok(own),
-        (None, Some(body)) => Err(body),
-        (None, None) => unreachable!("a slot that was not taken from is full"),
+/// `body` (or a message with one) itself where it is an `Own` already, so that wrapping twice costs no second box.
+pub(super) fn unwrap_same<Own: Default + 'static, B: 'static>(mut body: B) -> Result<Own, B> {
+    match (&mut body as &mut dyn Any).downcast_mut::<Own>() {
+        Some(own) => Ok(std::mem::take(own)),
+        None => Err(body),
     }
 }

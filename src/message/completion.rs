@@ -36,8 +36,10 @@ pub struct Completion {
     /// When the first output came (text, reasoning, a tool call), rather than what opens a stream; for a JSON body, when it
     /// was whole.
     pub first_token_at: Option<Instant>,
-    /// When it ended.
+    /// When it ended: when its last byte or its terminal event came from the upstream, it broke, or its caller let go of it.
     pub ended_at: Instant,
+    /// The events of a stream that carried data, but for the one that only says that it is over; 0 for any other answer.
+    pub chunks: u64,
     /// Bytes of the body as the upstream sent it, before any layer changed it.
     pub bytes: u64,
 }

@@ -38,6 +38,7 @@ mod selection;
 mod served;
 mod shadowed;
 mod tags;
+mod trail;
 mod transform;
 mod transport;
 pub mod usage;
@@ -73,6 +74,7 @@ pub use self::{
     served::{Served, X_RELAY_UPSTREAM},
     shadowed::Shadowed,
     tags::Tags,
+    trail::{Trail, Wait},
     transform::{Output, Transform, transform},
     transport::TransportError,
 };

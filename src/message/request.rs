@@ -225,7 +225,7 @@ pub fn edit(
         HeaderName::from_static("content-digest"),
     ];
 
-    let Kind::Json(json) = &request.body().0 else {
+    let Kind::Json(json) = &mut request.body_mut().0 else {
         return Ok(());
     };
     let mut edit = json.edit()?;
@@ -235,20 +235,28 @@ pub fn edit(
     }
     let (text, index) = edit.finish();
     let length = text.len();
-    let edited = Json {
+    let edited = |held| Json {
         text,
         index: OnceLock::from(Ok(index)),
         prompt: OnceLock::new(),
-        held: json.held.clone(),
+        held,
     };
-    *request.body_mut() = RequestBody(Kind::Json(Arc::new(edited)));
+    if let Some(only) = Arc::get_mut(json) {
+        let held = only.held.take();
+        *only = edited(held);
+    } else {
+        *json = Arc::new(edited(json.held.clone()));
+    }
 
     let headers = request.headers_mut();
-    for name in STALE {
-        headers.remove(name);
+    // Few have one, and to look for each by its hash costs more than to look at all there are.
+    if headers.keys().any(|name| STALE.contains(name)) {
+        for name in STALE {
+            headers.remove(name);
+        }
     }
-    if headers.contains_key(header::CONTENT_LENGTH) {
-        headers.insert(header::CONTENT_LENGTH, length.into());
+    if let header::Entry::Occupied(mut stated) = headers.entry(header::CONTENT_LENGTH) {
+        stated.insert(length.into());
     }
     Ok(())
 }
@@ -298,7 +306,11 @@ impl Body for RequestBody {
             }
             Kind::Empty => return Poll::Ready(None),
             Kind::Bytes(bytes) => std::mem::take(bytes),
-            Kind::Json(json) => json.text.clone(),
+            // Nearly always nobody else holds it any more, and a first clone of bytes allocates.
+            Kind::Json(json) => match Arc::get_mut(json) {
+                Some(only) => std::mem::take(&mut only.text),
+                None => json.text.clone(),
+            },
         };
         self.0 = Kind::Empty;
         Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))

@@ -81,43 +81,36 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        let polled = loop {
-            match this.state.as_mut().project() {
-                StateProjection::First { future } => match future.poll(cx) {
-                    Poll::Ready(Ok(response)) if !succeeded(&response) => {
-                        let Some(rescue) = this.rescue.take() else {
-                            break Poll::Ready(Ok(response));
-                        };
-                        let future = rescue.rescue(response);
-                        this.state.set(State::Rest { future });
-                    }
-                    polled => break polled,
-                },
-                StateProjection::Rest { future } => break future.as_mut().poll(cx),
-            }
+        let mut polled = match this.state.as_mut().project() {
+            StateProjection::First { future } => future.poll(cx),
+            StateProjection::Rest { future } => future.as_mut().poll(cx),
         };
+        // There is a rescue for the first attempt only.
+        let rescue = this.rescue.take_if(|_| has_failed(&polled));
+        if let (Some(rescue), Poll::Ready(Ok(failed))) = (rescue, &mut polled) {
+            let failed = std::mem::take(failed);
+            let mut future = rescue.rescue(failed);
+            polled = future.as_mut().poll(cx);
+            this.state.set(State::Rest { future });
+        }
         let Some(deadline) = this.kept.deadline else {
             return polled;
         };
-        let response = match polled {
-            Poll::Ready(response) => response?,
-            Poll::Pending => {
-                let until = deadline.instant();
-                ready!(
-                    this.timer
-                        .get_or_insert_with(|| Timer::until(until))
-                        .poll(cx)
-                );
-                return Poll::Ready(Ok(late(*this.kept)));
-            }
+        let Poll::Ready(mut answered) = polled else {
+            let until = deadline.instant();
+            let timer = this.timer.get_or_insert_with(|| Timer::until(until));
+            ready!(timer.poll(cx));
+            return Poll::Ready(Ok(late(*this.kept)));
         };
-        let timer = this.timer.take();
-        Poll::Ready(Ok(response.map(|body| body.expire(deadline, timer))))
+        if let Ok(response) = &mut answered {
+            response.body_mut().expire(deadline, this.timer.take());
+        }
+        Poll::Ready(answered)
     }
 }
 
-fn succeeded(response: &Response<ResponseBody>) -> bool {
-    Outcome::of_head(response) == Some(Outcome::Success)
+fn has_failed<E>(polled: &Poll<Result<Response<ResponseBody>, E>>) -> bool {
+    matches!(polled, Poll::Ready(Ok(response)) if Outcome::of_head(response) != Some(Outcome::Success))
 }
 
 fn late(kept: KeptDeadline) -> Response<ResponseBody> {

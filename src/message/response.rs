@@ -85,7 +85,9 @@ impl ResponseBody {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let mut response = response.map(Self::new);
+        // Moved in parts only where it must be.
+        let mut response =
+            unwrap_same(response).unwrap_or_else(|response: Response<B>| response.map(Self::new));
         // One that was wrapped further in knows already.
         if response.body().media == Media::Opaque {
             response.body_mut().media = Media::of(response.headers());
@@ -135,8 +137,13 @@ impl ResponseBody {
     /// Callbacks run in the order of their registration, so an outer layer's sees what an inner one's wrote into
     /// the [`Completion`]. They run inside `poll_frame` or `drop`: they must not block.
     pub fn on_end(mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) -> Self {
-        self.watch().register(callback);
+        self.call_at_end(callback);
         self
+    }
+
+    /// As [`on_end`](Self::on_end), where the body lies: an answer is large, and layers that only look need not move it.
+    pub(crate) fn call_at_end(&mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) {
+        self.watch().register(callback);
     }
 
     /// Has the answer looked at from here on, for [`seen`](Self::seen).
@@ -172,13 +179,13 @@ impl ResponseBody {
             let mut watch = Box::new(Watch::new(media));
             prepare(&mut watch);
             for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
-                watch.data(data);
+                watch.passed(Some(data), false);
             }
             watch
         });
         match broken {
             Some(failure) => watch.failed(failure),
-            None if declared => watch.source_ended(),
+            None if declared => watch.passed(None, true),
             None => {}
         }
         watch
@@ -202,7 +209,7 @@ impl ResponseBody {
 
     /// Breaks the answer off at `deadline`, unless it has ended by then. `timer` is one for the same moment, where
     /// somebody had to wait already. Of several deadlines the earliest counts.
-    pub(crate) fn expire(mut self, deadline: Deadline, timer: Option<Timer>) -> Self {
+    pub(crate) fn expire(&mut self, deadline: Deadline, timer: Option<Timer>) {
         let is_earliest = self
             .deadline
             .as_ref()
@@ -210,7 +217,6 @@ impl ResponseBody {
         if is_earliest && !self.is_end_stream() {
             self.deadline = Some(Expiry { deadline, timer });
         }
-        self
     }
 
     /// When it breaks off, unless it has ended by then.
@@ -344,12 +350,7 @@ impl ResponseBody {
             None => None,
         };
         if let Some(watch) = &mut self.watch {
-            if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
-                watch.data(data);
-            }
-            if whole {
-                watch.source_ended();
-            }
+            watch.passed(frame.as_ref().and_then(Frame::data_ref), whole);
         }
         Poll::Ready(frame.map(Ok))
     }

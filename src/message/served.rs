@@ -21,6 +21,8 @@ pub struct Served {
     pub model: Option<Arc<str>>,
     /// The name of the credential that was used, where it has one. Never the credential itself.
     pub credential: Option<Arc<str>>,
+    /// Where it was sent: a host, with its port where that is not the scheme's own.
+    pub host: Option<Arc<str>>,
 }
 
 impl Served {
@@ -30,6 +32,7 @@ impl Served {
             upstream,
             model: None,
             credential: None,
+            host: None,
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What looks at an answer as it passes, and settles when it ends.
 
-use std::vec;
-
 use bytes::Bytes;
 use sync_wrapper::SyncWrapper;
 use tokio::time::Instant;
 
 use super::{ApiError, Completion, End, Failure, Media, scan::AnswerScan};
 
-type Callback = SyncWrapper<Box<dyn FnOnce(&mut Completion) + Send>>;
+type Callback = Box<dyn FnOnce(&mut Completion) + Send>;
 
 /// What is known of an answer that is being read.
 #[derive(Debug, Clone, Copy)]
@@ -26,9 +24,11 @@ pub(crate) struct Seen<'a> {
 
 /// Collects a [`Completion`] and hands it to each callback once: when it is dropped, at the latest.
 pub(super) struct Watch {
-    callbacks: Vec<Callback>,
+    /// All of them: each calls those before it.
+    callback: Option<SyncWrapper<Callback>>,
     scan: AnswerScan,
-    end: Option<End>,
+    /// How it ended, and when that was decided.
+    end: Option<(End, Instant)>,
     first_byte_at: Option<Instant>,
     first_token_at: Option<Instant>,
     bytes: u64,
@@ -37,7 +37,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(media: Media) -> Self {
         Self {
-            callbacks: Vec::new(),
+            callback: None,
             scan: AnswerScan::new(media),
             end: None,
             first_byte_at: None,
@@ -52,36 +52,52 @@ impl Watch {
     }
 
     pub(super) fn register(&mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) {
-        self.callbacks.push(SyncWrapper::new(Box::new(callback)));
+        let callback: Callback = match self.callback.take() {
+            None => Box::new(callback),
+            Some(earlier) => Box::new(move |completion| {
+                let later = Later {
+                    callback: Some(callback),
+                    completion,
+                };
+                earlier.into_inner()(later.completion);
+            }),
+        };
+        self.callback = Some(SyncWrapper::new(callback));
     }
 
-    /// Looks at the next bytes.
-    pub(super) fn data(&mut self, data: &Bytes) {
+    /// Looks at the next bytes, if there are any. After the `last` nothing more comes, and nothing went wrong on the way.
+    pub(super) fn passed(&mut self, data: Option<&Bytes>, last: bool) {
+        let mut now = Moment::default();
+        if let Some(data) = data {
+            self.look_at(data, &mut now);
+        }
+        if last {
+            let whole = self.scan.finish();
+            self.note_output(&mut now);
+            let end = if whole {
+                End::Complete
+            } else {
+                End::Failed(Failure::Truncated)
+            };
+            self.decide(end, &mut now);
+        }
+    }
+
+    fn look_at(&mut self, data: &Bytes, now: &mut Moment) {
         if !data.is_empty() {
-            self.first_byte_at.get_or_insert_with(Instant::now);
+            self.first_byte_at.get_or_insert_with(|| now.get());
         }
         self.bytes += data.len() as u64;
         self.scan.push(data);
-        self.note_output();
+        self.note_output(now);
         if self.scan.facts().terminal {
-            self.decide(End::Complete);
+            self.decide(End::Complete, now);
         }
-    }
-
-    /// Nothing more comes, and nothing went wrong on the way.
-    pub(super) fn source_ended(&mut self) {
-        let whole = self.scan.finish();
-        self.note_output();
-        self.decide(if whole {
-            End::Complete
-        } else {
-            End::Failed(Failure::Truncated)
-        });
     }
 
     /// How it ended, as soon as that is decided.
     pub(super) fn end(&self) -> Option<End> {
-        self.end
+        self.end.map(|(end, _)| end)
     }
 
     /// What was read so far.
@@ -92,25 +108,26 @@ impl Watch {
             error: facts.error.as_deref(),
             finish_reason: facts.usage.finish_reason(),
             usage: facts.usage.usage().is_some(),
-            end: self.end,
+            end: self.end(),
         }
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {
-        self.decide(End::Failed(failure));
+        self.decide(End::Failed(failure), &mut Moment::default());
     }
 
-    fn note_output(&mut self) {
+    fn note_output(&mut self, now: &mut Moment) {
         if self.scan.facts().output {
-            self.first_token_at.get_or_insert_with(Instant::now);
+            self.first_token_at.get_or_insert_with(|| now.get());
         }
     }
 
     /// The first decision stands: what happens after an answer's end does not change it. An error that stands in the answer
     /// decides before its end, which many providers then leave out.
-    fn decide(&mut self, end: End) {
-        let end = self.unless_stated(end);
-        self.end.get_or_insert(end);
+    fn decide(&mut self, end: End, now: &mut Moment) {
+        if self.end.is_none() {
+            self.end = Some((self.unless_stated(end), now.get()));
+        }
     }
 
     fn unless_stated(&self, end: End) -> End {
@@ -124,10 +141,13 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        let Some(callback) = self.callback.take() else {
+            return;
+        };
         let facts = self.scan.facts();
-        let end = self
+        let (end, ended_at) = self
             .end
-            .unwrap_or_else(|| self.unless_stated(End::Cancelled));
+            .unwrap_or_else(|| (self.unless_stated(End::Cancelled), Instant::now()));
         let usage = facts.usage.usage();
         let mut completion = Completion {
             end,
@@ -142,32 +162,35 @@ impl Drop for Watch {
             bill: None,
             first_byte_at: self.first_byte_at,
             first_token_at: self.first_token_at,
-            ended_at: Instant::now(),
+            ended_at,
+            chunks: facts.chunks,
             bytes: self.bytes,
         };
-        drop(Settlement {
-            callbacks: std::mem::take(&mut self.callbacks).into_iter(),
-            completion: &mut completion,
-        });
+        callback.into_inner()(&mut completion);
     }
 }
 
-/// Runs its callbacks when dropped, each once, even when one of them panics.
-struct Settlement<'a> {
-    callbacks: vec::IntoIter<Callback>,
+/// Runs its callback when dropped: after those before it, even when one of them panics.
+struct Later<'a, F: FnOnce(&mut Completion)> {
+    callback: Option<F>,
     completion: &'a mut Completion,
 }
 
-impl Drop for Settlement<'_> {
+impl<F: FnOnce(&mut Completion)> Drop for Later<'_, F> {
     fn drop(&mut self) {
-        let Some(callback) = self.callbacks.next() else {
-            return;
-        };
-        // A panic in `callback` drops `rest` on its way, which runs the others.
-        let rest = Settlement {
-            callbacks: std::mem::take(&mut self.callbacks),
-            completion: &mut *self.completion,
-        };
-        callback.into_inner()(&mut *rest.completion);
+        if let Some(callback) = self.callback.take() {
+            callback(self.completion);
+        }
+    }
+}
+
+/// A moment: read from the clock when it is first asked for, and the same from then on. One piece of an answer, often the only one,
+/// decides several.
+#[derive(Default)]
+struct Moment(Option<Instant>);
+
+impl Moment {
+    fn get(&mut self) -> Instant {
+        *self.0.get_or_insert_with(Instant::now)
     }
 }

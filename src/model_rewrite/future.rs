@@ -53,13 +53,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let mut response = ready!(this.future.poll(cx))?;
-        if let Some(report) = this.answer.report.take() {
-            report.write(response.headers_mut());
+        let mut answered = ready!(this.future.poll(cx));
+        if let Ok(response) = &mut answered {
+            if let Some(report) = this.answer.report.take() {
+                report.write(response.headers_mut());
+            }
+            if let Some(asked) = this.answer.restore.take() {
+                let taken = std::mem::take(response);
+                *response = answer::restore_name(taken, &asked);
+            }
         }
-        Poll::Ready(Ok(match this.answer.restore.take() {
-            Some(asked) => answer::restore_name(response, &asked),
-            None => response,
-        }))
+        Poll::Ready(answered)
     }
 }

@@ -87,13 +87,14 @@ impl Shared {
     /// Puts the right model into `request` and fits it to that; what is to be done to the answer.
     fn rewrite(&self, request: &mut Request<RequestBody>) -> Result<Answer, ApiError> {
         let endpoint = Endpoint::of(request);
-        let Some(members) = message::members(request).map_err(ApiError::from)? else {
+        if !endpoint.reads_json() {
+            return Ok(Answer::default());
+        }
+        let Some(members) = request.body().members()? else {
             // What cannot be read cannot be let past a list of what is known.
-            let unread = endpoint.reads_json() && self.unknown == Unknown::Reject;
-            return if unread {
-                Err(unreadable())
-            } else {
-                Ok(Answer::default())
+            return match self.unknown {
+                Unknown::Reject => Err(unreadable()),
+                _ => Ok(Answer::default()),
             };
         };
         let asked = members.get("model").and_then(Value::as_str);

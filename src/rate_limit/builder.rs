@@ -1,11 +1,12 @@
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::Request;
 use serde::Deserialize;
 
 use super::{
-    RateLimitLayer,
-    quotas::{ByModel, QuotaOf, Quotas},
+    OutputEstimate, RateLimitLayer, UnknownUsage,
+    policy::{Custom, Side},
+    quotas::{ByModel, Quotas},
 };
 use crate::{
     key::{Key, KeyBy},
@@ -47,50 +48,6 @@ pub struct RateLimitBuilder {
     pub(super) estimator: TokenEstimator,
     #[serde(skip)]
     pub(super) limiter: Option<Arc<dyn Limiter>>,
-}
-
-/// Whose limits they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Side {
-    #[default]
-    Tenant,
-    Provider,
-}
-
-/// How many tokens of output are reserved for a request.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputEstimate {
-    /// The request's own cap on its answer, which is what providers reserve, and a default where it has none. Never too little where
-    /// there is a cap; often much too much.
-    #[default]
-    Cap,
-    /// What answers of the model usually take, as far as that was seen, and never more than the request's cap: the moving average and
-    /// twice the mean deviation, as TCP estimates its round trips ([RFC 6298](https://www.rfc-editor.org/rfc/rfc6298)).
-    Typical,
-}
-
-/// What is counted of an answer that does not say what it used: one that broke, that its caller left, or whose provider never says.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UnknownUsage {
-    /// The input's estimate, and output by the bytes that were seen, at most what was reserved. Never less than what the answer did say.
-    #[default]
-    Estimate,
-    /// All that was reserved.
-    KeepReservation,
-}
-
-/// A function of the user's.
-#[derive(Clone, Default)]
-pub(super) struct Custom(pub(super) Option<QuotaOf>);
-
-impl fmt::Debug for Custom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Custom" } else { "None" })
-    }
 }
 
 impl Default for RateLimitBuilder {
@@ -251,32 +208,7 @@ impl RateLimitBuilder {
         self
     }
 
-    /// The limits in words: what `--check` prints.
-    #[cfg(feature = "gateway")]
-    pub(crate) fn describe(&self) -> String {
-        use std::fmt::Write;
-
-        let limits: Vec<String> = match &self.limits {
-            Some(quota) => quota.limits().iter().map(ToString::to_string).collect(),
-            None if self.side == Side::Provider => vec!["what the provider says".to_owned()],
-            None => Self::tenant_default()
-                .limits()
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        };
-        let mut text = limits.join(", ");
-        // Writing to a string cannot fail.
-        if !self.models.is_empty() {
-            let _ = write!(text, ", {} models apart", self.models.len());
-        }
-        if !self.wait.is_zero() {
-            let _ = write!(text, ", waits up to {:?}", self.wait);
-        }
-        text
-    }
-
-    fn tenant_default() -> Quota {
+    pub(super) fn tenant_default() -> Quota {
         Quota::per_minute(300, 500_000).unwrap_or_default()
     }
 

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{ask::Ask, layer::Shared, settle::Pass};
-use crate::message::{RequestBody, ResponseBody, classify, require_usage};
+use crate::message::{RequestBody, ResponseBody, Trail, classify, require_usage};
 
 pin_project! {
     /// The future of [`RateLimit`](super::RateLimit).
@@ -82,7 +82,9 @@ where
         ask: Ask,
     ) -> Self {
         let shared = Arc::clone(shared);
+        let wait = Trail::wait(request.extensions());
         let waiting = async move {
+            let _wait = wait;
             let (needs_usage, ask) = (ask.needs_usage, Arc::new(ask));
             let room = Arc::clone(&shared).wait_for_room(Arc::clone(&ask)).await;
             room.map(|pass| (pass, needs_usage))

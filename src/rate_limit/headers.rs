@@ -33,8 +33,9 @@ pub(super) fn write(headers: &mut HeaderMap, quota: &Quota, levels: &Levels) {
             [
                 HeaderValue::from(level.limit.amount()),
                 HeaderValue::from(level.remaining),
-                HeaderValue::from_str(&go_duration(level.reset))
-                    .unwrap_or_else(|_| HeaderValue::from_static("0s")),
+                // Digits and letters always are a header's value.
+                HeaderValue::try_from(go_duration(level.reset))
+                    .unwrap_or(HeaderValue::from_static("0s")),
             ]
         });
         match values {
@@ -56,8 +57,11 @@ pub(super) fn write(headers: &mut HeaderMap, quota: &Quota, levels: &Levels) {
 /// `1.5s`, `120ms`, `0s`.
 pub(super) fn go_duration(span: Duration) -> String {
     let millis = span.as_nanos().div_ceil(1_000_000);
-    if (1..1_000).contains(&millis) {
-        return format!("{millis}ms");
+    // The two that nearly every answer carries, without the costs of formatting.
+    match u16::try_from(millis) {
+        Ok(0) => return "0s".to_owned(),
+        Ok(millis @ 1..1_000) => return millis.to_string() + "ms",
+        _ => {}
     }
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
     let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);

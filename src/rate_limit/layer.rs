@@ -4,8 +4,8 @@ use tower_layer::Layer;
 
 use super::{
     RateLimit, RateLimitBuilder, RateLimitHandle,
-    builder::{OutputEstimate, Side, UnknownUsage},
     learned::Learned,
+    policy::{OutputEstimate, Side, UnknownUsage},
     queue::Queue,
     quotas::Quotas,
 };

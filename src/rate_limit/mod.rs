@@ -3,11 +3,14 @@
 mod admission;
 mod ask;
 mod builder;
+#[cfg(feature = "gateway")]
+mod describe;
 mod future;
 mod handle;
 mod headers;
 mod layer;
 mod learned;
+mod policy;
 mod provider_headers;
 mod queue;
 mod quotas;
@@ -18,9 +21,10 @@ mod settle;
 mod tests;
 
 pub use self::{
-    builder::{OutputEstimate, RateLimitBuilder, UnknownUsage},
+    builder::RateLimitBuilder,
     future::RateLimitFuture,
     handle::RateLimitHandle,
     layer::RateLimitLayer,
+    policy::{OutputEstimate, UnknownUsage},
     service::RateLimit,
 };

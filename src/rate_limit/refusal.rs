@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use http::{Response, StatusCode};
 
-use super::{ask::Ask, builder::Side, headers, layer::Shared};
+use super::{ask::Ask, headers, layer::Shared, policy::Side};
 use crate::{
     message::{ApiError, Reason, Rejection, ResponseBody},
     reserve::{Decision, Dimension, Level, Levels, Verdict},

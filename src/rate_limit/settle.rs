@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Response;
 use tokio::time::Instant;
 
-use super::{ask::Ask, builder::UnknownUsage, headers, layer::Shared, learned::Sent};
+use super::{ask::Ask, headers, layer::Shared, learned::Sent, policy::UnknownUsage};
 use crate::{
     message::{
         Completion, End, Failure, HideUsage, Media, Outcome, Phase, Reason, Rejection,

@@ -222,9 +222,11 @@ impl Levels {
 
     /// Of the limits on one of `dimensions`, the one that is used up the furthest.
     pub fn tightest(&self, quota: &Quota, dimensions: &[Dimension]) -> Option<Level> {
-        let counted = |level: &Level| dimensions.contains(&level.limit.dimension());
+        let pairs = quota.limits().iter().zip(self.backlogs);
+        let counted = pairs.filter(|(limit, _)| dimensions.contains(&limit.dimension()));
+        let levels = counted.map(|(limit, backlog)| Level::of(*limit, backlog));
         // Compared as shares of the bursts, by cross-multiplication.
-        self.of(quota).filter(counted).min_by(|a, b| {
+        levels.min_by(|a, b| {
             let left = u128::from(a.remaining) * u128::from(b.limit.burst());
             let right = u128::from(b.remaining) * u128::from(a.limit.burst());
             left.cmp(&right)

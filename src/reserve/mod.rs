@@ -33,6 +33,7 @@
 //! requests. One [`AttemptLimit`] goes with a request through all of them; one [`RetryBudget`] bounds what all requests together
 //! add to an upstream's load; and an answer's [`Attempts`] tell what was done.
 
+mod amounts;
 mod attempt_limit;
 mod attempts;
 mod bucket;
@@ -41,6 +42,7 @@ mod limit;
 mod limiter;
 mod local;
 mod original;
+mod quota;
 #[cfg(feature = "redis")]
 mod redis;
 mod reservation;
@@ -50,13 +52,15 @@ pub(crate) use self::original::Original;
 #[cfg(feature = "redis")]
 pub use self::redis::{OnStoreFailure, RedisBudgets, RedisBuilder, RedisHandle, RedisLimiter};
 pub use self::{
+    amounts::{Amounts, Dimension},
     attempt_limit::{AttemptLimit, SetAside},
     attempts::{Attempt, Attempts, X_RELAY_ATTEMPTS, X_RELAY_FAILED_ATTEMPTS},
     bucket::{Bucket, Level},
     budget_store::{Asking, Balance, BudgetStore, Charge, Claim, Reserved, Without},
-    limit::{Amounts, Dimension, Limit, MAX_LIMITS, Quota},
+    limit::Limit,
     limiter::{Account, Answer, Decision, Levels, Limiter, Place, Settlement, Verdict},
     local::LocalLimiter,
+    quota::{MAX_LIMITS, Quota},
     reservation::Reservation,
     retry_budget::{RetryBudget, Withdrawal},
 };

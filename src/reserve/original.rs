@@ -7,8 +7,9 @@ use crate::message::{Deadline, RequestBody, copy};
 
 /// A request as it came, and what its attempts share.
 pub(crate) struct Original {
-    /// Copied before the limit and the deadline were added: a copy of extensions costs a box for each of them.
-    request: Request<RequestBody>,
+    /// Copied before the limit and the deadline were added: a copy of extensions costs a box for each of them. Boxed, as it is
+    /// large, and the future that it is part of is moved by every layer further out.
+    request: Box<Request<RequestBody>>,
     limit: AttemptLimit,
     deadline: Option<Deadline>,
 }
@@ -22,7 +23,7 @@ impl Original {
         own: Option<Deadline>,
     ) -> Option<Self> {
         let body = request.body().try_clone();
-        let kept = body.map(|body| copy(request, body));
+        let kept = body.map(|body| Box::new(copy(request, body)));
         let extensions = request.extensions_mut();
         if let Some(own) = own {
             extensions.insert(own);

@@ -11,7 +11,7 @@ use super::{
     state::{Failed, Stop},
 };
 use crate::{
-    message::{Chosen, Deadline, Outcome, RequestBody, ResponseBody, classify_with, drain},
+    message::{Chosen, Deadline, Outcome, RequestBody, ResponseBody, Trail, classify_with, drain},
     reserve::{Attempts, Original, Withdrawal},
 };
 
@@ -62,6 +62,9 @@ where
 
             poll_fn(|cx| self.service.poll_ready(cx)).await?;
             paid.spend();
+            if let Some(trail) = Trail::find(self.original.request().extensions()) {
+                trail.retried();
+            }
             response = self.service.call(self.original.again()).await?;
             made += 1;
         }

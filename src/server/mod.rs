@@ -6,9 +6,14 @@
 mod edge;
 mod health;
 mod json;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+mod metrics;
 mod models;
 pub mod tenants;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::{Metrics, Prometheus};
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},
     health::Health,

@@ -109,7 +109,8 @@ async fn send(mut target: Target, copy: Copy, bounds: Bounds) {
         let Ok(()) = poll_fn(|cx| target.poll_ready(cx)).await;
         let Ok(response) = target.call(request).await;
         let response = watch.answered(response);
-        let mut body = response.into_body().expire(deadline, None);
+        let mut body = response.into_body();
+        body.expire(deadline, None);
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
             // Empty frames must come to an end too.

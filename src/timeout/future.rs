@@ -55,13 +55,12 @@ where
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        if let Poll::Ready(answered) = future.poll(cx) {
+        if let Poll::Ready(mut answered) = future.poll(cx) {
             let timer = this.timer.take().filter(|_| this.head == this.total);
-            let total = *this.total;
-            return Poll::Ready(answered.map(|response| match total {
-                Some(total) => response.map(|body| body.expire(total, timer)),
-                None => response,
-            }));
+            if let (Ok(response), Some(total)) = (&mut answered, *this.total) {
+                response.body_mut().expire(total, timer);
+            }
+            return Poll::Ready(answered);
         }
         let Some(head) = *this.head else {
             return Poll::Pending;

@@ -80,7 +80,9 @@ where
             return TrafficSplitFuture::refused(self.unknown(&request));
         };
         member.count.fetch_add(1, Ordering::Relaxed);
-        tracing::Span::current().record("relay.upstream", &*member.name);
+        let span = tracing::Span::current();
+        span.record("relay.split", &*member.name);
+        span.record("relay.split.reason", reason.as_str());
         let outer = request.extensions_mut().remove::<SplitChoice>();
         let outer = outer.and_then(|outer| outer.track);
         let judge = match reason {

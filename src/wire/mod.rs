@@ -12,4 +12,5 @@ pub(crate) mod path;
 pub mod retry_after;
 pub(crate) mod rfc3339;
 pub mod sse;
+pub mod trace_context;
 pub mod units;

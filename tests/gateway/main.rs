@@ -10,6 +10,7 @@
 mod answers;
 mod bills;
 mod budgets;
+mod exported;
 mod fitting;
 mod guides;
 mod harness;
@@ -31,4 +32,5 @@ mod resilience;
 mod restart;
 mod splits;
 mod streams;
+mod telemetry;
 mod tenants;

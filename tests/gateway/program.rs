@@ -74,28 +74,29 @@ fn a_checked_configuration_is_printed_as_the_stack_that_it_describes() {
 ├─ GET /health
 ├─ GET /v1/models
 └─ Edge
-   └─ RateLimit  300 requests per minute, 500000 tokens per minute, waits up to 2s
-      └─ Budget  team 100 USD per month, then m
-         └─ ModelRewrite  fast → m, gpt-* → *
-            └─ ModelRoute
-               ├─ steady  serves m
-               │  └─ Fallback  far → near, sticky for 60s, waits up to 30s
-               ├─ far  serves m
-               │  └─ CircuitBreaker  opens at 5 failures in a row or over 50 % of 20 calls in 30s, open for 10s to 300s
-               │     └─ CommitGuard  silence up to 30s
-               │        └─ Timeout  head within 600s
-               │           └─ CostMeter
-               │              └─ ModelRewrite  m → m-1
-               │                 └─ Upstream  https://far.test/v1, key from the environment's PATH
-               │                    └─ client  HTTP auto, through the proxy http://proxy.test:3128/
-               └─ near (next door)  at embeddings
-                  └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
-                     └─ RateLimit  9 input tokens per hour
-                        └─ CostMeter
-                           └─ ModelRewrite  1 rule, output clamped
-                              └─ ResponseNormalize  reasoning split from content
-                                 └─ Upstream  http://127.0.0.1:1, no key
-                                    └─ client  HTTP auto
+   └─ Telemetry  spans, traceparent to the upstreams, headers on answers
+      └─ RateLimit  300 requests per minute, 500000 tokens per minute, waits up to 2s
+         └─ Budget  team 100 USD per month, then m
+            └─ ModelRewrite  fast → m, gpt-* → *
+               └─ ModelRoute
+                  ├─ steady  serves m
+                  │  └─ Fallback  far → near, sticky for 60s, waits up to 30s
+                  ├─ far  serves m
+                  │  └─ CircuitBreaker  opens at 5 failures in a row or over 50 % of 20 calls in 30s, open for 10s to 300s
+                  │     └─ CommitGuard  silence up to 30s
+                  │        └─ Timeout  head within 600s
+                  │           └─ CostMeter
+                  │              └─ ModelRewrite  m → m-1
+                  │                 └─ Upstream  https://far.test/v1, key from the environment's PATH
+                  │                    └─ client  HTTP auto, through the proxy http://proxy.test:3128/
+                  └─ near (next door)  at embeddings
+                     └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
+                        └─ RateLimit  9 input tokens per hour
+                           └─ CostMeter
+                              └─ ModelRewrite  1 rule, output clamped
+                                 └─ ResponseNormalize  reasoning split from content
+                                    └─ Upstream  http://127.0.0.1:1, no key
+                                       └─ client  HTTP auto
 ";
     assert_eq!(out, expected);
 }
@@ -113,14 +114,14 @@ fn a_split_and_its_rollout_are_printed_too() {
     let (code, out, err) = said(&run(&["--config", file.path(), "--check"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     let expected = "
-   └─ ModelRoute
-      ├─ moving  for what old serves
-      │  └─ Rollout  2 stages of 3600s
-      │     └─ TrafficSplit  old 9, new 1, callers may choose
-      ├─ old
-      │  └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
-      │     └─ RolloutObserver
-      │        └─ Upstream  http://127.0.0.1:1, no key
+      └─ ModelRoute
+         ├─ moving  for what old serves
+         │  └─ Rollout  2 stages of 3600s
+         │     └─ TrafficSplit  old 9, new 1, callers may choose
+         ├─ old
+         │  └─ Retry  up to 3 attempts, 500ms to 30s apart, retry-after up to 60s, 1s under a fallback, for 20 % of the requests
+         │     └─ RolloutObserver
+         │        └─ Upstream  http://127.0.0.1:1, no key
 ";
     assert!(out.contains(expected), "{out}");
 }
@@ -138,12 +139,13 @@ fn tenants_and_what_they_share_stand_where_requests_pass_them() {
     assert_eq!(code, Some(0));
     let expected = "\
 └─ Edge
-   └─ Auth  a (only at near)
-      └─ RateLimit  300 requests per minute, 500000 tokens per minute
-         └─ by tenant: 1 with limits, 1 with admission
-            └─ by organisation: 0 with limits, 1 with admission
-               └─ Admission  50 in flight, 1000 waiting up to 5s
-                  └─ ModelRoute
+   └─ Telemetry  spans, traceparent to the upstreams, headers on answers
+      └─ Auth  a (only at near)
+         └─ RateLimit  300 requests per minute, 500000 tokens per minute
+            └─ by tenant: 1 with limits, 1 with admission
+               └─ by organisation: 0 with limits, 1 with admission
+                  └─ Admission  50 in flight, 1000 waiting up to 5s
+                     └─ ModelRoute
 ";
     assert!(out.contains(expected), "{out}");
 }

@@ -33,6 +33,7 @@ use tower_relay::{
     },
     shadow::ShadowLayer,
     stats::Stats,
+    telemetry::TelemetryLayer,
     timeout::TimeoutBuilder,
     traffic_split::{StickyBy, TrafficSplitLayer, rollout::RolloutObserverLayer},
 };
@@ -216,6 +217,13 @@ contract_tests!(
     state: async |layer, services| shares_its_books(&layer, services).await
 );
 
+contract_tests!(
+    telemetry,
+    || TelemetryLayer::builder().contents(true).build().unwrap(),
+    state: async |layer, services| shares_its_statistics(&layer, services).await
+);
+contract_tests!(telemetry_of_attempts, || TelemetryLayer::new().attempts());
+
 contract_tests!(adapt, || AdaptLayer::new(Body::new));
 
 /// One budget for everybody within another for each key.
@@ -344,6 +352,14 @@ async fn shares_its_permits(layer: &AdmissionLayer, [one, two]: [Probed<impl Sta
     assert_eq!(layer.handle().in_flight(), 1);
     drop(held);
     assert_eq!(send(&two, chat()).await, 200);
+}
+
+async fn shares_its_statistics(layer: &TelemetryLayer, [one, two]: [Probed<impl Stack>; 2]) {
+    for service in [&one, &two] {
+        assert_eq!(send(service, chat()).await, 200);
+    }
+    let snapshot = layer.stats().snapshot(tokio::time::Instant::now());
+    assert_eq!(snapshot.requests.since_start.total, 2);
 }
 
 async fn follows_its_handle(layer: &ModelRewriteLayer, services: [Probed<impl Stack>; 2]) {

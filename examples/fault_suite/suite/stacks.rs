@@ -24,6 +24,7 @@ use tower_relay::{
     reserve::RetryBudget,
     retry::{Backoff, RetryLayer},
     server::EdgeLayer,
+    telemetry::TelemetryLayer,
     timeout::{Limits, TimeoutLayer},
 };
 
@@ -177,6 +178,7 @@ impl Maker {
         primary: Connect,
         backup: Connect,
     ) -> Result<Service, ConfigError> {
+        let telemetry = TelemetryLayer::new();
         let target = |name: &'static str, to: Connect| {
             let breaker = CircuitBreakerLayer::builder()
                 .open_for(self.pace.open.min(Duration::from_secs(10)))
@@ -190,6 +192,7 @@ impl Maker {
             let meter = CostMeterLayer::builder().name(name).build()?;
             let stack = ServiceBuilder::new()
                 .layer(self.retry_layer()?)
+                .layer(telemetry.attempts())
                 .layer(breaker)
                 .layer(self.guard_layer()?)
                 .layer(self.timeout_layer()?)
@@ -219,6 +222,7 @@ impl Maker {
         });
         let stack = ServiceBuilder::new()
             .layer(edge)
+            .layer(telemetry.clone())
             .layer(self.limit().build()?)
             .layer(watched)
             .layer(BillLayer::new())

@@ -479,3 +479,41 @@ async fn what_a_replica_reserved_that_is_gone_lapses_and_windows_go_with_their_e
     let left = ttl(&mut connection).await;
     assert!((hour + 90_000..=hour + 100_000).contains(&left), "{left}");
 }
+
+#[tokio::test]
+async fn a_server_that_stalls_keeps_nobody_and_what_it_reserved_goes_back() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut connection = server.connect().await;
+    let wait = Duration::from_millis(50);
+    let store = RedisLimiter::builder(server.url())
+        .timeout(wait)
+        .on_failure(OnStoreFailure::FailClosed)
+        .breaker(100, wait);
+    let replica = Replica::of(store, BudgetLayer::builder().budget(team("1")));
+    let connected = async {
+        while replica.store.answered() == 0 {
+            drop(replica.ask(0).await);
+        }
+    };
+    timeout(Duration::from_secs(20), connected).await.unwrap();
+
+    let mut pause = ::redis::cmd("CLIENT");
+    pause.arg("PAUSE").arg(800).arg("WRITE");
+    pause.exec_async(&mut connection).await.unwrap();
+    let refused = timeout(Duration::from_millis(700), replica.ask(1_000)).await;
+    assert_eq!(refused.unwrap().status(), 503);
+    // One whose caller does not even wait so long.
+    assert!(timeout(wait / 10, replica.ask(1_000)).await.is_err());
+    replica.settled().await;
+    let after = Replica::with(&server, team("1"));
+    let answered = after.ask(1_000).await;
+    let level = after.level();
+    assert!(
+        level.reserved < usd("0.009"),
+        "its own alone: {}",
+        level.reserved
+    );
+    drop(answered);
+}

@@ -134,8 +134,9 @@ where
                         attempt,
                     } = *late;
                     if let Err(error) = ready {
-                        let response = attempt.unreachable(TransportError::new(error));
-                        return Poll::Ready(Ok(attempt.finish(response)));
+                        let mut response = attempt.unreachable(TransportError::new(error));
+                        attempt.finish(&mut response);
+                        return Poll::Ready(Ok(response));
                     }
                     let future = inner.call(request);
                     let attempt = Some(attempt);
@@ -146,15 +147,12 @@ where
                     let Some(attempt) = attempt.take() else {
                         return Poll::Pending;
                     };
-                    let response = match answered {
+                    let mut response = match answered {
                         Ok(response) => ResponseBody::wrap(response),
-                        Err(error) => {
-                            let error = attempt.unreachable(TransportError::new(error));
-                            return Poll::Ready(Ok(attempt.finish(error)));
-                        }
+                        Err(error) => attempt.unreachable(TransportError::new(error)),
                     };
                     let dialect = attempt.dialect_to_read();
-                    let response = attempt.finish(response);
+                    attempt.finish(&mut response);
                     let Some(dialect) = dialect.filter(|_| may_be_illegible(&response)) else {
                         return Poll::Ready(Ok(response));
                     };

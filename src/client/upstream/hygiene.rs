@@ -63,7 +63,8 @@ fn is_upstreams(name: &str) -> bool {
 pub(super) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
     let is = |expected: &'static str| move |token: &str| token.eq_ignore_ascii_case(expected);
     *method == Method::CONNECT
-        || (tokens(headers, &header::CONNECTION).any(is("upgrade"))
+        || (headers.keys().any(|name| *name == header::UPGRADE)
+            && tokens(headers, &header::CONNECTION).any(is("upgrade"))
             && tokens(headers, &header::UPGRADE).any(|protocol| !is("h2c")(protocol)))
 }
 
@@ -82,12 +83,48 @@ fn tokens<'a>(
         .filter(|token| !token.is_empty())
 }
 
+/// What stays of the caller's own, so that it need not be removed only to be put back.
+pub(super) struct Keeps {
+    /// The `content-length`: it is what the client would state anew.
+    pub(super) length: bool,
+    /// The header that the credential will replace.
+    pub(super) replaced: Option<HeaderName>,
+}
+
+impl Keeps {
+    fn keeps(&self, name: &HeaderName) -> bool {
+        self.replaced.as_ref() == Some(name) || (self.length && *name == header::CONTENT_LENGTH)
+    }
+}
+
+/// Whether there is one `content-length`, and it is that of a body of `length` bytes.
+pub(super) fn states_length(headers: &HeaderMap, length: Option<u64>) -> bool {
+    let mut stated = headers.get_all(header::CONTENT_LENGTH).iter();
+    let (Some(value), None, Some(length)) = (stated.next(), stated.next(), length) else {
+        return false;
+    };
+    let mut digits = value
+        .as_bytes()
+        .iter()
+        .map(|byte| byte.is_ascii_digit().then_some(u64::from(byte & 0xf)));
+    let number = digits.try_fold(0_u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(digit?)
+    });
+    !value.is_empty() && number == Some(length)
+}
+
 /// Removes what must not reach the upstream, and what `strip` names.
-pub(super) fn clean_request(headers: &mut HeaderMap, is_callers_key: bool, strip: &[ModelPattern]) {
+pub(super) fn clean_request(
+    headers: &mut HeaderMap,
+    is_callers_key: bool,
+    strip: &[ModelPattern],
+    keeps: &Keeps,
+) {
     remove(headers, |name| {
-        is_callers(name)
-            || (!is_callers_key && is_account(name))
-            || strip.iter().any(|pattern| pattern.matches(name))
+        let text = name.as_str();
+        (is_callers(text) && !keeps.keeps(name))
+            || (!is_callers_key && is_account(text))
+            || strip.iter().any(|pattern| pattern.matches(text))
     });
     // Layers read answers; none of them decompresses.
     headers.insert(
@@ -98,16 +135,18 @@ pub(super) fn clean_request(headers: &mut HeaderMap, is_callers_key: bool, strip
 
 /// Removes what must not reach the caller.
 pub(super) fn clean_response(headers: &mut HeaderMap) {
-    remove(headers, |name| is_upstreams(name) || is_account(name));
+    remove(headers, |name| {
+        is_upstreams(name.as_str()) || is_account(name.as_str())
+    });
 }
 
 /// Removes what speaks of one hop only, and what `also` names.
 ///
 /// Looks at the few headers that are there, rather than for the many that might be.
-fn remove(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
+fn remove(headers: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
     let mut unwanted: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
-        if is_hop_by_hop(name.as_str()) || also(name.as_str()) {
+        if is_hop_by_hop(name.as_str()) || also(name) {
             unwanted.push(name.clone());
         }
     }

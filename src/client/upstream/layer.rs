@@ -34,6 +34,8 @@ pub struct UpstreamBuilder {
 pub(super) struct Shared {
     pub(super) name: Arc<str>,
     pub(super) location: Location,
+    /// The location's host, as text.
+    pub(super) host: Arc<str>,
     pub(super) credential: Credential,
     pub(super) headers: HeaderMap,
     /// In lower case, as the names of headers are.
@@ -107,8 +109,10 @@ impl UpstreamBuilder {
             .location
             .ok_or(ConfigError::new("base_url", "is missing"))??;
         let strip_headers = self.strip_headers.iter().map(|text| stripped(text));
+        let host = location.host().to_str().unwrap_or_default().into();
         let shared = Shared {
             name: self.name,
+            host,
             location,
             credential: self.credential,
             headers: self.headers,

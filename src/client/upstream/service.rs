@@ -9,15 +9,19 @@ use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{UpstreamFuture, hygiene, layer::Shared};
+use super::{
+    UpstreamFuture,
+    hygiene::{self, Keeps},
+    layer::Shared,
+};
 use crate::{
     client::{
         CredentialError,
         credential::{Key, caller_key},
     },
     message::{
-        ApiError, BoxError, Dialect, Endpoint, Outcome, Reason, Rejection, RequestBody,
-        ResponseBody, Served, TransportError,
+        ApiError, BoxError, Dialect, Endpoint, Media, Outcome, Reason, Rejection, RequestBody,
+        ResponseBody, Served, Trail, TransportError,
     },
 };
 
@@ -106,8 +110,9 @@ where
             served,
         };
         if let Some(error) = self.failed.take() {
-            let response = attempt.unreachable(error);
-            return UpstreamFuture::refused(attempt.finish(response));
+            let mut response = attempt.unreachable(error);
+            attempt.finish(&mut response);
+            return UpstreamFuture::refused(response);
         }
 
         let credential = &self.shared.credential;
@@ -120,15 +125,21 @@ where
         *request.uri_mut() = uri;
         // hyper-util refuses an HTTP/2 request on an HTTP/1 connection; the version is between the client and the server.
         *request.version_mut() = Version::HTTP_11;
-        hygiene::clean_request(
-            request.headers_mut(),
-            credential.is_callers(),
-            &self.shared.strip_headers,
-        );
+        let length = request.body().size_hint().exact();
+        let headers = request.headers_mut();
+        let keeps = Keeps {
+            length: hygiene::states_length(headers, length),
+            replaced: credential.header(),
+        };
+        let is_callers_key = credential.is_callers();
+        hygiene::clean_request(headers, is_callers_key, &self.shared.strip_headers, &keeps);
         let host = self.shared.location.host().clone();
         request.headers_mut().insert(header::HOST, host);
         for (name, value) in &self.shared.headers {
             request.headers_mut().insert(name, value.clone());
+        }
+        if let Some(trail) = Trail::find(request.extensions()) {
+            trail.sent();
         }
         match find {
             Some(find) => UpstreamFuture::find(self.inner.clone(), attempt, find, request),
@@ -189,8 +200,19 @@ impl Attempt {
     }
 
     /// The upstream's answer as the layers above get to see it.
-    pub(super) fn finish(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
-        let mut response = match response.status() {
+    pub(super) fn finish(self, response: &mut Response<ResponseBody>) {
+        if let Some(instead) = self.instead_of(response) {
+            *response = instead;
+        }
+        hygiene::clean_response(response.headers_mut());
+        // An HTTP/1.0 upstream must not cost the caller their connection, and hyper's server writes no HTTP/3.
+        *response.version_mut() = Version::HTTP_11;
+        response.extensions_mut().insert(self.served);
+    }
+
+    /// What the caller is told instead of an answer that is none.
+    fn instead_of(&self, response: &Response<ResponseBody>) -> Option<Response<ResponseBody>> {
+        Some(match response.status() {
             StatusCode::UNAUTHORIZED if !self.shared.credential.is_callers() => self.key_rejected(),
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => self.bad_answer(
                 "cannot be reached through the relay's proxy, which asks for a user name and password",
@@ -211,16 +233,11 @@ impl Attempt {
             {
                 self.bad_answer("answered without an answer")
             }
-            status if status.is_success() && self.endpoint.reads_json() && is_page(&response) => {
+            status if status.is_success() && self.endpoint.reads_json() && is_page(response) => {
                 self.bad_answer("answered with a web page: check its base URL")
             }
-            _ => response,
-        };
-        hygiene::clean_response(response.headers_mut());
-        // An HTTP/1.0 upstream must not cost the caller their connection, and hyper's server writes no HTTP/3.
-        *response.version_mut() = Version::HTTP_11;
-        response.extensions_mut().insert(self.served);
-        response
+            _ => return None,
+        })
     }
 
     /// The dialect in which a failure is told, at endpoints whose answers are read.
@@ -267,6 +284,7 @@ impl Shared {
     fn served(&self, body: &RequestBody) -> Served {
         let mut served = Served::by(Arc::clone(&self.name));
         served.credential = self.credential.name().cloned();
+        served.host = Some(Arc::clone(&self.host));
         if body.is_indexed() {
             served.model = body.model().map(Arc::from);
         }
@@ -275,8 +293,12 @@ impl Shared {
 }
 
 fn is_page(response: &Response<ResponseBody>) -> bool {
-    let content_type = response.headers().get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
+    // A type that layers read is none, and was looked up already.
+    response.body().media() == Media::Opaque
+        && response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
 }
 
 fn refuse_upgrade(dialect: Dialect) -> Response<ResponseBody> {

@@ -208,8 +208,9 @@ async fn a_connection_that_breaks_after_the_last_event_takes_nothing_back() {
 #[tokio::test(start_paused = true)]
 async fn the_requests_deadline_ends_a_stream_with_an_error_too() {
     let exchange = exchange(EVENTS, [say(HELLO), Hang]);
-    let response = exchange.ask(builder()).await;
-    let response = response.map(|body| body.expire(Deadline::after(5 * SECOND), None));
+    let mut response = exchange.ask(builder()).await;
+    let deadline = Deadline::after(5 * SECOND);
+    response.body_mut().expire(deadline, None);
     let got = read(response).await;
     let event = got.broke_after(HELLO, Failure::Deadline);
     assert!(event.contains("deadline_exceeded"), "{event}");

@@ -1,7 +1,10 @@
 //! The gateway as a program.
 
 mod demo;
+mod log;
 mod options;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod run;
 mod signals;
 mod tree;

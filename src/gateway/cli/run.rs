@@ -10,10 +10,10 @@ use std::{
 };
 
 use tokio::{net::TcpListener, runtime, sync::oneshot};
-use tracing::level_filters::LevelFilter;
 
 use super::{
     demo::{self, Demos},
+    log,
     options::{Action, HELP, Options},
     signals::Signals,
     tree::Tree,
@@ -49,11 +49,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
         Action::HashKey => hash_key(io::stdin().lock()).and_then(print),
         Action::Check => check(&options).and_then(print),
         Action::Serve => {
-            log();
             let runtime = runtime::Builder::new_multi_thread().enable_all().build();
-            runtime
-                .map_err(|error| format!("cannot start: {error}"))?
-                .block_on(start(&options))
+            let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+            let _entered = runtime.enter();
+            let logging = log::init()?;
+            let ended = runtime.block_on(start(&options));
+            logging.end();
+            ended
         }
     }
 }
@@ -168,20 +170,6 @@ async fn serve(
         () = signalled => Err("ended before all answers did, as a second signal asked".to_owned()),
         never = upstreams => match never {},
     }
-}
-
-/// Logs to standard error, as much as `RUST_LOG` says.
-fn log() {
-    let level = env::var("RUST_LOG")
-        .ok()
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .finish();
-    // Whoever calls `main` may have set one up already.
-    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 fn print(text: impl Display) -> Result<(), String> {

@@ -23,6 +23,7 @@ impl Display for Tree<'_> {
         let Config {
             listen,
             server,
+            telemetry,
             store,
             tenants,
             organisations,
@@ -59,6 +60,9 @@ impl Display for Tree<'_> {
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
+        let recorded = telemetry.settings().join(", ");
+        writeln!(f, "{indent}└─ Telemetry  {recorded}")?;
+        indent.push_str("   ");
         if !tenants.is_empty() {
             writeln!(f, "{indent}└─ Auth  {}", list(tenants.iter().map(tenant)))?;
             indent.push_str("   ");

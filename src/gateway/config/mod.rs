@@ -41,6 +41,7 @@ use crate::{
     admission::AdmissionBuilder, budget::Budget, ledger::JsonlAuditBuilder, message::ConfigError,
     model_rewrite::ModelRewriteBuilder, model_select::ModelSelectBuilder,
     rate_limit::RateLimitBuilder, server::EdgeBuilder, shadow::ShadowBuilder,
+    telemetry::TelemetryBuilder,
 };
 
 /// A gateway's configuration: read from TOML, or put together in code.
@@ -70,6 +71,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// What is taken from callers. `guard_all` is always on: every route of a gateway leads to an upstream.
     pub edge: EdgeBuilder,
+    /// What is recorded of requests. Its catalog, statistics and metrics are the gateway's.
+    pub telemetry: TelemetryBuilder,
     /// What is known of models.
     pub catalog: CatalogConfig,
     /// What replicas of this gateway share.
@@ -113,6 +116,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
+            telemetry: TelemetryBuilder::default(),
             catalog: CatalogConfig::default(),
             store: StoreConfig::default(),
             tenants: Vec::new(),

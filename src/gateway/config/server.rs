@@ -7,6 +7,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 use crate::{
     message::{ConfigError, X_RELAY_REQUEST_ID, X_RELAY_UPSTREAM},
     model_rewrite::{X_RELAY_CLAMPED_PARAMS, X_RELAY_DROPPED_PARAMS},
+    telemetry::X_RESPONSE_TIME_MS,
     wire::units,
 };
 
@@ -136,6 +137,7 @@ impl CorsConfig {
                 X_RELAY_DROPPED_PARAMS,
                 X_RELAY_CLAMPED_PARAMS,
                 X_RELAY_UPSTREAM,
+                X_RESPONSE_TIME_MS,
                 header::RETRY_AFTER,
             ])
             .max_age(self.max_age);

@@ -433,7 +433,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
                 rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
-                [audit]\npath = \"audit.jsonl\"\n\
+                [audit]\npath = \"audit.jsonl\"\n[telemetry.providers]\nazure = \"azure.ai.openai\"\n\
                 [[routes]]\nname = \"steady\"\nlabel = \"OpenAI, and Azure when that fails\"\nmodels = [\"gpt-4.1\"]\n\
                 endpoints = [\"chat_completions\"]\n\
                 fallback = { targets = [\"openai\", \"azure\"], budget_percent = 100 }\n\

@@ -81,8 +81,14 @@ impl Config {
         let budget_handle = budget.as_ref().map(BudgetLayer::handle);
         parts.handles.set_budgets(budget_handle);
 
+        if let Some(shadow) = &shadow {
+            parts.handles.meters().set_shadow(shadow.handle());
+        }
+        parts.handles.sample();
+
         // Outermost first.
         let layers = (
+            parts.telemetry.clone(),
             option_layer(log),
             option_layer(auth),
             option_layer(limit),

@@ -5,8 +5,10 @@ use crate::{
     gateway::{Config, Handles, switches::Switches},
     ledger::{JsonlAuditBuilder, Ledger},
     message::{ConfigError, catalog::ModelCatalog},
+    model_rewrite::{Aliases, ModelRewriteBuilder},
     rate_limit::RateLimitBuilder,
     reserve::RedisLimiter,
+    telemetry::TelemetryLayer,
     worker::Worker,
 };
 
@@ -20,6 +22,8 @@ pub(in crate::gateway) struct Parts<'a> {
     pub(in crate::gateway) audit: Option<Arc<dyn Ledger>>,
     /// What replicas share, if anything.
     pub(in crate::gateway) store: Option<RedisLimiter>,
+    /// What records requests, and attempts at upstreams.
+    pub(in crate::gateway) telemetry: TelemetryLayer,
     /// What steers the layers: each adds its own.
     pub(in crate::gateway) handles: Handles,
     /// What the layers do beside the requests: each adds its own.
@@ -49,13 +53,17 @@ impl<'a> Parts<'a> {
         let built = redis.map(|redis| redis.build_with_env(env)).transpose();
         let built = built.map_err(within("redis")).map_err(within("store"))?;
         let (store, worker) = built.unzip();
+        let handles = Handles::default();
+        let telemetry = config.telemetry(&catalog, &handles);
+        let telemetry = telemetry.map_err(within("telemetry"))?;
         Ok(Self {
             env,
             switches: Switches::of(env)?,
             catalog,
             audit: None,
             store,
-            handles: Handles::default(),
+            telemetry,
+            handles,
             workers: worker.into_iter().collect(),
         })
     }
@@ -70,5 +78,28 @@ impl<'a> Parts<'a> {
             Some(store) => limit.limiter(Arc::new(store.scoped(scope))),
             None => limit,
         }
+    }
+}
+
+impl Config {
+    /// What records requests: models are named in metrics where the configuration names them, or the catalog.
+    fn telemetry(
+        &self,
+        catalog: &ModelCatalog,
+        handles: &Handles,
+    ) -> Result<TelemetryLayer, ConfigError> {
+        let aliases = self.models.iter().map(ModelRewriteBuilder::get_aliases);
+        let own = self.upstreams.iter().filter_map(|one| one.aliases.as_ref());
+        let entries = aliases.chain(own).flat_map(Aliases::entries);
+        let names = entries.flat_map(|(from, to)| [from, to]);
+        let served = self.upstreams.iter().map(|upstream| &upstream.models);
+        let served = served.chain(self.routes.iter().map(|route| &route.models));
+        let exact = served.flatten().flatten().filter(|name| name.is_exact());
+        let names = names.chain(exact.map(ToString::to_string));
+        let names = names.filter(|name| !name.is_empty() && !name.contains('*'));
+        let recorder = Arc::new(handles.prometheus().clone());
+        let telemetry = self.telemetry.clone().models(names);
+        let telemetry = telemetry.catalog(catalog.clone()).stats(handles.stats());
+        telemetry.recorder(recorder).build()
     }
 }

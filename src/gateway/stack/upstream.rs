@@ -90,10 +90,16 @@ impl Config {
         let rewrite = rewrite.map(|rewrite| rewrite.catalog(parts.catalog.clone()).build());
         let normalize = config.normalize.clone();
         let normalize = normalize.map(ResponseNormalizeBuilder::build).transpose();
+        let normalize = normalize.map_err(within("normalize"))?;
+        if let Some(normalize) = &normalize {
+            let handle = normalize.handle();
+            parts.handles.meters().add_normalizer(&config.name, handle);
+        }
 
         // Outermost first.
         let layers = (
             option_layer(retry.map_err(within("retry"))?),
+            parts.telemetry.attempts(),
             option_layer(observer),
             option_layer(breaker),
             option_layer(guard.map_err(within("commit_guard"))?),
@@ -101,7 +107,7 @@ impl Config {
             option_layer(limit),
             option_layer(meter),
             option_layer(rewrite.transpose()?),
-            option_layer(normalize.map_err(within("normalize"))?),
+            option_layer(normalize),
             upstream,
         );
         let target = Target::new(config.name.as_str(), layers.layer(client));

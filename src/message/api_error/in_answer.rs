@@ -1,9 +1,9 @@
 //! Errors inside answers that claim success.
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use http::{HeaderMap, StatusCode};
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -30,6 +30,13 @@ impl ApiError {
         // Text that is not JSON, or not to its end, is for others to complain about.
         let _ = InAnswer(&mut found).deserialize(&mut json);
         found
+    }
+
+    /// Whether [`in_answer`](Self::in_answer) is worth asking of an event's data, which it nearly never is.
+    pub(crate) fn may_be_in(data: &[u8]) -> bool {
+        static WORDS: LazyLock<[Finder<'static>; 2]> =
+            LazyLock::new(|| ["\"error", ".failed\""].map(Finder::new));
+        WORDS.iter().any(|word| word.find(data).is_some())
     }
 }
 

@@ -42,14 +42,6 @@ impl Meaning {
     }
 }
 
-/// What `table` says of exactly `word`.
-pub(super) fn find(table: &[(&str, Meaning)], word: &str) -> Option<Meaning> {
-    table
-        .iter()
-        .find(|(known, _)| *known == word)
-        .map(|(_, meaning)| *meaning)
-}
-
 /// Whether `text` holds all of `parts`, in their order.
 pub(super) fn holds(text: &str, parts: &[&str]) -> bool {
     let mut rest = Some(text);

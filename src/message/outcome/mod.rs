@@ -134,8 +134,10 @@ impl Outcome {
     /// assert_eq!(Outcome::of_finish_reason("length"), None);
     /// ```
     pub fn of_finish_reason(reason: &str) -> Option<Self> {
-        let reason = reason.to_ascii_lowercase();
-        facts::find(facts::FINISH_REASONS, &reason).map(|meaning| meaning.outcome(None))
+        let mut known = facts::FINISH_REASONS.iter();
+        known
+            .find(|(word, _)| word.eq_ignore_ascii_case(reason))
+            .map(|(_, meaning)| meaning.outcome(None))
     }
 
     /// The outcome as a label: lower case, with underscores.

@@ -119,9 +119,10 @@ async fn of_two_deadlines_the_earlier_counts_whichever_was_set_first() {
     let [soon, late] = [1, 60].map(|seconds| Deadline::after(Duration::from_secs(seconds)));
     for deadlines in [[soon, late], [late, soon]] {
         let (_sender, body) = fed();
-        let mut body = deadlines
-            .into_iter()
-            .fold(body, |body, deadline| body.expire(deadline, None));
+        let mut body = body;
+        for deadline in deadlines {
+            body.expire(deadline, None);
+        }
         let start = tokio::time::Instant::now();
         body.frame().await.unwrap().unwrap_err();
         assert!(start.elapsed() <= Duration::from_secs(1));
@@ -130,8 +131,9 @@ async fn of_two_deadlines_the_earlier_counts_whichever_was_set_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_does_not_outlast_the_deadline() {
-    let (mut sender, body) = fed();
-    let (body, seen) = watched(body.expire(Deadline::after(Duration::from_secs(5)), None));
+    let (mut sender, mut body) = fed();
+    body.expire(Deadline::after(Duration::from_secs(5)), None);
+    let (body, seen) = watched(body);
     let mut body = task::spawn(body);
     assert_pending!(body.enter(|cx, body| body.poll_frame(cx)));
     // From here on there is always something to read.

@@ -49,7 +49,7 @@ impl BodyScan {
         {
             weight.body(&text);
         }
-        if memmem::find(&text, b"\"error").is_some() {
+        if ApiError::may_be_in(&text) {
             facts.error = ApiError::in_answer(&text).map(Box::new);
         }
     }

@@ -7,7 +7,6 @@ mod tests;
 mod weigh;
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde::{Deserialize, de::IgnoredAny};
 
 use self::body::BodyScan;
@@ -44,6 +43,8 @@ pub(super) struct Facts {
     owes_a_last_line: bool,
     /// Some output was seen: text, reasoning, a tool call.
     pub(super) output: bool,
+    /// Events with data were seen, so many.
+    pub(super) chunks: u64,
     pub(super) error: Option<Box<ApiError>>,
     /// What the output weighs, for whoever has asked.
     weight: Option<Box<OutputWeight>>,
@@ -164,12 +165,13 @@ impl Facts {
     }
 
     fn look_at_data(&mut self, data: &[u8]) {
+        self.chunks += u64::from(!data.starts_with(b"[DONE]"));
         self.usage.event(data);
         if let Some(weight) = &mut self.weight {
             weight.event(data);
         }
         self.output = self.output || has_output(data);
-        if memmem::find(data, b"\"error").is_some() || memmem::find(data, b".failed\"").is_some() {
+        if ApiError::may_be_in(data) {
             self.error = self
                 .error
                 .take()

@@ -1,8 +1,8 @@
 //! How much an answer said, for when it does not say what that was in tokens.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr2, memmem, memmem::Finder};
 
 use crate::message::estimate::Weight;
 
@@ -15,26 +15,34 @@ pub(crate) struct OutputWeight {
 }
 
 /// The members that hold text in any dialect: OpenAI's chat, completions and Responses, Anthropic, Gemini, Cohere, Ollama.
-const NAMES: [&str; 9] = [
-    "\"content\"",
-    "\"text\"",
-    "\"delta\"",
-    "\"reasoning_content\"",
-    "\"reasoning\"",
-    "\"arguments\"",
-    "\"partial_json\"",
-    "\"thinking\"",
-    "\"response\"",
-];
+///
+/// Searches made once: every event is searched, and to make one costs more than to search so little text.
+static NAMES: LazyLock<[Finder<'static>; 9]> = LazyLock::new(|| {
+    [
+        "\"content\"",
+        "\"text\"",
+        "\"delta\"",
+        "\"reasoning_content\"",
+        "\"reasoning\"",
+        "\"arguments\"",
+        "\"partial_json\"",
+        "\"thinking\"",
+        "\"response\"",
+    ]
+    .map(Finder::new)
+});
 
 impl OutputWeight {
     /// Weighs an event of a stream. It holds text under one name, in all but rare cases.
     pub(crate) fn event(&mut self, data: &[u8]) {
+        let names = &*NAMES;
         let last = self.last;
-        let others = (0..NAMES.len()).filter(|name| *name != last);
-        for name in std::iter::once(last).chain(others) {
-            if self.add(name, data) {
-                self.last = name;
+        if names.get(last).is_some_and(|name| self.add(name, data)) {
+            return;
+        }
+        for (at, name) in names.iter().enumerate() {
+            if at != last && self.add(name, data) {
+                self.last = at;
                 return;
             }
         }
@@ -42,7 +50,7 @@ impl OutputWeight {
 
     /// Weighs a whole answer, which may hold text under several names.
     pub(super) fn body(&mut self, data: &[u8]) {
-        for name in 0..NAMES.len() {
+        for name in &*NAMES {
             self.add(name, data);
         }
     }
@@ -53,32 +61,30 @@ impl OutputWeight {
     }
 
     /// Whether `data` holds text under this name.
-    fn add(&mut self, name: usize, data: &[u8]) -> bool {
-        let Some(needle) = NAMES.get(name) else {
-            return false;
-        };
+    fn add(&mut self, name: &Finder<'_>, data: &[u8]) -> bool {
         let mut rest = data;
         let mut found = false;
-        while let Some(at) = memmem::find(rest, needle.as_bytes()) {
-            rest = rest.get(at + needle.len()..).unwrap_or_default();
-            if let Some(text) = string_after_colon(rest) {
+        while let Some(at) = name.find(rest) {
+            rest = rest.get(at + name.needle().len()..).unwrap_or_default();
+            if let Some((text, after)) = string_after_colon(rest) {
                 self.weight.add(&unescaped(text));
                 found |= !text.is_empty();
+                rest = after;
             }
         }
         found
     }
 }
 
-/// The inside of the string that is the value of the member whose name ended right before `rest`.
-fn string_after_colon(rest: &[u8]) -> Option<&[u8]> {
+/// The inside of the string that is the value of the member whose name ended right before `rest`, and what follows the string.
+fn string_after_colon(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let value = rest.trim_ascii_start().strip_prefix(b":")?;
     let text = value.trim_ascii_start().strip_prefix(b"\"")?;
     let mut end = 0;
     loop {
         end += memchr2(b'"', b'\\', text.get(end..)?)?;
         if text.get(end) == Some(&b'"') {
-            return text.get(..end);
+            return text.split_at_checked(end);
         }
         // The escape and what it escapes.
         end += 2;
@@ -87,7 +93,9 @@ fn string_after_colon(rest: &[u8]) -> Option<&[u8]> {
 
 /// Escapes of whole characters weigh far more than the characters.
 fn unescaped(text: &[u8]) -> Cow<'_, str> {
-    if memmem::find(text, b"\\u").is_some() {
+    // A search for two bytes of a few would cost more than they weigh.
+    let escapes = || memmem::find(text, b"\\u").is_some();
+    if text.contains(&b'\\') && escapes() {
         let quoted = [b"\"", text, b"\""].concat();
         if let Ok(plain) = serde_json::from_slice::<String>(&quoted) {
             return plain.into();

@@ -1,6 +1,8 @@
 //! What an answer cost, in the words of its provider.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -47,7 +49,8 @@ struct Parts<'a> {
 
 /// The cost that an answer, or one event of it, states: OpenRouter's, Perplexity's, xAI's and Venice's forms.
 pub(super) fn stated_cost(json: &[u8]) -> Option<Cost> {
-    memmem::find(json, b"\"cost")?;
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"cost"));
+    NAME.find(json)?;
     stated(json, 0)
 }
 

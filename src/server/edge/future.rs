@@ -181,14 +181,15 @@ where
         let Some(guard) = this.guard else {
             return polled.map(Ok);
         };
-        let response = match polled {
+        let mut response = match polled {
             Poll::Ready(response) => response,
             Poll::Pending => {
                 ready!(guard.timer().poll(cx));
                 Guard::late(*this.endpoint)
             }
         };
-        Poll::Ready(Ok(guard.finish(response)))
+        guard.finish(&mut response);
+        Poll::Ready(Ok(response))
     }
 }
 
@@ -206,27 +207,25 @@ impl Guard {
             .into_response(&error, endpoint.dialect())
     }
 
-    fn finish(&mut self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-        response
-            .headers_mut()
-            .insert(X_RELAY_REQUEST_ID, self.id.to_header());
-        let (deadline, timer) = (self.deadline, self.timer.take());
-        response.map(|body| body.expire(deadline, timer))
+    fn finish(&mut self, response: &mut Response<ResponseBody>) {
+        let headers = response.headers_mut();
+        headers.insert(X_RELAY_REQUEST_ID, self.id.to_header());
+        response.body_mut().expire(self.deadline, self.timer.take());
     }
 }
 
 /// The request with its collected body, whose length is now known.
 fn with_body(head: Request<()>, body: RequestBody) -> Request<RequestBody> {
     let mut request = head.map(|()| body);
-    if request
-        .headers_mut()
-        .remove(header::TRANSFER_ENCODING)
-        .is_some()
+    let headers = request.headers();
+    if headers
+        .keys()
+        .any(|name| *name == header::TRANSFER_ENCODING)
     {
         let length = request.body().as_bytes().map_or(0, Bytes::len);
-        request
-            .headers_mut()
-            .insert(header::CONTENT_LENGTH, length.into());
+        let headers = request.headers_mut();
+        headers.remove(header::TRANSFER_ENCODING);
+        headers.insert(header::CONTENT_LENGTH, length.into());
     }
     request
 }

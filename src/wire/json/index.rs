@@ -41,25 +41,29 @@ impl Index {
     /// When the text is not JSON, is not an object, names a top-level member twice, or has more than
     /// [`MAX_MEMBERS`] of them.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
-        let index = match Self::scan(text) {
-            Some(index) => index,
-            None => Self::explain(text)?,
+        let (index, escaped) = match Self::scan(text) {
+            Some(scanned) => scanned,
+            None => (Self::explain(text)?, true),
         };
-        index.members(text).check_names()?;
+        index.members(text).check_names(escaped)?;
         Ok(index)
     }
 
-    /// The members of what is one JSON object without a doubt; `None` for anything else.
-    fn scan(text: &[u8]) -> Option<Self> {
+    /// The members of what is one JSON object without a doubt, and whether a name of them has escapes; `None` for anything else.
+    fn scan(text: &[u8]) -> Option<(Self, bool)> {
         let mut cursor = Cursor::new(text)?;
         cursor.peek()?;
         let open = cursor.position();
         let mut members = Vec::with_capacity(FEW_MEMBERS);
-        cursor.spans(|name, value| {
+        let mut any_escaped = false;
+        cursor.spans(|name, escaped, value| {
             members.push(Member { name, value });
+            any_escaped |= escaped;
             (members.len() <= MAX_MEMBERS).then_some(())
         })?;
-        cursor.is_at_end().then_some(Self { open, members })
+        cursor
+            .is_at_end()
+            .then_some((Self { open, members }, any_escaped))
     }
 
     /// The same by serde_json, which says what is wrong and where, and follows any nesting.
@@ -129,16 +133,14 @@ impl Index {
         spliced.extend_from_slice(text.get(old.end..).unwrap_or_default());
 
         let mut index = self.clone();
-        let shift = |at: usize| {
-            if at < old.end {
-                at
-            } else {
-                at + value.len() - old.len()
-            }
-        };
-        for member in &mut index.members {
-            member.name = shift(member.name.start)..shift(member.name.end);
-            member.value = shift(member.value.start)..shift(member.value.end);
+        let shift = |at: usize| at + value.len() - old.len();
+        let mut rest = index.members.iter_mut().skip(member);
+        if let Some(edited) = rest.next() {
+            edited.value.end = shift(old.end);
+        }
+        for Member { name, value } in rest {
+            *name = shift(name.start)..shift(name.end);
+            *value = shift(value.start)..shift(value.end);
         }
         (spliced, index)
     }
@@ -225,16 +227,16 @@ impl<'a> Members<'a> {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
-    fn check_names(self) -> Result<(), JsonError> {
+    /// Whether no name is there twice; `escaped` where some may have escapes.
+    fn check_names(self, escaped: bool) -> Result<(), JsonError> {
         let members = &self.index.members;
-        let plain = |member: &Member| !self.slice(&member.name).contains(&b'\\');
-        if members.len() <= FEW_MEMBERS && members.iter().all(plain) {
+        if members.len() <= FEW_MEMBERS && !escaped {
+            let same = |one: &Range<usize>, other: &Range<usize>| {
+                one.len() == other.len() && self.slice(one) == self.slice(other)
+            };
             let twice = members.iter().enumerate().find(|(at, member)| {
-                let name = self.slice(&member.name);
-                members
-                    .iter()
-                    .take(*at)
-                    .any(|earlier| self.slice(&earlier.name) == name)
+                let mut earlier = members.iter().take(*at);
+                earlier.any(|earlier| same(&earlier.name, &member.name))
             });
             return match twice {
                 Some((_, member)) => Err(self.duplicate(member)),

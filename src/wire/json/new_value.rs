@@ -3,7 +3,7 @@ use std::{borrow::Cow, fmt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Edit, Value};
+use super::{Edit, Value, cursor::plain};
 
 /// A JSON value to be written. Valid by construction: from a Rust string, number or truth value, from a value of
 /// another object, or from what serde_json made.
@@ -50,8 +50,7 @@ impl From<Edit<'_>> for NewValue<'_> {
 
 impl From<&str> for NewValue<'_> {
     fn from(text: &str) -> Self {
-        let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-        if text.bytes().all(is_plain) {
+        if plain(text.as_bytes()) == text.len() {
             return Self::owned(["\"", text, "\""].concat());
         }
         // Text always serializes.

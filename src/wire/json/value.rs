@@ -127,21 +127,19 @@ pub(super) fn name_is(quoted: &[u8], name: &str) -> bool {
     let Some(inner) = unquote(quoted) else {
         return false;
     };
+    // An escape is longer than what it stands for.
+    if inner.len() <= name.len() {
+        return inner == name.as_bytes() && memchr(b'\\', inner).is_none();
+    }
     let plain = inner
         .iter()
         .zip(name.as_bytes())
         .take_while(|(found, wanted)| found == wanted && **found != b'\\')
         .count();
-    match inner.get(plain) {
-        None => plain == name.len(),
-        // An escape is longer than what it stands for, up to six times. The bound keeps a look-up from
-        // decoding megabytes of somebody's escaped name over and over.
-        Some(b'\\') => {
-            inner.len() <= name.len().saturating_mul(6)
-                && unescape(quoted).is_some_and(|text| text == name)
-        }
-        Some(_) => false,
-    }
+    // Up to six times as long: the bound keeps a look-up from decoding megabytes of somebody's escaped name over and over.
+    inner.get(plain) == Some(&b'\\')
+        && inner.len() <= name.len().saturating_mul(6)
+        && unescape(quoted).is_some_and(|text| text == name)
 }
 
 fn unquote(quoted: &[u8]) -> Option<&[u8]> {

@@ -18,6 +18,7 @@ fn ended(end: End) -> Completion {
         first_byte_at: None,
         first_token_at: None,
         ended_at: Instant::now(),
+        chunks: 0,
         bytes: 0,
         output_weight: None,
         stated_cost: None,

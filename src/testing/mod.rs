@@ -1,5 +1,7 @@
 //! What the tests of several layers share.
 
+#[cfg(feature = "metrics")]
+pub(crate) mod prometheus;
 #[cfg(feature = "redis")]
 pub(crate) mod redis_server;
 

@@ -1,0 +1,85 @@
+//! What a gateway says of its requests: statistics, metrics, headers and traces.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::harness::{Relay, caller, chat, demo, post, receive, scripted, send, soon};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// The value of the sample whose line begins so.
+fn value<'a>(text: &'a str, sample: &str) -> &'a str {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(sample));
+    let line = lines.next().unwrap_or_else(|| panic!("{sample} in {text}"));
+    line.trim()
+}
+
+#[tokio::test]
+async fn what_callers_ask_is_counted_and_told_in_headers() {
+    let (upstream, _) = demo().await;
+    let relay = Relay::with(upstream, "[admission]\n").await;
+    let uri = relay.uri("/v1/chat/completions");
+    let got = send(post(uri.clone(), &chat("gpt-4.1-mini", &json!({})))).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert_eq!(got.headers["x-relay-upstream"], "demo");
+    assert!(got.headers.contains_key("x-relay-request-id"));
+    let took = got.headers["x-response-time-ms"].to_str().unwrap();
+    assert!(took.parse::<u64>().unwrap() < 30_000);
+    let stream = json!({"stream": true, "stream_options": {"include_usage": true}});
+    send(post(uri.clone(), &chat("gpt-4.1-mini", &stream))).await;
+    assert_eq!(
+        send(post(uri, &chat("unknown", &json!({})))).await.status,
+        404
+    );
+
+    let snapshot = relay.handles.stats().snapshot(Instant::now());
+    let counts = snapshot.requests.since_start;
+    assert_eq!((counts.total, counts.successful, counts.invalid), (3, 2, 1));
+    assert_eq!(&*snapshot.series[0].model, "demo-small");
+    assert_eq!(snapshot.upstreams[0].outcomes.success, 2);
+    assert_eq!(snapshot.upstreams[0].first_token.count, 1);
+
+    let text = relay.handles.prometheus().render();
+    let ended =
+        "relay_requests_total{relay_end=\"successful\",relay_endpoint=\"chat_completions\"}";
+    assert_eq!(value(&text, ended), "2", "{text}");
+    let refused =
+        "relay_refusals_total{relay_layer=\"model_rewrite\",relay_reason=\"model_not_found\"}";
+    assert_eq!(value(&text, refused), "1");
+    let attempts = "relay_attempt_duration_seconds_count{gen_ai_request_model=\"demo-small\",relay_outcome=\"success\",relay_upstream=\"demo\"}";
+    assert_eq!(value(&text, attempts), "2");
+    assert_eq!(
+        value(&text, "relay_queue_length{relay_layer=\"admission\"}"),
+        "0"
+    );
+    assert_eq!(value(&text, "relay_requests_in_flight"), "0");
+    assert!(text.contains("gen_ai_request_model=\"gpt-4.1-mini\",gen_ai_response_model"));
+    assert!(!text.contains("unknown"), "{text}");
+}
+
+#[tokio::test]
+async fn a_callers_trace_goes_on_at_the_upstream() {
+    let (upstream, mut asked) = scripted().await;
+    let relay = Relay::before(upstream).await;
+    let request = Request::post(relay.uri("/v1/chat/completions"))
+        .header("content-type", "application/json")
+        .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))
+        .body(Full::<Bytes>::from(
+            chat("gpt-4.1-mini", &json!({"stream": true})).to_string(),
+        ))
+        .unwrap();
+    let asking = tokio::spawn(async move { caller().request(request).await.unwrap() });
+    let request = soon(asked.recv()).await.unwrap();
+    let sent = request.head.headers["traceparent"].to_str().unwrap();
+    assert!(
+        sent.starts_with(&format!("00-{TRACE}-")) && sent.ends_with("-01"),
+        "{sent}"
+    );
+    assert!(!sent.contains("00f067aa0ba902b7"), "{sent}");
+    request.say("data: [DONE]\n\n").await;
+    drop(request);
+    receive(soon(asking).await.unwrap()).await;
+}
