@@ -7,6 +7,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVING = {"gateway", "demo_upstream"}
 ARGUMENTS = {
+    "replay": ["examples/golden-sample.jsonl"],
     "audit_report": ["examples/audit-sample.jsonl"],
     "shadow_report": ["examples/shadow-sample.jsonl"],
 }

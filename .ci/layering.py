@@ -15,6 +15,7 @@ SHARED = {
     "stats": {"wire", "message"},
     "key": {"wire", "message"},
     "worker": set(),
+    "control": {"message"},
     "ledger": {"wire", "message", "key", "worker"},
     "reserve": {"wire", "message", "key", "stats", "worker"},
 }

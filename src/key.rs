@@ -23,6 +23,7 @@
 //! count by what was authenticated, or by names from a list ([`KeyBy::model_among`]).
 
 mod identity;
+mod read;
 
 use std::{any::type_name, fmt, fmt::Write, sync::Arc};
 
@@ -91,6 +92,16 @@ impl Key {
     /// What kind of key it is: `global`, `api_key`, `header`, `model`, `upstream`, or one's own.
     pub fn kind(&self) -> &'static str {
         self.kind
+    }
+
+    /// Its name, to be digested: a text and a digest are never the same by their first byte.
+    #[cfg(feature = "cache")]
+    pub(crate) fn name_bytes(&self) -> (u8, &[u8]) {
+        match &self.name {
+            Name::None => (0, &[]),
+            Name::Text(text) => (1, text.as_bytes()),
+            Name::Digest(digest) => (2, digest),
+        }
     }
 }
 
@@ -223,6 +234,15 @@ impl KeyBy {
         }
     }
 
+    /// Whether it tells callers apart, rather than what they ask for.
+    #[cfg(feature = "cache")]
+    pub(crate) fn is_by_caller(&self) -> bool {
+        !matches!(
+            self.source,
+            Source::Global | Source::Model(_) | Source::Upstream
+        )
+    }
+
     /// What a request without this identity means: [`Missing::Shared`] by default.
     pub fn when_missing(mut self, missing: Missing) -> Self {
         self.missing = missing;
@@ -305,20 +325,21 @@ impl Source {
 
 /// The API key that a caller presents: `authorization: Bearer`, Anthropic's `x-api-key`, or Azure's `api-key`.
 pub(crate) fn presented_api_key(headers: &HeaderMap) -> Option<&str> {
-    let bearer = || {
-        let (scheme, key) = headers
-            .get(header::AUTHORIZATION)?
-            .to_str()
-            .ok()?
-            .split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key)
-    };
     let plain = |name: &str| headers.get(name)?.to_str().ok();
-    let key = bearer()
+    let key = presented_bearer(headers)
         .or_else(|| plain("x-api-key"))
         .or_else(|| plain("api-key"))?
         .trim();
     (!key.is_empty()).then_some(key)
+}
+
+/// What a caller presents as `authorization: Bearer`.
+pub(crate) fn presented_bearer(headers: &HeaderMap) -> Option<&str> {
+    let stated = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = stated.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 impl fmt::Debug for KeyBy {

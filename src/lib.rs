@@ -64,6 +64,14 @@
 )]
 #![cfg_attr(
     feature = "edge",
+    doc = "| [`HeaderNamesLayer`](server::HeaderNamesLayer) | other names for the headers of this crate |"
+)]
+#![cfg_attr(
+    feature = "edge",
+    doc = "| [`FeedbackLayer`](server::feedback::FeedbackLayer) | scores of answers, after the fact, by upstream |"
+)]
+#![cfg_attr(
+    feature = "edge",
     doc = "| [`AuthLayer`](server::tenants::AuthLayer) | who may call, and what they may ask for |"
 )]
 #![cfg_attr(
@@ -79,6 +87,10 @@
     doc = "| [`ModelRewriteLayer`](model_rewrite::ModelRewriteLayer) | aliases for models |"
 )]
 #![cfg_attr(
+    feature = "cache",
+    doc = "| [`CacheLayer`](cache::CacheLayer) | what was answered before, answered again; equal requests at the same time are one call |"
+)]
+#![cfg_attr(
     feature = "shadow",
     doc = "| [`ShadowLayer`](shadow::ShadowLayer) | copies of requests to a second target, and what came of both |"
 )]
@@ -89,6 +101,14 @@
 #![cfg_attr(
     feature = "fallback",
     doc = "| [`FallbackLayer`](fallback::FallbackLayer) | the next upstream when one fails |"
+)]
+#![cfg_attr(
+    feature = "balance",
+    doc = "| [`BalanceLayer`](balance::BalanceLayer) | each request to the member that is likely to answer it soonest |"
+)]
+#![cfg_attr(
+    feature = "hedge",
+    doc = "| [`HedgeLayer`](hedge::HedgeLayer) | a second attempt when the first is slow; whoever says something first answers |"
 )]
 #![cfg_attr(
     feature = "normalize",
@@ -129,12 +149,12 @@
 //!
 //! # Features
 //!
-//! One for each layer, named as its module is, all on by default. Opt-in, because they bring dependencies: `reqwest` (a client to wrap), `async-openai` (a client to stand beneath),
+//! One for each layer, named as its module is, all on by default but `cache`. Opt-in, because they bring dependencies: `cache` (a concurrent map that evicts), `reqwest` (a client to wrap), `async-openai` (a client to stand beneath),
 //! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `metrics` (the `metrics` facade, and Prometheus' text), `otlp` (spans under OpenTelemetry's ids, and their export by the gateway), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!
-//! Caching, balancing and hedging, and a dashboard. Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
+//! Requests are not translated to other dialects than the caller's; WebSocket and realtime APIs are not relayed.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(all(
@@ -154,6 +174,8 @@
         feature = "model-select",
         feature = "shadow",
         feature = "budget",
+        feature = "balance",
+        feature = "hedge",
         feature = "telemetry"
     )),
     allow(
@@ -167,18 +189,25 @@
 pub mod admission;
 #[cfg(feature = "audit")]
 pub mod audit;
+#[cfg(feature = "balance")]
+pub mod balance;
 #[cfg(feature = "budget")]
 pub mod budget;
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "circuit-breaker")]
 pub mod circuit_breaker;
 #[cfg(feature = "upstream")]
 pub mod client;
 #[cfg(feature = "commit-guard")]
 pub mod commit_guard;
+pub mod control;
 #[cfg(feature = "cost-meter")]
 pub mod cost_meter;
 #[cfg(feature = "fallback")]
 pub mod fallback;
+#[cfg(feature = "hedge")]
+pub mod hedge;
 pub mod key;
 pub mod ledger;
 pub mod message;
@@ -213,6 +242,8 @@ pub mod worker;
 
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(any(doc, doctest))]
+pub mod guides;
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -59,6 +59,12 @@ impl ShutdownHandle {
     pub fn shutdown(&self) {
         self.0.send_replace(true);
     }
+
+    /// Whether both end the same worker.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
 }
 
 impl Shutdown {

@@ -1,4 +1,5 @@
-//! What conforms is handed on without an allocation of its own: counted by the allocator of this test.
+//! What conforms is handed on without an allocation of its own, and what is replaced leaves nothing behind: counted by the allocator of
+//! this test.
 #![cfg(test)]
 
 use std::{
@@ -15,6 +16,7 @@ use http_body::{Body, Frame};
 use http_body_util::StreamBody;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_relay::{
+    gateway::Config,
     message::{RequestBody, ResponseBody},
     normalize::{ResponseNormalizeLayer, conforms},
 };
@@ -93,4 +95,61 @@ fn events_that_come_together_pass_together() {
     let mut body = streamed(vec![all.clone()]);
     let passed = next(&mut body).unwrap();
     assert_eq!((passed.as_ptr(), passed.len()), (all.as_ptr(), all.len()));
+}
+
+/// A gateway with as many kinds of layers as need no file, whose settings differ by `number`.
+fn gateway_config(number: usize) -> Config {
+    let text = format!(
+        "[rate_limit]\nlimits = [{{ requests = {requests}, per = \"1h\" }}]\n\
+         [admission]\nmax_in_flight = {requests}\n\
+         [shadow]\ntarget = \"a\"\npercent = {percent}\n\
+         [[budgets]]\nname = \"team-{percent}\"\nby = \"global\"\nhard = \"{requests}\"\nper = \"day\"\n\
+         [[budgets]]\nname = \"all\"\nby = \"api_key\"\nhard = \"{requests}\"\nper = \"month\"\n\
+         [models.aliases]\n\"fast-{percent}\" = \"slow\"\n\
+         [[routes]]\nname = \"moving\"\nsplit = {{ targets = [\"a\", \"b\"], weights = [{percent}, 10] }}\n\
+         rollout = {{ stage_time = \"{requests}s\" }}\n\
+         [[routes]]\nname = \"safe\"\nfallback = {{ targets = [\"moving\", \"c-{percent}\"], attempts = {percent} }}\n",
+        requests = 100 + number,
+        percent = 1 + number % 7,
+    );
+    let upstream = |name: &str| {
+        format!(
+            "[[upstreams]]\nname = \"{name}\"\nbase_url = \"http://127.0.0.1:1/v1\"\nmodels = [\"slow\"]\n\
+             retry = {{}}\ncircuit_breaker = {{ minimum_calls = {minimum} }}\ncommit_guard = {{}}\ntimeout = {{}}\n\
+             cost = {{ on_disconnect = {{ drain = {{}} }} }}\nnormalize = {{}}\nrate_limit = {{}}\n",
+            minimum = 1 + number,
+        )
+    };
+    let changing = upstream(&format!("c-{}", 1 + number % 7));
+    let text = format!("{text}{}{}{changing}", upstream("a"), upstream("b"));
+    Config::from_toml(&text, "test").unwrap()
+}
+
+#[test]
+fn memory_is_flat_over_a_thousand_reloads() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut gateway = gateway_config(0).build().unwrap();
+    let workers = gateway.take_workers();
+    let reload = async |from: usize, count: usize| {
+        for number in from..from + count {
+            gateway.reload(&gateway_config(number)).unwrap();
+            // The workers of the stack before end.
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    let _workers: Vec<_> = workers
+        .into_iter()
+        .map(|worker| runtime.spawn(worker))
+        .collect();
+    runtime.block_on(reload(1, 140));
+    let tasks = runtime.metrics().num_alive_tasks();
+    let counted = measure(|| runtime.block_on(reload(141, 1001)));
+    assert!(counted.bytes_current.abs() < 64 << 10, "{counted:?}");
+    assert_eq!(runtime.metrics().num_alive_tasks(), tasks);
+    println!("{counted:?}");
 }

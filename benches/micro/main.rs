@@ -7,6 +7,7 @@
     reason = "a bench may fail as a test may"
 )]
 
+mod cache;
 mod catalog;
 mod cost;
 mod estimate;
@@ -20,6 +21,7 @@ mod stats;
 mod usage;
 
 criterion::criterion_main!(
+    cache::benches,
     catalog::benches,
     cost::benches,
     estimate::benches,

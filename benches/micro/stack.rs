@@ -16,10 +16,13 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, layer::util::Identity, util::MapRequestLayer};
 use tower_relay::{
     admission::AdmissionLayer,
+    balance::{BalanceLayer, Policy},
     circuit_breaker::CircuitBreakerLayer,
-    client::{Credential, Target, UpstreamLayer, Upstreams},
+    client::{Credential, Target, UpstreamLayer, Upstreams, UpstreamsBuilder},
     commit_guard::CommitGuardLayer,
     fallback::FallbackLayer,
+    hedge::HedgeLayer,
+    key::StickyBy,
     message::{RequestBody, ResponseBody},
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
     rate_limit::RateLimitBuilder,
@@ -166,6 +169,29 @@ fn layers(criterion: &mut Criterion) {
     let backup = Upstreams::builder().add(Target::new("backup", Answers));
     let fallback = FallbackLayer::builder().build(&backup.build().unwrap());
     layered(criterion, "stack/fallback", fallback.unwrap());
+    let others = |names: &[&'static str]| {
+        let others = names.iter().map(|name| Target::new(*name, Answers));
+        let others = others.fold(Upstreams::builder(), UpstreamsBuilder::add);
+        others.build().unwrap()
+    };
+    for (name, policy, names) in [
+        ("stack/balance_3", Policy::PeakEwma, &["b", "c"][..]),
+        ("stack/balance_least_3", Policy::LeastInFlight, &["b", "c"]),
+        ("stack/balance_cheapest_3", Policy::Cheapest, &["b", "c"]),
+        (
+            "stack/balance_8",
+            Policy::PeakEwma,
+            &["b", "c", "d", "e", "f", "g", "h"],
+        ),
+    ] {
+        let balance = BalanceLayer::builder().policy(policy);
+        layered(criterion, name, balance.build(&others(names)).unwrap());
+    }
+    let balance = BalanceLayer::builder().sticky(StickyBy::api_key());
+    let balance = balance.build(&others(&["b", "c"])).unwrap();
+    layered(criterion, "stack/balance_sticky_3", balance);
+    let hedge = HedgeLayer::builder().build(&others(&["b"])).unwrap();
+    layered(criterion, "stack/hedge", hedge);
     let timeout = TimeoutLayer::builder().build().unwrap();
     layered(criterion, "stack/timeout", timeout);
     let quiet = TelemetryLayer::builder().headers(false).propagate(false);

@@ -3,7 +3,7 @@ use std::{collections::HashMap, fmt, time::Duration};
 use http::HeaderName;
 use serde::Deserialize;
 
-use super::{Adaptive, AdmissionLayer, PriorityBy, gates::LimitsOf};
+use super::{Adaptive, AdmissionHandle, AdmissionLayer, PriorityBy, gates::LimitsOf};
 use crate::{
     key::{Key, KeyBy},
     message::ConfigError,
@@ -35,6 +35,8 @@ pub struct AdmissionBuilder {
     pub(super) keys: HashMap<Key, Limits>,
     #[serde(skip)]
     pub(super) limits_of: Custom,
+    #[serde(skip)]
+    pub(super) before: Option<AdmissionHandle>,
 }
 
 /// How many requests of a key are in flight at most, and how many more may wait.
@@ -87,6 +89,7 @@ impl Default for AdmissionBuilder {
             priority: None,
             keys: HashMap::new(),
             limits_of: Custom::default(),
+            before: None,
         }
     }
 }
@@ -158,6 +161,14 @@ impl AdmissionBuilder {
     /// Whom a request is counted for: everyone together by default.
     pub fn by(mut self, by: KeyBy) -> Self {
         self.by = Some(by);
+        self
+    }
+
+    /// Goes on from where another layer is: whoever is in flight or waits there counts here, unless limits adapt otherwise or the bounds on
+    /// keys and on all who wait are others.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&AdmissionHandle>) -> Self {
+        self.before = before.cloned();
         self
     }
 

@@ -28,16 +28,43 @@ pub(super) struct Gates {
     settings: Mutex<Settings>,
     /// Taken by those who change settings, so that the last to change them is the last to apply them.
     changing: Mutex<()>,
-    limits_of: Option<LimitsOf>,
-    adaptive: Option<Adaptive>,
+    bounds: Bounds,
     totals: Arc<Totals>,
 }
 
-#[derive(Debug)]
-struct Settings {
+/// What stays as it is for as long as the gates are there.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Bounds {
+    pub(super) adaptive: Option<Adaptive>,
+    pub(super) max_keys: usize,
+    pub(super) max_waiting: usize,
+}
+
+/// The limits that hold.
+#[derive(Clone)]
+pub(super) struct Settings {
     default: Limits,
     keys: HashMap<Key, Limits>,
+    limits_of: Option<LimitsOf>,
+    /// The first two as they were set at first.
+    set: (Limits, HashMap<Key, Limits>),
     changes: u64,
+}
+
+impl Settings {
+    pub(super) fn new(
+        default: Limits,
+        keys: HashMap<Key, Limits>,
+        limits_of: Option<LimitsOf>,
+    ) -> Self {
+        Self {
+            default,
+            set: (default, keys.clone()),
+            keys,
+            limits_of,
+            changes: 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -50,46 +77,38 @@ struct Shard {
 }
 
 impl Gates {
-    pub(super) fn new(
-        default: Limits,
-        keys: HashMap<Key, Limits>,
-        limits_of: Option<LimitsOf>,
-        adaptive: Option<Adaptive>,
-        max_keys: usize,
-        max_waiting: usize,
-    ) -> Self {
+    pub(super) fn new(settings: Settings, bounds: Bounds) -> Self {
         let totals = Arc::new(Totals {
-            max_waiting,
+            max_waiting: bounds.max_waiting,
             ..Totals::default()
         });
-        let count = (max_keys / KEYS_PER_SHARD).clamp(1, MOST_SHARDS);
+        let count = (bounds.max_keys / KEYS_PER_SHARD).clamp(1, MOST_SHARDS);
         let shard = || {
             Mutex::new(Shard {
                 gates: HashMap::new(),
-                max: max_keys.div_ceil(count),
+                max: bounds.max_keys.div_ceil(count),
                 patience: 0,
             })
         };
         let gate = |key: Option<&Key>| {
-            let own = key.and_then(|key| keys.get(key).copied());
-            let limits = own.unwrap_or(default);
-            Arc::new(new_gate(limits, adaptive.as_ref(), &totals))
+            let own = key.and_then(|key| settings.keys.get(key).copied());
+            let limits = own.unwrap_or(settings.default);
+            Arc::new(new_gate(limits, bounds.adaptive.as_ref(), &totals))
         };
         Self {
             shards: (0..count).map(|_| shard()).collect(),
             hasher: RandomState::new(),
             global: gate(Some(&Key::GLOBAL)),
             other: gate(None),
-            settings: Mutex::new(Settings {
-                default,
-                keys,
-                changes: 0,
-            }),
+            settings: Mutex::new(settings),
             changing: Mutex::new(()),
-            limits_of,
-            adaptive,
+            bounds,
             totals,
         }
+    }
+
+    pub(super) fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// The gate of `key`.
@@ -116,7 +135,11 @@ impl Gates {
             if self.settings().changes != changes {
                 continue;
             }
-            let gate = Arc::new(new_gate(limits, self.adaptive.as_ref(), &self.totals));
+            let gate = Arc::new(new_gate(
+                limits,
+                self.bounds.adaptive.as_ref(),
+                &self.totals,
+            ));
             shard.gates.insert(key.clone(), Arc::clone(&gate));
             return gate;
         }
@@ -139,15 +162,33 @@ impl Gates {
         let settings = self.settings();
         let own = settings.keys.get(key).copied();
         let (default, changes) = (settings.default, settings.changes);
+        let limits_of = settings.limits_of.clone();
         drop(settings);
-        let limits = own.or_else(|| self.limits_of.as_ref()?(key));
+        let limits = own.or_else(|| limits_of?(key));
         (limits.unwrap_or(default), changes)
     }
 
     pub(super) fn set_default(&self, limits: Limits) {
+        self.change_all(|settings| settings.default = limits);
+    }
+
+    /// Puts `next` in force, but for what was changed since of settings that were the same at first.
+    #[cfg(feature = "gateway")]
+    pub(super) fn refit(&self, next: &Settings) {
+        self.change_all(|settings| {
+            if settings.set != next.set {
+                settings.default = next.default;
+                settings.keys.clone_from(&next.keys);
+                settings.set.clone_from(&next.set);
+            }
+            settings.limits_of.clone_from(&next.limits_of);
+        });
+    }
+
+    fn change_all(&self, change: impl FnOnce(&mut Settings)) {
         let _changing = lock(&self.changing);
-        self.change(|settings| settings.default = limits);
-        self.other.set_limits(limits);
+        self.change(change);
+        self.other.set_limits(self.settings().default);
         self.global.set_limits(self.limits(&Key::GLOBAL));
         for shard in &self.shards {
             let of_shard = |(key, gate): (&Key, &Arc<Gate>)| (key.clone(), Arc::clone(gate));
@@ -216,6 +257,15 @@ impl Shard {
         self.gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         self.patience = self.max / 8;
         self.gates.len() < self.max
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("default", &self.default)
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use super::{AdmissionCounts, Limits, layer::Shared};
+use super::{AdmissionCounts, Limits, gates::Gates, layer::Shared};
 use crate::key::Key;
 
 /// Shows and steers a running [`AdmissionLayer`](super::AdmissionLayer).
@@ -24,6 +24,10 @@ pub struct KeyState {
 impl AdmissionHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    pub(super) fn gates(&self) -> &Arc<Gates> {
+        &self.shared.gates
     }
 
     /// How many requests are in flight, of all keys.

@@ -2,7 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{Admission, AdmissionBuilder, AdmissionHandle, Limits, PriorityBy, gates::Gates};
+use super::{
+    Admission, AdmissionBuilder, AdmissionHandle, Limits, PriorityBy,
+    gates::{Bounds, Gates, Settings},
+};
 use crate::key::KeyBy;
 
 /// Lets so many requests in at a time, and the others wait in line.
@@ -18,9 +21,15 @@ pub struct AdmissionLayer {
 pub(super) struct Shared {
     pub(super) by: KeyBy,
     pub(super) priority: Option<PriorityBy>,
-    pub(super) gates: Gates,
+    pub(super) gates: Arc<Gates>,
     pub(super) max_wait: Duration,
     pub(super) retry_after: Duration,
+    /// What is to hold at gates that were another layer's.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(dead_code, reason = "no layer takes another's place")
+    )]
+    next: Option<Settings>,
 }
 
 impl AdmissionLayer {
@@ -30,14 +39,21 @@ impl AdmissionLayer {
     }
 
     pub(super) fn of(builder: AdmissionBuilder, priority: Option<PriorityBy>) -> Self {
-        let gates = Gates::new(
+        let settings = Settings::new(
             Limits::new(builder.max_in_flight, builder.max_pending),
             builder.keys,
             builder.limits_of.0,
-            builder.adaptive,
-            builder.max_keys,
-            builder.max_pending_in_all,
         );
+        let bounds = Bounds {
+            adaptive: builder.adaptive,
+            max_keys: builder.max_keys,
+            max_waiting: builder.max_pending_in_all,
+        };
+        let before = builder.before.as_ref().map(AdmissionHandle::gates);
+        let (gates, next) = match before.filter(|gates| *gates.bounds() == bounds) {
+            Some(gates) => (Arc::clone(gates), Some(settings)),
+            None => (Arc::new(Gates::new(settings, bounds)), None),
+        };
         Self {
             shared: Arc::new(Shared {
                 by: builder.by.unwrap_or_else(KeyBy::global),
@@ -45,7 +61,19 @@ impl AdmissionLayer {
                 gates,
                 max_wait: builder.max_wait,
                 retry_after: builder.retry_after,
+                next,
             }),
+        }
+    }
+
+    /// Puts its limits in force for those whom it has from [another layer](AdmissionBuilder::continuing).
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_over(&self) -> impl FnOnce() + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || {
+            if let Some(next) = &shared.next {
+                shared.gates.refit(next);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../docs/admission.md")]
 
 mod builder;
+mod control;
 mod counts;
 mod future;
 mod gate;

@@ -80,7 +80,8 @@ impl BudgetBuilder {
     }
 
     /// How many keys of each budget are counted apart at a time: 100,000 by default. Those that are too many share one account; a
-    /// key that has spent nothing and waits for nothing takes no room.
+    /// key that has spent nothing and waits for nothing takes no room. A [store](Self::store) that replicas share keeps all of them; this
+    /// is how many this process then remembers.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self

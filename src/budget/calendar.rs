@@ -39,7 +39,7 @@ impl fmt::Display for Per {
 }
 
 /// Windows that follow each other without a gap, numbered in their order.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Copy)]
 pub(super) struct Calendar {
     per: Per,
     /// How far the clock that tells midnight is ahead of UTC, in seconds.

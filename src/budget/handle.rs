@@ -1,7 +1,7 @@
 use std::{borrow::Borrow, slice, sync::Arc, time::SystemTime};
 
 use super::{
-    Limits,
+    BudgetControl, Limits,
     layer::Shared,
     state::{Level, Party},
 };
@@ -41,6 +41,27 @@ pub struct BudgetLevel {
 impl BudgetHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// The budgets, each for operators to see and change by its name.
+    pub fn controls(&self) -> Vec<(Arc<str>, BudgetControl)> {
+        let budgets = self.shared.budgets.iter();
+        let control = |name: &Arc<str>| {
+            let control = BudgetControl::new(self.clone(), Arc::clone(name));
+            (Arc::clone(name), control)
+        };
+        budgets.map(|budget| control(&budget.name)).collect()
+    }
+
+    #[cfg(feature = "gateway")]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Whether it counts this one, by its name and calendar.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn keeps(&self, budget: &super::Budget) -> bool {
+        self.shared.books().keeps(budget)
     }
 
     /// What `key` has in `budget`; `None` where there is no such budget.
@@ -119,7 +140,7 @@ impl BudgetHandle {
                 };
                 let party = (index, key.into());
                 let mut books = self.shared.books();
-                books.charge(now, party, record.time, record.cost_usd);
+                books.charge(now, &party, record.time, record.cost_usd);
             }
         }
     }

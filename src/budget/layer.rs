@@ -1,13 +1,10 @@
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use tower_layer::Layer;
 
 use super::{
     Budget, BudgetBuilder, BudgetHandle, BudgetService,
+    accounts::{Accounts, Open},
     builder::{Clock, Resolve},
     state::Books,
 };
@@ -37,7 +34,7 @@ pub(super) struct Shared {
     pub(super) typical: Typical,
     pub(super) store: Option<Arc<dyn BudgetStore>>,
     clock: Clock,
-    books: Mutex<Books>,
+    accounts: Accounts,
 }
 
 impl BudgetLayer {
@@ -59,11 +56,18 @@ impl BudgetLayer {
             typical: Typical::new(),
             store: builder.store,
             clock: builder.clock,
-            books: Mutex::new(books),
+            accounts: Accounts::new(books),
         };
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    /// Goes on, from the moment of the call, with what `before` has counted of budgets of the same name and calendar.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_over(&self, before: &BudgetHandle) -> impl FnOnce() + Send + use<> {
+        let (shared, before) = (Arc::clone(&self.shared), before.clone());
+        move || shared.accounts.take_over(&before.shared().accounts)
     }
 
     /// What shows and changes budgets while requests flow.
@@ -77,10 +81,8 @@ impl Shared {
         (self.clock)()
     }
 
-    /// One lock for all books: a request is reserved for in all of them or in none, and is held for some map look-ups.
-    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        // Sums saturate, and no step of theirs can panic half-way.
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn books(&self) -> Open<'_> {
+        self.accounts.open()
     }
 }
 

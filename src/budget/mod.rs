@@ -1,8 +1,10 @@
 #![doc = include_str!("../docs/budget.md")]
 
+mod accounts;
 mod ask;
 mod builder;
 mod calendar;
+mod control;
 mod future;
 mod handle;
 mod layer;
@@ -19,6 +21,7 @@ mod tests;
 pub use self::{
     builder::BudgetBuilder,
     calendar::Per,
+    control::BudgetControl,
     future::BudgetFuture,
     handle::{BudgetHandle, BudgetLevel},
     layer::BudgetLayer,

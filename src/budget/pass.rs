@@ -6,7 +6,7 @@ use http::Response;
 
 use super::{layer::Shared, notice::Notice, price::Estimate, shared::Stored, state::Ticket};
 use crate::message::{
-    Bill, Completion, Outcome, Phase, ResponseBody,
+    Bill, Cached, Completion, Outcome, Phase, ResponseBody,
     catalog::{Cost, ModelInfo},
 };
 
@@ -113,14 +113,16 @@ impl Pass {
         if self.held.as_ref().is_some_and(|held| held.shared.headers) {
             self.notice.write(&mut response);
         }
-        self.may_cost = matches!(
-            Outcome::of_head(&response),
-            Some(
-                Outcome::Success
-                    | Outcome::Timeout { phase: Phase::Head }
-                    | Outcome::Transport { phase: Phase::Head }
-            )
-        );
+        let is_cached = response.extensions().get::<Cached>().is_some();
+        self.may_cost = !is_cached
+            && matches!(
+                Outcome::of_head(&response),
+                Some(
+                    Outcome::Success
+                        | Outcome::Timeout { phase: Phase::Head }
+                        | Outcome::Transport { phase: Phase::Head }
+                )
+            );
         response.map(|body| body.on_end(move |completion| self.ended(completion)))
     }
 

@@ -2,6 +2,8 @@
 
 mod book;
 mod heard;
+#[cfg(feature = "gateway")]
+mod merge;
 
 use std::{collections::hash_map::Entry, sync::Arc, time::SystemTime};
 
@@ -9,9 +11,13 @@ use self::book::Book;
 use super::{Budget, Limits};
 use crate::message::catalog::Cost;
 
-/// One book for each budget, in their order.
-#[derive(Debug)]
-pub(super) struct Books(Vec<Book>);
+/// One book for each budget, in their order. Where budgets have come and gone, books that are closed leave their places empty.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    books: Vec<Option<Book>>,
+    /// How many books were opened.
+    opened: u64,
+}
 
 /// What one key has in a budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +63,25 @@ impl Ticket {
 
 impl Books {
     pub(super) fn new(budgets: &[Budget], max_keys: usize, now: SystemTime) -> Self {
-        let book = |budget: &Budget| Book::new(budget, max_keys, now);
-        Self(budgets.iter().map(book).collect())
+        let mut books = Self::default();
+        for budget in budgets {
+            books.open(Book::new(budget, max_keys, now));
+        }
+        books
+    }
+
+    /// Opens a book at the first place that is empty.
+    fn open(&mut self, mut book: Book) -> usize {
+        // No book sees so many windows.
+        book.generation = self.opened << 32;
+        self.opened += 1;
+        let empty = self.books.iter().position(Option::is_none);
+        let place = empty.unwrap_or(self.books.len());
+        match self.books.get_mut(place) {
+            Some(empty) => *empty = Some(book),
+            None => self.books.push(Some(book)),
+        }
+        place
     }
 
     /// Reserves `amount` of every party, or of none. `None` where the price is not known: then nothing is reserved, and there must be
@@ -87,7 +110,7 @@ impl Books {
         let amount = amount.unwrap_or_default();
         let mut shares = Vec::with_capacity(parties.len());
         for (index, key) in parties {
-            let Some(book) = self.0.get_mut(*index) else {
+            let Some(book) = self.slot(*index) else {
                 continue;
             };
             let key = book.place(key);
@@ -183,13 +206,13 @@ impl Books {
     }
 
     pub(super) fn set_default(&mut self, index: usize, limits: Limits) {
-        if let Some(book) = self.0.get_mut(index) {
+        if let Some(book) = self.slot(index) {
             book.default = limits;
         }
     }
 
     pub(super) fn set_limits(&mut self, index: usize, key: &str, limits: Option<Limits>) {
-        if let Some(book) = self.0.get_mut(index) {
+        if let Some(book) = self.slot(index) {
             match limits {
                 Some(limits) => book.limits.insert(key.into(), limits),
                 None => book.limits.remove(key),
@@ -199,7 +222,7 @@ impl Books {
 
     /// Forgets what `key` has spent; what is reserved stays.
     pub(super) fn reset(&mut self, index: usize, key: &str) {
-        let Some(book) = self.0.get_mut(index) else {
+        let Some(book) = self.slot(index) else {
             return;
         };
         if let Some(account) = book.accounts.get_mut(key) {
@@ -213,10 +236,9 @@ impl Books {
     /// When the earliest window in force began; `None` where one has always been.
     pub(super) fn since(&mut self, now: SystemTime) -> Option<SystemTime> {
         let mut since = Some(now);
-        for index in 0..self.0.len() {
-            let start = self
-                .book(index, now)
-                .and_then(|book| book.calendar.start(book.window));
+        for book in self.books.iter_mut().flatten() {
+            book.turn(now);
+            let start = book.calendar.start(book.window);
             since = since.zip(start).map(|(a, b)| a.min(b));
         }
         since
@@ -224,8 +246,12 @@ impl Books {
 
     /// A book, with the window in force at `now`.
     fn book(&mut self, index: usize, now: SystemTime) -> Option<&mut Book> {
-        let book = self.0.get_mut(index)?;
+        let book = self.slot(index)?;
         book.turn(now);
         Some(book)
+    }
+
+    fn slot(&mut self, index: usize) -> Option<&mut Book> {
+        self.books.get_mut(index)?.as_mut()
     }
 }

@@ -2,7 +2,7 @@
 
 #[cfg(not(all(test, loom)))]
 use std::sync::{
-    Mutex,
+    Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
 use std::{
@@ -12,7 +12,7 @@ use std::{
 
 #[cfg(all(test, loom))]
 use loom::sync::{
-    Mutex,
+    Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -30,15 +30,20 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Circuit {
-    policy: Arc<CircuitBreakerBuilder>,
     /// [`State::gate`], so that a closed circuit is passed without the lock.
     ///
     /// Relaxed: the number is all that is read, and whatever it leads to is decided anew under the lock. Who reads it late is as
     /// one who called a moment earlier: the result counts in the generation that was read, and in no other.
     gate: AtomicU64,
     /// Held for some additions and, after a failure, the sum of ten slices. Nothing is called under it.
-    state: Mutex<State>,
+    inner: Mutex<Inner>,
     cell: Arc<AvailabilityCell>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    policy: Arc<CircuitBreakerBuilder>,
 }
 
 /// A call on its way. Whatever becomes of it, its place is given back.
@@ -59,8 +64,7 @@ impl Circuit {
         let state = State::new(&policy, now);
         Self {
             gate: AtomicU64::new(state.gate()),
-            state: Mutex::new(state),
-            policy,
+            inner: Mutex::new(Inner { state, policy }),
             cell,
         }
     }
@@ -96,25 +100,41 @@ impl Circuit {
     }
 
     pub(super) fn state(&self, now: Instant) -> CircuitState {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .at(&self.policy, now)
+        let inner = self.lock();
+        inner.state.at(&inner.policy, now)
     }
 
     pub(super) fn cell(&self) -> &AvailabilityCell {
         &self.cell
     }
 
+    /// Goes by `policy` from here on. The state stays; what was counted does too, unless that is over another window.
+    #[cfg(feature = "gateway")]
+    pub(super) fn refit(&self, policy: Arc<CircuitBreakerBuilder>, now: Instant) {
+        let mut inner = self.lock();
+        if inner.policy.window != policy.window {
+            inner.state.forget_calls(&policy, now);
+        }
+        inner.policy = policy;
+        drop(inner);
+        // How fast a slow start goes is published with it.
+        self.publish();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut State, &CircuitBreakerBuilder) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        let Inner { state, policy } = &mut *inner;
         let before = state.revision();
-        let result = change(&mut state, &self.policy);
+        let result = change(state, policy);
         let is_same = state.revision() == before;
         if !is_same {
             self.gate.store(state.gate(), Ordering::Relaxed);
         }
-        drop(state);
+        drop(inner);
         if !is_same {
             self.publish();
         }
@@ -125,8 +145,9 @@ impl Circuit {
     /// again; so the last to publish has published the last.
     fn publish(&self) {
         let current = || {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            (state.revision(), state.availability(&self.policy))
+            let inner = self.lock();
+            let Inner { state, policy } = &*inner;
+            (state.revision(), state.availability(policy))
         };
         let (mut revision, mut availability) = current();
         loop {
@@ -143,7 +164,7 @@ impl Circuit {
 impl Guard {
     /// The operator's own opinion of errors.
     pub(super) fn opinion(&self) -> Ours {
-        self.circuit.policy.classify.clone()
+        self.circuit.lock().policy.classify.clone()
     }
 
     /// Counts what came of the call.

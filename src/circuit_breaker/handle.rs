@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{CircuitState, layer::Shared};
+use super::{
+    CircuitControl, CircuitState,
+    layer::{Circuits, Shared},
+};
 use crate::{key::Key, stats::Subscription};
 
 /// Shows and forces the circuits of a running [`CircuitBreakerLayer`](super::CircuitBreakerLayer).
@@ -18,6 +21,10 @@ pub struct CircuitBreakerHandle {
 impl CircuitBreakerHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    pub(super) fn circuits(&self) -> Arc<Circuits> {
+        self.shared.circuits()
     }
 
     /// The keys that have a circuit of their own by now, sorted.
@@ -47,6 +54,11 @@ impl CircuitBreakerHandle {
     /// Closes the circuit of `key`, with nothing counted against it. Calls that are on their way no longer count.
     pub fn reset(&self, key: &Key) {
         self.shared.circuit(key).reset();
+    }
+
+    /// The circuit of `key`, for operators to see and force by name.
+    pub fn control(&self, key: Key) -> CircuitControl {
+        CircuitControl::new(self.clone(), key)
     }
 
     /// Follows the circuit of `key`. What time alone changes (that an open one may be probed, that a slow start is over) is

@@ -29,10 +29,16 @@ pub(super) struct Shared {
     pub(super) policy: Arc<CircuitBreakerBuilder>,
     /// The circuit of the first upstream: most layers stand in the stack of one, and need no map.
     first: OnceLock<(Option<Chosen>, Arc<Circuit>)>,
+    circuits: Arc<Circuits>,
+}
+
+/// The circuits by key, which outlive the layer where another [takes its place](CircuitBreakerLayer::take_over).
+#[derive(Debug)]
+pub(super) struct Circuits {
     /// Copied as a whole when a key is added, which is rare; read without a lock.
-    circuits: ArcSwap<HashMap<Key, Arc<Circuit>>>,
-    /// Taken by those who add keys.
-    adding: Mutex<()>,
+    by_key: ArcSwap<HashMap<Key, Arc<Circuit>>>,
+    /// What new circuits go by; taken by those who add keys.
+    adding: Mutex<Arc<CircuitBreakerBuilder>>,
 }
 
 impl CircuitBreakerLayer {
@@ -41,15 +47,30 @@ impl CircuitBreakerLayer {
         CircuitBreakerBuilder::default()
     }
 
-    pub(super) fn from_policy(policy: CircuitBreakerBuilder) -> Self {
+    pub(super) fn from_policy(mut policy: CircuitBreakerBuilder) -> Self {
+        let before = policy.before.take();
+        let policy = Arc::new(policy);
+        let circuits = match before {
+            Some(before) => before.circuits(),
+            None => Arc::new(Circuits {
+                by_key: ArcSwap::default(),
+                adding: Mutex::new(Arc::clone(&policy)),
+            }),
+        };
         Self {
             shared: Arc::new(Shared {
-                policy: Arc::new(policy),
+                policy,
                 first: OnceLock::new(),
-                circuits: ArcSwap::default(),
-                adding: Mutex::new(()),
+                circuits,
             }),
         }
+    }
+
+    /// Puts its settings in force for the circuits that it has from [another layer](CircuitBreakerBuilder::continuing).
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_over(&self) -> impl FnOnce() + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.circuits.refit(&shared.policy)
     }
 
     /// What shows and forces the circuits while requests flow.
@@ -65,7 +86,26 @@ impl Default for CircuitBreakerLayer {
     }
 }
 
+impl Circuits {
+    #[cfg(feature = "gateway")]
+    fn refit(&self, policy: &Arc<CircuitBreakerBuilder>) {
+        let adding = self.adding.lock();
+        let mut adding = adding.unwrap_or_else(PoisonError::into_inner);
+        Arc::clone_from(&mut adding, policy);
+        let circuits = self.by_key.load_full();
+        // Publishing wakes others: not under the lock.
+        drop(adding);
+        for circuit in circuits.values() {
+            circuit.refit(Arc::clone(policy), Instant::now());
+        }
+    }
+}
+
 impl Shared {
+    pub(super) fn circuits(&self) -> Arc<Circuits> {
+        Arc::clone(&self.circuits)
+    }
+
     /// The circuit that `request` is counted in; `None` where it is exempt.
     pub(super) fn circuit_of(
         &self,
@@ -93,11 +133,12 @@ impl Shared {
         if let Some(circuit) = self.known(key) {
             return circuit;
         }
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let adding = self.circuits.adding.lock();
+        let policy = adding.unwrap_or_else(PoisonError::into_inner);
         if let Some(circuit) = self.known(key) {
             return circuit;
         }
-        let current = self.circuits.load();
+        let current = self.circuits.by_key.load();
         let other = Key::named("other", "other");
         let key = if current.len() < self.policy.max_keys {
             key
@@ -107,22 +148,22 @@ impl Shared {
             &other
         };
         let circuit = Arc::new(Circuit::new(
-            Arc::clone(&self.policy),
+            Arc::clone(&policy),
             self.cell(key),
             Instant::now(),
         ));
         let mut more = HashMap::clone(&current);
         more.insert(key.clone(), Arc::clone(&circuit));
-        self.circuits.store(Arc::new(more));
+        self.circuits.by_key.store(Arc::new(more));
         circuit
     }
 
     pub(super) fn known(&self, key: &Key) -> Option<Arc<Circuit>> {
-        self.circuits.load().get(key).cloned()
+        self.circuits.by_key.load().get(key).cloned()
     }
 
     pub(super) fn keys(&self) -> Vec<Key> {
-        let mut keys: Vec<_> = self.circuits.load().keys().cloned().collect();
+        let mut keys: Vec<_> = self.circuits.by_key.load().keys().cloned().collect();
         keys.sort_unstable();
         keys
     }
@@ -141,7 +182,7 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("policy", &self.policy)
-            .field("keys", &self.circuits.load().len())
+            .field("keys", &self.circuits.by_key.load().len())
             .finish_non_exhaustive()
     }
 }

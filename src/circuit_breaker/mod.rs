@@ -1,6 +1,7 @@
 #![doc = include_str!("../docs/circuit_breaker.md")]
 
 mod circuit;
+mod control;
 mod future;
 mod handle;
 mod layer;
@@ -13,6 +14,7 @@ mod state;
 mod tests;
 
 pub use self::{
+    control::CircuitControl,
     future::CircuitBreakerFuture,
     handle::CircuitBreakerHandle,
     layer::CircuitBreakerLayer,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::CircuitBreakerLayer;
+use super::{CircuitBreakerHandle, CircuitBreakerLayer};
 use crate::{
     key::KeyBy,
     message::{Classify, ConfigError, Ours},
@@ -50,6 +50,8 @@ pub struct CircuitBreakerBuilder {
     pub(super) stats: Option<Stats>,
     #[serde(skip)]
     pub(super) classify: Ours,
+    #[serde(skip)]
+    pub(super) before: Option<CircuitBreakerHandle>,
 }
 
 /// What a success does to the failures that were counted in a row.
@@ -84,6 +86,7 @@ impl Default for CircuitBreakerBuilder {
             by: None,
             stats: None,
             classify: Ours::default(),
+            before: None,
         }
     }
 }
@@ -244,6 +247,13 @@ impl CircuitBreakerBuilder {
     /// one, the innermost is asked.
     pub fn classify(mut self, classify: impl Classify + 'static) -> Self {
         self.classify = Ours::new(classify);
+        self
+    }
+
+    /// Goes on from where another layer is, with whatever it has counted, once these settings are [in force](CircuitBreakerLayer::take_over).
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&CircuitBreakerHandle>) -> Self {
+        self.before = before.cloned();
         self
     }
 

@@ -44,6 +44,20 @@ pub enum CircuitState {
     ForcedClosed,
 }
 
+impl CircuitState {
+    /// As a label: lower case, with underscores.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::SlowStart => "slow_start",
+            Self::Open { .. } => "open",
+            Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
+            Self::ForcedClosed => "forced_closed",
+        }
+    }
+}
+
 /// One circuit.
 #[derive(Debug)]
 pub(super) struct State {
@@ -93,6 +107,12 @@ impl State {
             openings: 0,
             recovered_at: None,
         }
+    }
+
+    /// Nothing is counted against it any more; whatever it does it does on.
+    #[cfg(feature = "gateway")]
+    pub(super) fn forget_calls(&mut self, policy: &CircuitBreakerBuilder, now: Instant) {
+        self.record = Record::new(policy, now);
     }
 
     /// The generation of calls that may pass without asking, or 0 when each must ask.

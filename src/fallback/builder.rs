@@ -1,10 +1,10 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{
-    Fallback, FallbackLayer,
-    counters::Counters,
+    Fallback, FallbackHandle, FallbackLayer,
     layer::Shared,
     queue::{MAX_WAIT, Queue},
     state::{Opinion, Policy},
@@ -45,6 +45,8 @@ pub struct FallbackBuilder {
     catalog: Option<ModelCatalog>,
     #[serde(skip)]
     stats: Option<Stats>,
+    #[serde(skip)]
+    before: Option<FallbackHandle>,
 }
 
 impl Default for FallbackBuilder {
@@ -64,6 +66,7 @@ impl Default for FallbackBuilder {
             classify: Ours::default(),
             catalog: None,
             stats: None,
+            before: None,
         }
     }
 }
@@ -157,6 +160,13 @@ impl FallbackBuilder {
         self
     }
 
+    /// Goes on from where another layer is: switched on or off, counted, paid for, and begun with whom as there.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&FallbackHandle>) -> Self {
+        self.before = before.cloned();
+        self
+    }
+
     /// The settings that differ from the defaults, in words.
     #[cfg(feature = "gateway")]
     pub(crate) fn settings(&self) -> Vec<String> {
@@ -226,10 +236,22 @@ impl FallbackBuilder {
             let reason = "must be at least 1: a wait of zero turns waiting off";
             return Err(ConfigError::new("max_waiting", reason));
         }
+        let before = self.before.as_ref().map(FallbackHandle::shared);
         let budget = self.budget.or_else(|| {
-            let percent = self.budget_percent?;
-            Some(RetryBudget::new(percent, self.budget_burst))
+            let (percent, burst) = (self.budget_percent?, self.budget_burst);
+            let earlier = before.and_then(|before| before.budget.clone());
+            let earlier = earlier.filter(|budget| budget.is_of(percent, burst));
+            Some(earlier.unwrap_or_else(|| RetryBudget::new(percent, burst)))
         });
+        // Places mean something only where the targets are the same.
+        let sticky = before.filter(|before| {
+            let names = primary.iter().chain(&backups).map(Target::name);
+            before.sticky.over() == self.sticky && before.names().eq(names)
+        });
+        let sticky = sticky.map(|before| Arc::clone(&before.sticky));
+        let queue = before.map(|before| Arc::clone(&before.queue));
+        let bounds = (self.wait, self.max_waiting);
+        let queue = queue.filter(|queue| (queue.wait, queue.max_waiting) == bounds);
         let stats = self.stats.filter(|_| !self.wait.is_zero());
         let cells = stats.map_or_else(Vec::new, |stats| {
             let targets = primary.iter().chain(&backups);
@@ -242,17 +264,20 @@ impl FallbackBuilder {
             ours: self.policy,
         };
         Ok(FallbackLayer::of(Shared {
-            enabled: true.into(),
+            enabled: before.map_or_else(
+                || Arc::new(true.into()),
+                |before| Arc::clone(&before.enabled),
+            ),
             attempts: self.attempts,
             deadline: self.deadline,
             policy,
             classify: self.classify,
             catalog: self.catalog.unwrap_or_default(),
             budget,
-            sticky: Sticky::new(self.sticky, tokio::time::Instant::now()),
-            queue: Queue::new(self.wait, self.max_waiting),
+            sticky: sticky.unwrap_or_else(|| Arc::new(Sticky::new(self.sticky, Instant::now()))),
+            queue: queue.unwrap_or_else(|| Arc::new(Queue::new(bounds.0, bounds.1))),
             cells,
-            counters: Counters::default(),
+            counters: before.map_or_else(Arc::default, |before| Arc::clone(&before.counters)),
             primary,
             backups,
         }))

@@ -15,6 +15,10 @@ impl FallbackHandle {
         Self { shared }
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Whether failures go on to the next target. While it is off every request goes to the primary alone, and those that are on
     /// their way go no further.
     pub fn set_enabled(&self, enabled: bool) {

@@ -31,7 +31,7 @@ pub struct FallbackLayer {
 /// What all services of one layer share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) enabled: AtomicBool,
+    pub(super) enabled: Arc<AtomicBool>,
     pub(super) attempts: u32,
     pub(super) deadline: Duration,
     pub(super) policy: Policy,
@@ -39,11 +39,11 @@ pub(super) struct Shared {
     pub(super) catalog: ModelCatalog,
     /// What attempts at backups draw on.
     pub(super) budget: Option<RetryBudget>,
-    pub(super) sticky: Sticky,
-    pub(super) queue: Queue,
+    pub(super) sticky: Arc<Sticky>,
+    pub(super) queue: Arc<Queue>,
     /// Where the targets' availability is published, for those who wait.
     pub(super) cells: Vec<Arc<AvailabilityCell>>,
-    pub(super) counters: Counters,
+    pub(super) counters: Arc<Counters>,
     /// What is known of the primary, where it is a target. It is called through the service.
     pub(super) primary: Option<Target>,
     pub(super) backups: Vec<Target>,
@@ -74,6 +74,11 @@ impl FallbackLayer {
 impl Shared {
     pub(super) fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Relaxed)
+    }
+
+    /// The names of the targets, the primary's first, where it is a target.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.primary.iter().chain(&self.backups).map(Target::name)
     }
 
     /// How many targets there are, the primary at place 0.

@@ -2,6 +2,7 @@
 
 mod builder;
 mod chain;
+mod control;
 mod counters;
 mod future;
 mod handle;

@@ -34,6 +34,10 @@ impl Sticky {
         }
     }
 
+    pub(super) fn over(&self) -> Duration {
+        self.over
+    }
+
     /// The place of the target that is asked first. `now` is only asked where it is not the primary.
     pub(super) fn place(&self, now: impl FnOnce() -> Instant) -> usize {
         let word = self.word.load(Ordering::Relaxed);

@@ -1,9 +1,14 @@
-use std::{collections::HashMap, fmt};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use tokio::net::TcpListener;
 use tower_layer::Layer;
 
-use super::{GatewayService, Handles, ServerConfig, Stack, serve};
+use super::{
+    AdminService, Config, GatewayService, Handles, InvalidConfig, ReloadSignal, Reloaded, Reloader,
+    ServerConfig, Stack, admin,
+    reload::{self, Generation, Live, Make},
+    serve,
+};
 use crate::{
     message::ConfigError,
     server::{EdgeLayer, Models, tenants::Tenants},
@@ -36,48 +41,52 @@ use crate::{
 /// # }
 /// ```
 pub struct Gateway<S> {
-    service: GatewayService<S>,
+    live: Arc<Live<S>>,
     server: ServerConfig,
-    workers: Vec<Worker>,
-    handles: Handles,
+    has_given_workers: bool,
 }
 
 impl<S: Stack> Gateway<S> {
     /// A gateway of `stack` behind `edge`, which answers `/health` besides.
     pub fn new(edge: &EdgeLayer, stack: S) -> Self {
-        let service = GatewayService::new(edge.layer(stack));
+        let generation = Generation::of_edge(edge.layer(stack));
+        Self::of(Live::new(generation), ServerConfig::default())
+    }
+
+    /// The gateway of a configuration.
+    pub(super) fn made(
+        config: &Config,
+        env: &dyn Fn(&str) -> Option<String>,
+        make: Make<S>,
+    ) -> Result<Self, ConfigError> {
+        let live = Live::of(config, env, make)?;
+        Ok(Self::of(live, config.server.clone()))
+    }
+
+    fn of(live: Live<S>, server: ServerConfig) -> Self {
         Self {
-            service,
-            server: ServerConfig::default(),
-            workers: Vec::new(),
-            handles: Handles::default(),
+            live: Arc::new(live),
+            server,
+            has_given_workers: false,
         }
     }
 
     /// Answers `/v1/models` and `/v1/models/{id}` with `models`. Without it they are requests like any other.
-    pub fn with_models(mut self, models: Models) -> Self {
-        self.service.set_models(models);
-        self
-    }
-
-    /// Lets nobody call but `tenants`, and shows each of them the models of its name; who has none there is shown what an upstream says.
-    pub(super) fn with_tenants(
-        mut self,
-        tenants: Tenants,
-        models: HashMap<String, Models>,
-    ) -> Self {
-        self.service.set_tenants(tenants, models);
+    pub fn with_models(self, models: Models) -> Self {
+        self.live
+            .amend(|generation| generation.models = Some(models));
         self
     }
 
     /// Who may call, where not everyone may: their keys change by it while the gateway serves.
-    pub fn tenants(&self) -> Option<&Tenants> {
-        self.service.tenants()
+    pub fn tenants(&self) -> Option<Tenants> {
+        let current = self.live.current();
+        current.guests.as_ref().map(|guests| guests.tenants.clone())
     }
 
     /// Whether it answers `/v1/models` itself.
     pub(super) fn lists_models(&self) -> bool {
-        self.service.lists_models()
+        self.live.current().models.is_some()
     }
 
     /// How callers are served.
@@ -86,55 +95,99 @@ impl<S: Stack> Gateway<S> {
     ///
     /// When a bound is zero, or an allowed origin is none.
     pub fn with_server(mut self, server: ServerConfig) -> Result<Self, ConfigError> {
-        server.check()?;
-        self.service
-            .set_cors(server.cors.layer().map_err(|error| error.within("cors"))?);
+        let cors = server.cors()?;
+        let names = server.headers.clone();
+        self.live.amend(|generation| {
+            generation.cors = cors;
+            generation.names = names;
+        });
         self.server = server;
         Ok(self)
     }
 
-    pub(super) fn with_handles(mut self, handles: Handles) -> Self {
-        self.handles = handles;
+    /// What shows and steers its layers while it serves; nothing, where its stack was not made from a configuration.
+    pub fn handles(&self) -> &Handles {
+        self.live.handles()
+    }
+
+    /// Puts another configuration in force, while requests flow: all of it, or, when anything in it cannot work, nothing.
+    ///
+    /// Requests that are on their way finish on the stack that they came to, whose workers end after the last of them. What is counted goes
+    /// on, under the same name: see [what survives](super#what-survives-a-reload). Variables of the environment and files are read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::build`], and for a stack that was not made from a configuration. Then everything is as it was.
+    pub fn reload(&self, config: &Config) -> Result<Reloaded, InvalidConfig> {
+        self.reloader().reload(config)
+    }
+
+    /// What reloads it while it [serves](Self::serve).
+    pub fn reloader(&self) -> Reloader {
+        self.live.reloader()
+    }
+
+    /// Reloads the configuration at `path` within about a second of a change of the file, and when the signal says so, while the gateway
+    /// [serves](Self::serve) or its [workers](Self::take_workers) run. What is read is `prepare`d first. What came of it is logged, and a file that cannot
+    /// be used leaves everything as it was.
+    pub fn watch(
+        &self,
+        path: impl Into<PathBuf>,
+        prepare: impl Fn(&mut Config) + Send + Sync + 'static,
+    ) -> ReloadSignal {
+        let signal = ReloadSignal::default();
+        let worker = reload::watch(path.into(), prepare, self.reloader(), signal.clone());
+        self.live.add_worker(worker);
+        signal
+    }
+
+    /// What operators see and change, to nest in an application of one's own; none, where its configuration has no `[admin]`. It goes on when the
+    /// gateway is reloaded.
+    pub fn admin(&self) -> Option<AdminService> {
+        self.live.current().operators.clone()
+    }
+
+    /// Serves [`admin`](Self::admin) on `listener` too, in HTTP/1.1, as long as the gateway is served. Where there is none, the listener is closed.
+    pub fn with_admin_listener(self, listener: TcpListener) -> Self {
+        if let Some(operators) = self.admin() {
+            self.live.add_worker(admin::worker(operators, listener));
+        }
         self
     }
 
-    /// What shows and steers its layers while it serves; nothing, where its stack was not made from a configuration.
-    pub fn handles(&self) -> &Handles {
-        &self.handles
-    }
-
     /// Work to do while the gateway serves.
-    pub fn with_worker(mut self, worker: Worker) -> Self {
-        self.workers.push(worker);
+    pub fn with_worker(self, worker: Worker) -> Self {
+        self.live.add_worker(worker);
         self
     }
 
     /// The gateway as a service, to nest in an application. What its workers do is then the application's to spawn:
     /// [`take_workers`](Self::take_workers).
     pub fn service(&self) -> GatewayService<S> {
-        self.service.clone()
+        GatewayService::new(Arc::clone(&self.live))
     }
 
-    /// Its workers, which [`serve`](Self::serve) would spawn.
+    /// Its workers, which [`serve`](Self::serve) would spawn, as one that runs them all, those of later [reloads](Self::reload) too. None the
+    /// second time.
     pub fn take_workers(&mut self) -> Vec<Worker> {
-        std::mem::take(&mut self.workers)
+        let is_first = !std::mem::replace(&mut self.has_given_workers, true);
+        is_first.then(|| self.live.worker()).into_iter().collect()
     }
 
     /// Serves HTTP/1.1 and HTTP/2 without TLS until `shutdown` is ready; then stops to accept, lets answers end within
     /// [`shutdown_timeout`](ServerConfig::shutdown_timeout), and ends its workers, which have 5 s for that.
     ///
     /// Dropping the future closes every connection at once.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        serve::serve(self.service, &self.server, self.workers, listener, shutdown).await;
+    pub async fn serve(mut self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let (service, workers) = (self.service(), self.take_workers());
+        serve::serve(service, &self.server, workers, listener, shutdown).await;
     }
 }
 
 impl<S> fmt::Debug for Gateway<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
-            .field("service", &self.service)
             .field("server", &self.server)
-            .field("workers", &self.workers.len())
             .finish_non_exhaustive()
     }
 }

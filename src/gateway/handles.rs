@@ -1,127 +1,269 @@
 //! What steers a running gateway from code.
 
-use std::collections::BTreeMap;
-
-use super::{Level, meters::Meters};
-use crate::{
-    admission::AdmissionHandle, budget::BudgetHandle, circuit_breaker::CircuitBreakerHandle,
-    fallback::FallbackHandle, rate_limit::RateLimitHandle, server::Prometheus, stats::Stats,
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
 };
 
-/// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones share what they steer.
-#[derive(Debug, Clone, Default)]
-pub struct Handles {
+use arc_swap::ArcSwap;
+
+use super::{AllowanceLevel, meters};
+use crate::{
+    admission::AdmissionHandle,
+    balance::BalanceHandle,
+    budget::BudgetHandle,
+    cache::CacheHandle,
+    circuit_breaker::CircuitBreakerHandle,
+    control::Controls,
+    fallback::FallbackHandle,
+    hedge::HedgeHandle,
+    key::Key,
+    model_rewrite::ModelRewriteHandle,
+    normalize::ResponseNormalizeHandle,
+    rate_limit::RateLimitHandle,
+    reserve::RetryBudget,
+    server::{Prometheus, feedback::FeedbackHandle, tenants::Tenants},
+    shadow::ShadowHandle,
+    stats::Stats,
+    traffic_split::{TrafficSplitHandle, rollout::Rollout},
+};
+
+/// Shows and steers the layers of a [`Gateway`](super::Gateway) while it serves. Clones are the same.
+///
+/// A [reload](super::Gateway::reload) puts other layers in force. Handles that were asked for before steer those that were in force then:
+/// ask again rather than keep one.
+#[derive(Debug, Clone)]
+pub struct Handles(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     stats: Stats,
-    meters: Meters,
-    breakers: BTreeMap<String, CircuitBreakerHandle>,
-    fallbacks: BTreeMap<String, FallbackHandle>,
-    limits: BTreeMap<String, RateLimitHandle>,
-    tenant_limit: Option<RateLimitHandle>,
-    limits_by: BTreeMap<Level, RateLimitHandle>,
-    admission: Option<AdmissionHandle>,
-    admissions_by: BTreeMap<Level, AdmissionHandle>,
-    budgets: Option<BudgetHandle>,
+    prometheus: Prometheus,
+    layers: ArcSwap<LayerHandles>,
+}
+
+/// The handles of all layers in force at a moment, by the names that the configuration gives.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct LayerHandles {
+    /// The circuit breakers, by upstream. The circuit of each is `Key::named("upstream", name)`.
+    pub circuit_breakers: BTreeMap<String, CircuitBreakerHandle>,
+    /// The limits that are kept for upstreams, by upstream.
+    pub upstream_limits: BTreeMap<String, RateLimitHandle>,
+    /// The fallbacks, by route.
+    pub fallbacks: BTreeMap<String, FallbackHandle>,
+    /// The balancers, by route.
+    pub balances: BTreeMap<String, BalanceHandle>,
+    /// The hedges, by route.
+    pub hedges: BTreeMap<String, HedgeHandle>,
+    /// The splits, by route.
+    pub splits: BTreeMap<String, TrafficSplitHandle>,
+    /// The rollouts, by route.
+    pub rollouts: BTreeMap<String, Rollout>,
+    /// Who may call.
+    pub tenants: Option<Tenants>,
+    /// The limits of tenants' tables, by level.
+    pub rate_limits_by: BTreeMap<AllowanceLevel, RateLimitHandle>,
+    /// How many requests of tenants are let in, by level.
+    pub admissions_by: BTreeMap<AllowanceLevel, AdmissionHandle>,
+    /// The limit that callers are held to.
+    pub rate_limit: Option<RateLimitHandle>,
+    /// What retries draw on, by upstream.
+    pub retry_budgets: BTreeMap<String, RetryBudget>,
+    /// How many requests are let in.
+    pub admission: Option<AdmissionHandle>,
+    /// What each key may spend.
+    pub budgets: Option<BudgetHandle>,
+    /// The names of models.
+    pub models: Option<ModelRewriteHandle>,
+    /// What makes answers OpenAI's, by upstream.
+    pub normalizers: BTreeMap<String, ResponseNormalizeHandle>,
+    /// The answers that are given again.
+    pub cache: Option<CacheHandle>,
+    /// How good callers said that answers were.
+    pub feedback: Option<FeedbackHandle>,
+    /// What copies requests.
+    pub shadow: Option<ShadowHandle>,
+    /// All that can be shown and steered, by kind and name: of the layers that are in force, whichever these are.
+    pub controls: Controls,
+}
+
+impl Default for Handles {
+    /// Of nothing yet.
+    fn default() -> Self {
+        let shared = |shared: &Weak<Shared>| {
+            let prometheus = meters::prometheus();
+            // Weak, as the metrics are asked for by those who have the handles.
+            let shared = Weak::clone(shared);
+            prometheus.sampled("gateway", move |recorder| {
+                if let Some(shared) = shared.upgrade() {
+                    meters::sample(&Self(shared), recorder);
+                }
+            });
+            Shared {
+                stats: Stats::default(),
+                prometheus,
+                layers: ArcSwap::default(),
+            }
+        };
+        Self(Arc::new_cyclic(shared))
+    }
 }
 
 impl Handles {
-    /// What its layers know of its upstreams together: which are [available](Stats::availability), as their circuit breakers say.
+    /// What its layers know of its upstreams together: which are [available](Stats::availability), as their circuit breakers say. It stays
+    /// the same whatever is reloaded.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.0.stats
+    }
+
+    /// The handles of all layers that are in force now.
+    pub fn layers(&self) -> Arc<LayerHandles> {
+        self.0.layers.load_full()
     }
 
     /// What its layers count, as Prometheus reads it.
     pub fn prometheus(&self) -> &Prometheus {
-        self.meters.prometheus()
+        &self.0.prometheus
     }
 
     /// The circuit breaker of an upstream, whose circuit is `Key::named("upstream", name)`.
-    pub fn circuit_breaker(&self, upstream: &str) -> Option<&CircuitBreakerHandle> {
-        self.breakers.get(upstream)
+    pub fn circuit_breaker(&self, upstream: &str) -> Option<CircuitBreakerHandle> {
+        self.layers().circuit_breakers.get(upstream).cloned()
     }
 
     /// The fallback of a route.
-    pub fn fallback(&self, route: &str) -> Option<&FallbackHandle> {
-        self.fallbacks.get(route)
+    pub fn fallback(&self, route: &str) -> Option<FallbackHandle> {
+        self.layers().fallbacks.get(route).cloned()
+    }
+
+    /// The balancer of a route.
+    pub fn balance(&self, route: &str) -> Option<BalanceHandle> {
+        self.layers().balances.get(route).cloned()
+    }
+
+    /// The hedge of a route.
+    pub fn hedge(&self, route: &str) -> Option<HedgeHandle> {
+        self.layers().hedges.get(route).cloned()
+    }
+
+    /// The split of a route.
+    pub fn split(&self, route: &str) -> Option<TrafficSplitHandle> {
+        self.layers().splits.get(route).cloned()
+    }
+
+    /// The rollout of a route.
+    pub fn rollout(&self, route: &str) -> Option<Rollout> {
+        self.layers().rollouts.get(route).cloned()
+    }
+
+    /// How good callers said that answers were.
+    pub fn feedback(&self) -> Option<FeedbackHandle> {
+        self.layers().feedback.clone()
+    }
+
+    /// What copies requests.
+    pub fn shadow(&self) -> Option<ShadowHandle> {
+        self.layers().shadow.clone()
     }
 
     /// The limit that is kept for an upstream.
-    pub fn rate_limit_of(&self, upstream: &str) -> Option<&RateLimitHandle> {
-        self.limits.get(upstream)
+    pub fn rate_limit_of(&self, upstream: &str) -> Option<RateLimitHandle> {
+        self.layers().upstream_limits.get(upstream).cloned()
     }
 
     /// The limit that callers are held to.
-    pub fn rate_limit(&self) -> Option<&RateLimitHandle> {
-        self.tenant_limit.as_ref()
+    pub fn rate_limit(&self) -> Option<RateLimitHandle> {
+        self.layers().rate_limit.clone()
+    }
+
+    /// The answers that are given again.
+    pub fn cache(&self) -> Option<CacheHandle> {
+        self.layers().cache.clone()
     }
 
     /// The limits of tenants' tables that are kept at this level.
-    pub fn rate_limit_by(&self, level: Level) -> Option<&RateLimitHandle> {
-        self.limits_by.get(&level)
+    pub fn rate_limit_by(&self, level: AllowanceLevel) -> Option<RateLimitHandle> {
+        self.layers().rate_limits_by.get(&level).cloned()
     }
 
     /// How many requests are in flight and wait, of all callers together.
-    pub fn admission(&self) -> Option<&AdmissionHandle> {
-        self.admission.as_ref()
+    pub fn admission(&self) -> Option<AdmissionHandle> {
+        self.layers().admission.clone()
     }
 
     /// The same of tenants' tables, at this level.
-    pub fn admission_by(&self, level: Level) -> Option<&AdmissionHandle> {
-        self.admissions_by.get(&level)
+    pub fn admission_by(&self, level: AllowanceLevel) -> Option<AdmissionHandle> {
+        self.layers().admissions_by.get(&level).cloned()
     }
 
     /// The budgets.
-    pub fn budgets(&self) -> Option<&BudgetHandle> {
-        self.budgets.as_ref()
+    pub fn budgets(&self) -> Option<BudgetHandle> {
+        self.layers().budgets.clone()
     }
 
-    pub(super) fn add_breaker(&mut self, upstream: &str, handle: CircuitBreakerHandle) {
-        self.breakers.insert(upstream.to_owned(), handle);
+    /// All that can be shown and steered, by kind and name. It stays the same whatever is reloaded, and has what is in force.
+    pub fn controls(&self) -> Controls {
+        self.layers().controls.clone()
     }
 
-    pub(super) fn add_fallback(&mut self, route: &str, handle: FallbackHandle) {
-        self.fallbacks.insert(route.to_owned(), handle);
+    pub(super) fn replace(&self, layers: Arc<LayerHandles>) {
+        self.0.layers.store(layers);
     }
+}
 
-    pub(super) fn add_limit(&mut self, upstream: &str, handle: RateLimitHandle) {
-        self.limits.insert(upstream.to_owned(), handle);
-    }
-
-    pub(super) fn set_tenant_limit(&mut self, handle: Option<RateLimitHandle>) {
-        self.tenant_limit = handle;
-    }
-
-    pub(super) fn add_limit_by(&mut self, level: Level, handle: RateLimitHandle) {
-        self.limits_by.insert(level, handle);
-    }
-
-    pub(super) fn set_admission(&mut self, handle: Option<AdmissionHandle>) {
-        self.admission = handle;
-    }
-
-    pub(super) fn add_admission_by(&mut self, level: Level, handle: AdmissionHandle) {
-        self.admissions_by.insert(level, handle);
-    }
-
-    pub(super) fn set_budgets(&mut self, handle: Option<BudgetHandle>) {
-        self.budgets = handle;
-    }
-
-    pub(super) fn meters(&mut self) -> &mut Meters {
-        &mut self.meters
+impl LayerHandles {
+    /// What of these can be shown and steered.
+    pub(super) fn to_controls(&self) -> Controls {
+        let controls = Controls::default();
+        for (upstream, breaker) in &self.circuit_breakers {
+            controls.add(upstream, breaker.control(Key::named("upstream", upstream)));
+        }
+        for (upstream, limit) in &self.upstream_limits {
+            controls.add(&format!("upstream {upstream}"), limit.clone());
+        }
+        for (route, fallback) in &self.fallbacks {
+            controls.add(route, fallback.clone());
+        }
+        for (route, split) in &self.splits {
+            controls.add(route, split.clone());
+        }
+        for (route, rollout) in &self.rollouts {
+            controls.add(route, rollout.clone());
+        }
+        if let Some(tenants) = &self.tenants {
+            for tenant in tenants.iter() {
+                controls.add(tenant.name(), tenants.control(tenant.name()));
+            }
+        }
+        for (level, limit) in &self.rate_limits_by {
+            controls.add(level.as_str(), limit.clone());
+        }
+        for (level, admission) in &self.admissions_by {
+            controls.add(level.as_str(), admission.clone());
+        }
+        if let Some(limit) = &self.rate_limit {
+            controls.add("callers", limit.clone());
+        }
+        if let Some(admission) = &self.admission {
+            controls.add("all", admission.clone());
+        }
+        for (name, budget) in self.budgets.iter().flat_map(BudgetHandle::controls) {
+            controls.add(&name, budget);
+        }
+        controls
     }
 
     /// Requests that wait in line, by the layer that they wait in.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (String, usize)> {
-        let limits = self.tenant_limit.iter();
+        let limits = self.rate_limit.iter();
         let limits = limits.map(|handle| ("rate_limit".to_owned(), handle.waiting()));
-        let levels = self.limits_by.iter();
+        let levels = self.rate_limits_by.iter();
         let levels = levels.map(|(level, handle)| {
-            (
-                format!("rate_limit by {}", level.as_str()),
-                handle.waiting(),
-            )
+            let layer = format!("rate_limit by {}", level.as_str());
+            (layer, handle.waiting())
         });
-        let upstreams = self.limits.iter();
+        let upstreams = self.upstream_limits.iter();
         let upstreams =
             upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle.waiting()));
         let admission = self.admission.iter();
@@ -138,15 +280,5 @@ impl Handles {
             .chain(admission)
             .chain(admissions)
             .chain(fallbacks)
-    }
-
-    /// Has what stands at some value asked for whenever the metrics are read.
-    pub(super) fn sample(&self) {
-        // Without the meters, which hold what is asked: no ring of references.
-        let handles = Self {
-            meters: Meters::default(),
-            ..self.clone()
-        };
-        self.meters.sample(handles);
     }
 }

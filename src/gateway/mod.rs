@@ -19,7 +19,7 @@
 //!   a [`service`](Gateway::service).
 //! - [`Config::build_upstreams`] makes the upstreams and routes alone, to stand under layers of one's own; [`Gateway::new`] serves such a
 //!   stack.
-//! - [`Gateway::handles`] shows and steers its circuit breakers, fallbacks and limits while it serves.
+//! - [`Gateway::handles`] shows and steers its circuit breakers, fallbacks, splits, rollouts, shadows and limits while it serves.
 //! - [`client`] is hyper-util's client with TLS, HTTP/2 and proxies, for the innermost place in any stack.
 //! - [`demo`] is what to try and test all of this with.
 //!
@@ -43,14 +43,17 @@
 //! of the bytes held for them is without bound.
 
 mod access_log;
+mod admin;
 mod assembly;
 mod cli;
 pub mod client;
 mod config;
 pub mod demo;
 mod handles;
+mod listing;
 mod meters;
 mod models;
+mod reload;
 mod routes;
 mod serve;
 mod service;
@@ -59,15 +62,17 @@ mod switches;
 mod tenants;
 
 pub use self::{
+    admin::{AdminService, AdminServiceFuture},
     assembly::Gateway,
     cli::main,
     config::{
-        AllowanceConfig, CatalogConfig, Config, CorsConfig, CredentialConfig, Headers,
-        InvalidConfig, RouteConfig, ServerConfig, StoreConfig, StyleConfig, TenantConfig,
-        UpstreamConfig,
+        AdminConfig, AlertsConfig, AllowanceConfig, CatalogConfig, Config, CorsConfig,
+        CredentialConfig, Headers, InvalidConfig, RouteConfig, ServerConfig, StoreConfig,
+        StyleConfig, TenantConfig, UpstreamConfig, WebhookConfig,
     },
-    handles::Handles,
+    handles::{Handles, LayerHandles},
+    reload::{ReloadSignal, Reloaded, Reloader},
     service::{GatewayFuture, GatewayService},
     stack::Stack,
-    tenants::Level,
+    tenants::AllowanceLevel,
 };

@@ -6,10 +6,16 @@ use super::{
     Config, RouteConfig,
     config::{Way, no_empty_lists},
     stack::Parts,
+    switches,
 };
 use crate::{
     client::{Target, Upstreams, UpstreamsBuilder},
     message::ConfigError,
+    traffic_split::{
+        TrafficSplitHandle, WeakSteering,
+        rollout::{Rollout, RolloutBuilder},
+    },
+    worker::ShutdownHandle,
 };
 
 /// How deep routes may lie within routes: a request passes all of them.
@@ -141,59 +147,139 @@ impl Config {
         no_empty_lists(route.models.as_deref(), route.endpoints.as_deref())?;
         let way = route.way()?;
         let within = |error: ConfigError| error.within(way.field());
-        let members = members(way, built).map_err(within)?;
+        let members = self.members(way, built).map_err(within)?;
         let name = route.name.as_str();
         let target = match way {
             Way::Fallback(fallback) => {
                 let chain = fallback
                     .clone()
                     .catalog(parts.catalog.clone())
-                    .stats(parts.handles.stats());
+                    .stats(parts.stats);
+                let chain = chain.continuing(parts.before.fallbacks.get(name));
                 let chain = chain.chain(&members).map_err(within)?;
-                parts.handles.add_fallback(name, chain.handle());
+                let fallbacks = &mut parts.layers.fallbacks;
+                fallbacks.insert(name.to_owned(), chain.handle());
                 let first = chain.get_ref().clone();
                 Target::new(name, chain).like(&first)
             }
             Way::Split(split, rollout) => {
-                let split = split.clone().stats(parts.handles.stats());
-                let split = split.salt_unless_said(name);
+                let split = split.clone().stats(parts.stats).salt_unless_said(name);
+                let split = split.continuing(parts.before.splits.get(name));
                 let split = split.split(&members).map_err(within)?;
-                let is_forced = parts.switches.apply(&split.handle(), &members)?;
+                let handle = split.handle();
+                parts.layers.splits.insert(name.to_owned(), split.handle());
+                let forced = parts.switches.forced(&members);
                 if let Some(rollout) = rollout {
                     let within = |error: ConfigError| error.within("rollout");
                     rollout.check(members.len()).map_err(within)?;
-                    let judged = way.targets().iter().fold(rollout.clone(), |rollout, name| {
-                        rollout.judged_by(name, self.first_upstream(name))
-                    });
-                    if !is_forced {
-                        let (_, worker) = judged.build(&split.handle()).map_err(within)?;
-                        parts.workers.push(worker);
+                    if forced.is_none() {
+                        self.roll_out(rollout, route, &handle, parts)
+                            .map_err(within)?;
                     }
+                }
+                if let Some(forced) = forced {
+                    parts.at_last(move || switches::force(&handle, &forced));
                 }
                 let first = split.get_ref().clone();
                 Target::new(name, split).like(&first)
             }
+            Way::Balance(balance) => {
+                let balance = balance
+                    .clone()
+                    .catalog(parts.catalog.clone())
+                    .stats(parts.stats);
+                let balance = balance.balance(&members).map_err(within)?;
+                let handles = &mut parts.layers.balances;
+                handles.insert(name.to_owned(), balance.handle());
+                let first = balance.get_ref().clone();
+                Target::new(name, balance).like(&first)
+            }
+            Way::Hedge(hedge) => {
+                let hedge = hedge.clone().stats(parts.stats);
+                let hedge = hedge.hedge(&members).map_err(within)?;
+                let handles = &mut parts.layers.hedges;
+                handles.insert(name.to_owned(), hedge.handle());
+                let first = hedge.get_ref().clone();
+                Target::new(name, hedge).like(&first)
+            }
         };
         Ok(described(target.over(members.iter()), route))
     }
+
+    /// What moves the weights of a split: the same as before, where it goes the same way.
+    fn roll_out(
+        &self,
+        rollout: &RolloutBuilder,
+        route: &RouteConfig,
+        split: &TrafficSplitHandle,
+        parts: &mut Parts<'_>,
+    ) -> Result<(), ConfigError> {
+        let targets = route.targets().iter();
+        let rollout = targets.fold(rollout.clone(), |rollout, name| {
+            rollout.judged_by(name, self.first_upstream(name))
+        });
+        let rollout = match &parts.store {
+            Some(store) if !rollout.has_file() => rollout.replicas(store, &route.name),
+            _ => rollout,
+        };
+        let made_of = Rolling {
+            rollout: rollout.clone(),
+            steering: split.steering(),
+        };
+        let build = || {
+            let (rollout, worker) = rollout.build(split)?;
+            Ok(((rollout, worker.shutdown_handle()), vec![worker]))
+        };
+        let earlier = parts.latest::<(Rollout, ShutdownHandle)>("rollout", &route.name);
+        let (rollout, worker) = parts.keep("rollout", &route.name, made_of, build)?;
+        if let Some((_, earlier)) = earlier
+            && !earlier.is_of(&worker)
+        {
+            // Two do not write one file.
+            parts.at_last(move || earlier.shutdown());
+        }
+        parts.layers.rollouts.insert(route.name.clone(), rollout);
+        Ok(())
+    }
+
+    /// The targets of a route, in their order.
+    fn members(
+        &self,
+        way: Way<'_>,
+        built: &HashMap<&str, Target>,
+    ) -> Result<Upstreams, ConfigError> {
+        let mut members = Upstreams::builder();
+        let mut names = HashSet::new();
+        for name in way.targets() {
+            // One that is named twice is for the layer to refuse.
+            if let Some(target) = built.get(name.as_str()).filter(|_| names.insert(name)) {
+                members = members.add(target.clone());
+            }
+        }
+        let balances = |name: &str| {
+            let mut routes = self.routes.iter();
+            routes.any(|route| route.name == name && route.balance.is_some())
+        };
+        let reason = match (way, way.targets()) {
+            (_, [_, _, ..]) => return members.build(),
+            (Way::Hedge(_), [name]) if balances(name) => return members.build(),
+            (Way::Hedge(_), _) => "must be at least two, or a single route that balances",
+            _ => "must be at least two",
+        };
+        Err(ConfigError::new("targets", reason))
+    }
 }
 
-/// The targets of a route, in their order.
-fn members(way: Way<'_>, built: &HashMap<&str, Target>) -> Result<Upstreams, ConfigError> {
-    let mut members = Upstreams::builder();
-    let mut names = HashSet::new();
-    for name in way.targets() {
-        // One that is named twice is for the layer to refuse.
-        if let Some(target) = built.get(name.as_str()).filter(|_| names.insert(name)) {
-            members = members.add(target.clone());
-        }
+/// What a rollout is made of.
+struct Rolling {
+    rollout: RolloutBuilder,
+    steering: WeakSteering,
+}
+
+impl PartialEq for Rolling {
+    fn eq(&self, other: &Self) -> bool {
+        self.steering == other.steering && self.rollout.is_like(&other.rollout)
     }
-    if way.targets().len() < 2 {
-        return Err(ConfigError::new("targets", "must be at least two"));
-    }
-    members
-        .build()
-        .map_err(|_| ConfigError::new("targets", "must be at least two"))
 }
 
 /// With what the route says of itself.

@@ -1,107 +1,80 @@
 //! Which part of a gateway answers a request.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     fmt,
     future::{Ready, ready},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tower_http::cors::{self, Cors, CorsLayer};
+use tokio::time::Instant;
+use tower_http::cors::{self, Cors};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::Stack;
+use super::{
+    Stack,
+    reload::{Generation, Live},
+};
 use crate::{
     message::{BoxError, Endpoint, RequestBody, RequestId, ResponseBody, X_RELAY_REQUEST_ID},
     server::{
-        Edge, EdgeFuture, Health, Models,
-        tenants::{Tenants, service::refuse},
+        EdgeFuture, HeaderNames, Health,
+        status::Refusals,
+        tenants::{Caller, service::refuse},
     },
 };
 
-/// All of a [`Gateway`](super::Gateway) but the listening: `/health`, `/v1/models`, and its stack for everything else.
+/// All of a [`Gateway`](super::Gateway) but the listening: `/health`, `/health/ready`, `/v1/models`, and its stack for everything else.
 ///
 /// Takes any request body, never fails, and goes into `axum::Router::route_service`, `nest_service` and
 /// `fallback_service`. Always ready.
-#[derive(Clone)]
 pub struct GatewayService<S> {
-    dispatch: Dispatch<S>,
-    cors: Option<CorsLayer>,
+    live: Arc<Live<S>>,
 }
 
-#[derive(Clone)]
-struct Dispatch<S> {
-    edge: Edge<S>,
-    models: Option<Models>,
-    tenants: Option<Arc<Guests>>,
-}
-
-/// Who may call, and what each of them is shown.
-struct Guests {
-    tenants: Tenants,
-    /// By tenant; who is not there is shown what an upstream says.
-    models: HashMap<String, Models>,
-}
+/// The stack that was in force when a request came.
+struct Current<S>(Arc<Generation<S>>);
 
 impl<S> GatewayService<S> {
-    pub(super) fn new(edge: Edge<S>) -> Self {
-        Self {
-            dispatch: Dispatch {
-                edge,
-                models: None,
-                tenants: None,
-            },
-            cors: None,
-        }
-    }
-
-    pub(super) fn set_models(&mut self, models: Models) {
-        self.dispatch.models = Some(models);
-    }
-
-    pub(super) fn set_tenants(&mut self, tenants: Tenants, models: HashMap<String, Models>) {
-        self.dispatch.tenants = Some(Arc::new(Guests { tenants, models }));
-    }
-
-    pub(super) fn tenants(&self) -> Option<&Tenants> {
-        self.dispatch.tenants.as_ref().map(|guests| &guests.tenants)
-    }
-
-    pub(super) fn lists_models(&self) -> bool {
-        self.dispatch.models.is_some()
-    }
-
-    pub(super) fn set_cors(&mut self, cors: Option<CorsLayer>) {
-        self.cors = cors;
+    pub(super) fn new(live: Arc<Live<S>>) -> Self {
+        Self { live }
     }
 }
 
 impl<S: Stack> GatewayService<S> {
     /// Answers `request`, as [`Service::call`] does: it is always ready, so a shared one is enough.
-    pub fn handle<B>(&self, request: Request<B>) -> GatewayFuture<S, B>
+    pub fn handle<B>(&self, mut request: Request<B>) -> GatewayFuture<S, B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let state = match &self.cors {
+        let generation = self.live.current();
+        generation.names.read(request.headers_mut());
+        let began = generation.names.clock();
+        let state = match &generation.cors {
             None => State::Plain {
-                future: self.dispatch.handle(request),
+                future: dispatch(&generation, request),
             },
             Some(cors) => {
-                let mut service: Cors<Dispatch<S>> = cors.layer(self.dispatch.clone());
+                let current = Current(Arc::clone(&generation));
+                let mut service: Cors<Current<S>> = cors.layer(current);
                 State::Cors {
                     future: service.call(request),
                 }
             }
         };
-        GatewayFuture { state }
+        GatewayFuture {
+            state,
+            names: generation.names.clone(),
+            began,
+            generation: Some(generation),
+        }
     }
 }
 
@@ -123,7 +96,7 @@ where
     }
 }
 
-impl<S, B> Service<Request<B>> for Dispatch<S>
+impl<S, B> Service<Request<B>> for Current<S>
 where
     S: Stack,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -137,45 +110,67 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> DispatchFuture<S, B> {
-        self.handle(request)
+        dispatch(&self.0, request)
     }
 }
 
-impl<S: Stack> Dispatch<S> {
-    fn handle<B>(&self, mut request: Request<B>) -> DispatchFuture<S, B>
-    where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        if request.uri().path() == "/health" {
-            return DispatchFuture::small(request, Health::new());
-        }
-        let mut models = self.models.as_ref();
-        if let Some(guests) = &self.tenants {
-            // By the head alone: who may not call has no body read.
-            match guests.tenants.authenticate(request.headers()) {
-                Ok(caller) => {
-                    models = guests.models.get(caller.tenant().name());
-                    request.extensions_mut().insert(caller);
+fn dispatch<S, B>(generation: &Generation<S>, request: Request<B>) -> DispatchFuture<S, B>
+where
+    S: Stack,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let operators = generation.operators.as_ref();
+    let mut noting = operators.map(|operators| Noting {
+        refusals: operators.refusals().clone(),
+        caller: None,
+    });
+    let answering = answer(generation, request, noting.as_mut());
+    DispatchFuture { answering, noting }
+}
+
+fn answer<S, B>(
+    generation: &Generation<S>,
+    mut request: Request<B>,
+    noting: Option<&mut Noting>,
+) -> Answering<S, B>
+where
+    S: Stack,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    match request.uri().path() {
+        "/health" | "/health/live" => return Answering::small(request, Health::new()),
+        "/health/ready" => return Answering::small(request, generation.ready.clone()),
+        _ => {}
+    }
+    let mut models = generation.models.as_ref();
+    if let Some(guests) = &generation.guests {
+        // By the head alone: who may not call has no body read.
+        match guests.tenants.authenticate(request.headers()) {
+            Ok(caller) => {
+                models = guests.models.get(caller.tenant().name());
+                if let Some(noting) = noting {
+                    noting.caller = Some(caller.clone());
                 }
-                Err(error) => {
-                    let refused = refuse(Endpoint::of(&request), &error);
-                    return DispatchFuture::ready(&request, ready(Ok(refused)));
-                }
+                request.extensions_mut().insert(caller);
+            }
+            Err(error) => {
+                let refused = refuse(Endpoint::of(&request), &error);
+                return Answering::ready(&request, ready(Ok(refused)));
             }
         }
-        let path = request.uri().path();
-        if let Some(models) = models
-            && path
-                .strip_prefix("/v1")
-                .unwrap_or(path)
-                .strip_prefix("/models")
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        {
-            return DispatchFuture::small(request, models.clone());
-        }
-        DispatchFuture::Stack {
-            future: self.edge.handle(request),
-        }
+    }
+    let path = request.uri().path();
+    if let Some(models) = models
+        && path
+            .strip_prefix("/v1")
+            .unwrap_or(path)
+            .strip_prefix("/models")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    {
+        return Answering::small(request, models.clone());
+    }
+    Answering::Stack {
+        future: generation.edge.handle(request),
     }
 }
 
@@ -187,6 +182,10 @@ pin_project! {
     {
         #[pin]
         state: State<S, B>,
+        // Until there is an answer, which holds it from there on.
+        generation: Option<Arc<Generation<S>>>,
+        names: HeaderNames,
+        began: Option<Instant>,
     }
 }
 
@@ -201,9 +200,26 @@ pin_project! {
     }
 }
 
+/// Where a refusal is noted, and who asked.
+struct Noting {
+    refusals: Refusals,
+    caller: Option<Caller>,
+}
+
 pin_project! {
-    #[project = DispatchProjection]
-    enum DispatchFuture<S, B>
+    struct DispatchFuture<S, B>
+    where
+        S: Service<Request<RequestBody>>,
+    {
+        #[pin]
+        answering: Answering<S, B>,
+        noting: Option<Noting>,
+    }
+}
+
+pin_project! {
+    #[project = AnsweringProjection]
+    enum Answering<S, B>
     where
         S: Service<Request<RequestBody>>,
     {
@@ -212,7 +228,7 @@ pin_project! {
     }
 }
 
-impl<S, B> DispatchFuture<S, B>
+impl<S, B> Answering<S, B>
 where
     S: Service<Request<RequestBody>>,
 {
@@ -250,10 +266,16 @@ where
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
+        let this = self.project();
+        let response = ready!(match this.state.project() {
             StateProjection::Plain { future } => future.poll(cx),
             StateProjection::Cors { future } => future.poll(cx),
-        }
+        })?;
+        let response = match this.generation.take() {
+            Some(generation) => response.map(|body| body.keeping(generation)),
+            None => response,
+        };
+        Poll::Ready(Ok(this.names.renamed(response, *this.began)))
     }
 }
 
@@ -265,22 +287,36 @@ where
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            DispatchProjection::Small { future, id } => future.poll(cx).map_ok(|mut response| {
+        let this = self.project();
+        let answer = match this.answering.project() {
+            AnsweringProjection::Small { future, id } => future.poll(cx).map_ok(|mut response| {
                 let headers = response.headers_mut();
                 headers.insert(X_RELAY_REQUEST_ID, id.to_header());
                 response
             }),
-            DispatchProjection::Stack { future } => future.poll(cx),
+            AnsweringProjection::Stack { future } => future.poll(cx),
+        };
+        if let (Poll::Ready(Ok(response)), Some(noting)) = (&answer, &*this.noting) {
+            let caller = noting.caller.as_ref();
+            let caller = caller.map(|caller| caller.key() as &dyn ToString);
+            noting.refusals.note(response, caller);
+        }
+        answer
+    }
+}
+
+impl<S> Clone for GatewayService<S> {
+    // Not derived, as the stack need not be cloned for it.
+    fn clone(&self) -> Self {
+        Self {
+            live: Arc::clone(&self.live),
         }
     }
 }
 
 impl<S> fmt::Debug for GatewayService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GatewayService")
-            .field("models", &self.dispatch.models)
-            .finish_non_exhaustive()
+        f.debug_struct("GatewayService").finish_non_exhaustive()
     }
 }
 

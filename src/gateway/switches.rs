@@ -1,5 +1,7 @@
 //! Switches in the environment, for when a configuration is too slow to change.
 
+use std::sync::Arc;
+
 use super::Config;
 use crate::{
     client::{Target, Upstreams},
@@ -16,6 +18,16 @@ const USE_ROUTING: &str = "USE_ROUTING";
 pub(super) struct Switches {
     model: Option<String>,
     without_routing: bool,
+}
+
+/// Sends all stateless requests of a split to one of its targets.
+pub(super) fn force(split: &TrafficSplitHandle, target: &str) {
+    match split.force(Some(target)) {
+        Ok(()) => {
+            tracing::warn!(target_name = %target, "a switch in the environment forces a split");
+        }
+        Err(error) => tracing::error!(%error, "a split cannot be forced"),
+    }
 }
 
 impl Switches {
@@ -35,23 +47,17 @@ impl Switches {
         })
     }
 
-    /// Does to a split what they say; whether they say anything of it.
-    pub(super) fn apply(
-        &self,
-        split: &TrafficSplitHandle,
-        members: &Upstreams,
-    ) -> Result<bool, ConfigError> {
-        let forced = match &self.model {
-            Some(model) => Self::target(model, members).map(Target::name),
-            None => None,
+    /// Where they send all stateless requests of a split of these members, if anywhere.
+    pub(super) fn forced(&self, members: &Upstreams) -> Option<Arc<str>> {
+        let forced = self.model.as_ref();
+        let forced = forced.and_then(|model| Self::target(model, members));
+        let baseline = || {
+            self.without_routing
+                .then(|| members.iter().next())
+                .flatten()
         };
-        let baseline = || members.iter().next().map(Target::name);
-        let forced = forced.or_else(|| self.without_routing.then(baseline).flatten());
-        if let Some(forced) = forced {
-            tracing::warn!(target_name = %forced, "a switch in the environment forces a split");
-            split.force(Some(forced))?;
-        }
-        Ok(forced.is_some())
+        let target = forced.or_else(baseline)?;
+        Some(Arc::clone(target.name()))
     }
 
     /// Makes sure that a model which is forced is known to a split, if there is any: what is to stop harm is not to fail in silence.

@@ -12,7 +12,7 @@ use tower_layer::Layer;
 
 use super::{Config, Stack, config::AllowanceConfig, stack::Parts};
 use crate::{
-    admission::{AdmissionBuilder, AdmissionLayer, Limits, Priority, PriorityBy},
+    admission::{AdmissionBuilder, AdmissionHandle, AdmissionLayer, Limits, Priority, PriorityBy},
     key::{Key, KeyBy, Missing},
     message::{ConfigError, RequestBody, ResponseBody},
     rate_limit::{RateLimitBuilder, RateLimitLayer},
@@ -33,7 +33,7 @@ pub(super) struct AllowanceLayer {
 
 /// Which of a tenant's requests are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Level {
+pub enum AllowanceLevel {
     /// Those by one key: `Key::named("key", "TENANT/ID")`.
     Key,
     /// Those of the tenant: `Key::named("tenant", "NAME")`.
@@ -44,11 +44,11 @@ pub enum Level {
     Organisation,
 }
 
-impl Level {
+impl AllowanceLevel {
     const ALL: [Self; 4] = [Self::Key, Self::Tenant, Self::Team, Self::Organisation];
 
-    /// As a label: lower case.
-    pub(super) fn as_str(self) -> &'static str {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Key => "key",
             Self::Tenant => "tenant",
@@ -110,23 +110,26 @@ impl Level {
 impl AllowanceLayer {
     /// The limits that `config` names.
     pub(super) fn new(config: &Config, parts: &mut Parts<'_>) -> Result<Self, ConfigError> {
+        let before = Arc::clone(&parts.before);
         let (mut rates, mut admissions) = (Vec::new(), Vec::new());
-        for level in Level::ALL {
+        for level in AllowanceLevel::ALL {
             let allowances = level.allowances(config);
             let quotas = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.limits.clone()?))
             };
             let quotas = allowances.iter().filter_map(quotas).collect();
             if let Some(limit) = rate_limit(level, quotas, parts)? {
-                parts.handles.add_limit_by(level, limit.handle());
+                parts.layers.rate_limits_by.insert(level, limit.handle());
                 rates.push(limit);
             }
             let limits = |(key, allowance): (&Key, &AllowanceConfig)| {
                 Some((key.clone(), allowance.admission?))
             };
             let limits = allowances.iter().filter_map(limits).collect();
-            if let Some(admission) = admission(level, limits, config.admission.as_ref())? {
-                parts.handles.add_admission_by(level, admission.handle());
+            let earlier = before.admissions_by.get(&level);
+            if let Some(admission) = admission(level, limits, config.admission.as_ref(), earlier)? {
+                parts.layers.admissions_by.insert(level, admission.handle());
+                parts.at_last(admission.take_over());
                 admissions.push(admission);
             }
         }
@@ -135,7 +138,7 @@ impl AllowanceLayer {
 }
 
 fn rate_limit(
-    level: Level,
+    level: AllowanceLevel,
     quotas: HashMap<Key, Quota>,
     parts: &Parts<'_>,
 ) -> Result<Option<RateLimitLayer>, ConfigError> {
@@ -144,11 +147,12 @@ fn rate_limit(
     }
     let quotas = Arc::new(quotas);
     // The levels' keys are of different kinds: one scope holds them all.
-    let builder = parts.kept("allowances", RateLimitBuilder::default());
+    let builder = parts.stored("allowances", RateLimitBuilder::default());
     let builder = builder.by(level.by(&quotas));
+    let builder = builder.continuing(parts.before.rate_limits_by.get(&level));
     let builder = match level {
         // Which keys there are may change.
-        Level::Key => builder.quota_by(move |_, request| {
+        AllowanceLevel::Key => builder.quota_by(move |_, request| {
             let caller = request.extensions().get::<Caller>()?;
             quotas.get(level.allowance_key(caller)?).cloned()
         }),
@@ -160,9 +164,10 @@ fn rate_limit(
 }
 
 fn admission(
-    level: Level,
+    level: AllowanceLevel,
     limits: HashMap<Key, Limits>,
     global: Option<&AdmissionBuilder>,
+    before: Option<&AdmissionHandle>,
 ) -> Result<Option<AdmissionLayer>, ConfigError> {
     if limits.is_empty() {
         return Ok(None);
@@ -171,7 +176,7 @@ fn admission(
     let by = level.by(&limits);
     // A key is named within its tenant: `key:TENANT/ID`, and neither name has a slash.
     let limits_of = move |key: &Key| match level {
-        Level::Key => {
+        AllowanceLevel::Key => {
             let shown = key.to_string();
             let tenant = shown.strip_prefix("key:")?.split('/').next()?;
             limits.get(&Key::named("tenant", tenant)).copied()
@@ -185,6 +190,7 @@ fn admission(
         .by(by)
         .limits_by(limits_of)
         .priority(priority())
+        .continuing(before)
         .build()
         .map(Some)
 }
@@ -202,6 +208,16 @@ pub(super) fn counted_by() -> KeyBy {
     let by_digest = KeyBy::api_key().when_missing(Missing::Exempt);
     KeyBy::custom(move |request| match request.extensions().get::<Caller>() {
         Some(caller) => Some(caller.key().clone()),
+        None => by_digest.key_of(request).ok().flatten(),
+    })
+    .when_missing(Missing::Exempt)
+}
+
+/// Whose answers are kept apart: a tenant's, and where there are none those of each API key.
+pub(super) fn answered_by() -> KeyBy {
+    let by_digest = KeyBy::api_key().when_missing(Missing::Exempt);
+    KeyBy::custom(move |request| match request.extensions().get::<Caller>() {
+        Some(caller) => Some(caller.tenant_key().clone()),
         None => by_digest.key_of(request).ok().flatten(),
     })
     .when_missing(Missing::Exempt)

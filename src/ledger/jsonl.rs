@@ -39,7 +39,7 @@ pub struct JsonlAudit {
 }
 
 /// The configuration of a [`JsonlAudit`].
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use]
 pub struct JsonlAuditBuilder {
@@ -142,6 +142,12 @@ impl Ledger for JsonlAudit {
 }
 
 impl JsonlAuditBuilder {
+    /// The file.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     /// How many records wait for the disk at most: 10,000 by default.
     pub fn queue(mut self, records: usize) -> Self {
         self.queue = records;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../docs/ledger.md")]
 
 mod day;
+mod feedback;
 mod jsonl;
 mod read;
 mod record;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::OwnedPermit;
 
 pub use self::{
     day::Day,
+    feedback::Feedback,
     jsonl::{JsonlAudit, JsonlAuditBuilder, WhenFull},
     read::{Records, read_files},
     record::Record,

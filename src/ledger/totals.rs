@@ -72,6 +72,8 @@ pub struct Sums {
     pub errors: u64,
     /// Attempts whose price is not known.
     pub unpriced: u64,
+    /// Attempts that the upstream refused for the key they came with.
+    pub key_rejected: u64,
     /// What they used.
     pub usage: Usage,
     /// What those with a known price cost.
@@ -86,6 +88,7 @@ impl Sums {
         self.attempts += 1;
         self.errors += count(!matches!(&*record.outcome, "success" | "cancelled"));
         self.unpriced += count(record.is_unpriced());
+        self.key_rejected += count(&*record.outcome == "upstream_auth");
         self.usage += record.usage;
         self.cost_usd += record.cost_usd.unwrap_or_default();
     }

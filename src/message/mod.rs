@@ -11,6 +11,7 @@ mod api_error;
 mod bill;
 mod body_error;
 mod boxed;
+mod cached;
 pub mod catalog;
 mod chosen;
 mod completion;
@@ -52,6 +53,7 @@ pub use self::{
     api_error::{ApiError, Dialect},
     bill::{Bill, BillLine, CostSource, OpenLine},
     body_error::BodyError,
+    cached::Cached,
     chosen::Chosen,
     completion::{Completion, End, Failure, Media},
     config_error::ConfigError,

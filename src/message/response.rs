@@ -39,6 +39,9 @@ pub struct ResponseBody {
     deadline: Option<Expiry>,
     /// Something was handed on since there last was nothing to hand on: the head, at first.
     unsent: bool,
+    /// What the answer needs for as long as it is there.
+    #[cfg(feature = "gateway")]
+    kept: Option<std::sync::Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 pub(super) type SourceFrame = Result<Frame<Bytes>, Broken>;
@@ -105,6 +108,8 @@ impl ResponseBody {
             watch: None,
             deadline: None,
             unsent: true,
+            #[cfg(feature = "gateway")]
+            kept: None,
         }
     }
 
@@ -138,6 +143,19 @@ impl ResponseBody {
     /// the [`Completion`]. They run inside `poll_frame` or `drop`: they must not block.
     pub fn on_end(mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) -> Self {
         self.call_at_end(callback);
+        self
+    }
+
+    /// Calls `callback` with the moment at which the upstream's first output came (text, reasoning, a tool call; a JSON body that is
+    /// whole), when it does, which it may have done already. An answer without any, or one that is not read here, never calls it.
+    ///
+    /// It runs inside `poll_frame` and must not block.
+    #[cfg(feature = "upstream")]
+    pub(crate) fn on_first_token(
+        mut self,
+        callback: impl FnOnce(tokio::time::Instant) + Send + 'static,
+    ) -> Self {
+        self.watch().on_output(callback);
         self
     }
 
@@ -217,6 +235,16 @@ impl ResponseBody {
         if is_earliest && !self.is_end_stream() {
             self.deadline = Some(Expiry { deadline, timer });
         }
+    }
+
+    /// Keeps `thing` until the answer has been let go of.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn keeping<T: Send + Sync + 'static>(mut self, thing: std::sync::Arc<T>) -> Self {
+        self.kept = Some(match self.kept.take() {
+            Some(other) => std::sync::Arc::new((other, thing)),
+            None => thing,
+        });
+        self
     }
 
     /// When it breaks off, unless it has ended by then.

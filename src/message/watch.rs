@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{ApiError, Completion, End, Failure, Media, scan::AnswerScan};
 
+type OnOutput = Box<dyn FnOnce(Instant) + Send>;
 type Callback = Box<dyn FnOnce(&mut Completion) + Send>;
 
 /// What is known of an answer that is being read.
@@ -26,6 +27,8 @@ pub(crate) struct Seen<'a> {
 pub(super) struct Watch {
     /// All of them: each calls those before it.
     callback: Option<SyncWrapper<Callback>>,
+    /// Likewise.
+    on_output: Option<SyncWrapper<OnOutput>>,
     scan: AnswerScan,
     /// How it ended, and when that was decided.
     end: Option<(End, Instant)>,
@@ -38,6 +41,7 @@ impl Watch {
     pub(super) fn new(media: Media) -> Self {
         Self {
             callback: None,
+            on_output: None,
             scan: AnswerScan::new(media),
             end: None,
             first_byte_at: None,
@@ -63,6 +67,22 @@ impl Watch {
             }),
         };
         self.callback = Some(SyncWrapper::new(callback));
+    }
+
+    /// Calls `callback` when the first output is there; at once, where it is already.
+    pub(super) fn on_output(&mut self, callback: impl FnOnce(Instant) + Send + 'static) {
+        if let Some(at) = self.first_token_at {
+            callback(at);
+            return;
+        }
+        let callback: OnOutput = match self.on_output.take() {
+            None => Box::new(callback),
+            Some(earlier) => Box::new(move |at| {
+                earlier.into_inner()(at);
+                callback(at);
+            }),
+        };
+        self.on_output = Some(SyncWrapper::new(callback));
     }
 
     /// Looks at the next bytes, if there are any. After the `last` nothing more comes, and nothing went wrong on the way.
@@ -117,8 +137,12 @@ impl Watch {
     }
 
     fn note_output(&mut self, now: &mut Moment) {
-        if self.scan.facts().output {
-            self.first_token_at.get_or_insert_with(|| now.get());
+        if self.first_token_at.is_none() && self.scan.facts().output {
+            let now = now.get();
+            self.first_token_at = Some(now);
+            if let Some(callback) = self.on_output.take() {
+                callback.into_inner()(now);
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub struct ModelRewriteBuilder {
     provider: Option<Arc<str>>,
     #[serde(skip)]
     catalog: Option<ModelCatalog>,
+    #[serde(skip)]
+    before: Option<ModelRewriteHandle>,
 }
 
 /// Reads and changes the table of a running [`ModelRewriteLayer`].
@@ -41,7 +43,9 @@ pub struct ModelRewriteHandle {
 /// What all services of one layer share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) aliases: ArcSwap<Aliases>,
+    pub(super) aliases: Arc<ArcSwap<Aliases>>,
+    /// As they were set at first.
+    set: Aliases,
     pub(super) unknown: Unknown,
     pub(super) restore_name: bool,
     /// `None` where requests go on as they are but for the model's name.
@@ -126,6 +130,13 @@ impl ModelRewriteBuilder {
         self
     }
 
+    /// Has the table of another layer, with what was changed of it, where these aliases are those that it was made with.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&ModelRewriteHandle>) -> Self {
+        self.before = before.cloned();
+        self
+    }
+
     /// What it does beside its aliases, in words.
     #[cfg(feature = "gateway")]
     pub(crate) fn settings(&self) -> impl Iterator<Item = String> {
@@ -165,8 +176,13 @@ impl ModelRewriteBuilder {
                 catalog: asks.then(|| self.catalog.unwrap_or_default()),
             })
         });
+        let before = self.before.map(|before| before.shared);
+        let aliases = before.filter(|before| before.set == self.aliases);
+        let aliases = aliases.map(|before| Arc::clone(&before.aliases));
         let shared = Shared {
-            aliases: ArcSwap::from_pointee(self.aliases),
+            aliases: aliases
+                .unwrap_or_else(|| Arc::new(ArcSwap::from_pointee(self.aliases.clone()))),
+            set: self.aliases,
             unknown: self.unknown,
             restore_name: self.restore_name,
             fit,

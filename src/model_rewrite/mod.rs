@@ -2,6 +2,7 @@
 
 mod answer;
 mod checks;
+mod control;
 mod draft;
 mod fit;
 mod future;

@@ -25,7 +25,7 @@ use crate::message::{ConfigError, ModelPattern};
 /// assert_eq!(aliases.resolve("gpt-4-turbo"), None);
 /// # Ok::<(), tower_relay::message::ConfigError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Aliases {
     exact: HashMap<String, String>,
     /// The closest first.

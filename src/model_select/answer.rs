@@ -1,6 +1,8 @@
-//! What an answer that is not streamed says, as far as a check wants to know.
+//! What an answer says, as far as a check wants to know.
 
 use serde_json::Value;
+
+mod streamed;
 
 /// A whole answer of a chat, read from OpenAI's shapes (chat, completions, Responses) or Anthropic's.
 #[non_exhaustive]
@@ -21,12 +23,20 @@ pub struct Answer {
 impl Answer {
     /// Reads `json`; `None` where it has none of the known shapes.
     pub fn read(json: &[u8]) -> Option<Self> {
-        let value: Value = serde_json::from_slice(json).ok()?;
+        Self::of(&serde_json::from_slice(json).ok()?)
+    }
+
+    /// Reads a stream of events to its end, in the same shapes; `None` where no event has any of them, or one cannot be read.
+    pub fn read_events(events: &[u8]) -> Option<Self> {
+        streamed::read(events)
+    }
+
+    fn of(value: &Value) -> Option<Self> {
         if let Some(choice) = value.pointer("/choices/0") {
             return Some(Self::of_choice(choice));
         }
         if let Some(items) = value.get("output").and_then(Value::as_array) {
-            return Some(Self::of_items(items, &value));
+            return Some(Self::of_items(items, value));
         }
         let parts = value.get("content")?.as_array()?;
         let mut answer = Self {

@@ -3,8 +3,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    BuiltinCheck, Check, HeaderNames, Keywords, ModelSelectLayer, Scorer, Size, ToolUse, Weighted,
-    choose::Tier,
+    EscalationBuilder, Keywords, ModelSelectLayer, Scorer, Size, ToolUse, Weighted, choose::Tier,
 };
 use crate::{
     message::{ConfigError, ModelPattern, catalog::ModelCatalog},
@@ -26,7 +25,6 @@ pub struct ModelSelectBuilder {
     pub(super) cheapest: bool,
     #[serde(deserialize_with = "units::duration")]
     pub(super) sticky: Duration,
-    pub(super) headers: HeaderNames,
     pub(super) escalation: Option<EscalationBuilder>,
     #[serde(skip)]
     pub(super) own_scorer: Option<Arc<dyn Scorer>>,
@@ -50,21 +48,6 @@ pub enum ScorerKind {
     Weighted(Weighted),
 }
 
-/// When another model is tried after the first, once; part of the configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[must_use]
-pub struct EscalationBuilder {
-    pub(super) on_context: bool,
-    pub(super) checks: Vec<BuiltinCheck>,
-    #[serde(deserialize_with = "units::bytes")]
-    pub(super) max_answer: u64,
-    #[serde(deserialize_with = "units::bytes")]
-    pub(super) max_held: u64,
-    #[serde(skip)]
-    pub(super) own_checks: Vec<Arc<dyn Check>>,
-}
-
 impl Default for ModelSelectBuilder {
     fn default() -> Self {
         Self {
@@ -75,22 +58,9 @@ impl Default for ModelSelectBuilder {
             always: false,
             cheapest: false,
             sticky: Duration::ZERO,
-            headers: HeaderNames::default(),
             escalation: None,
             own_scorer: None,
             catalog: ModelCatalog::default(),
-        }
-    }
-}
-
-impl Default for EscalationBuilder {
-    fn default() -> Self {
-        Self {
-            on_context: true,
-            checks: Vec::new(),
-            max_answer: 1 << 20,
-            max_held: 64 << 20,
-            own_checks: Vec::new(),
         }
     }
 }
@@ -164,12 +134,6 @@ impl ModelSelectBuilder {
     /// is zero. At most 20,000 conversations are remembered.
     pub fn sticky(mut self, span: Duration) -> Self {
         self.sticky = span;
-        self
-    }
-
-    /// Under which names the answer says what was chosen.
-    pub fn headers(mut self, names: HeaderNames) -> Self {
-        self.headers = names;
         self
     }
 
@@ -289,61 +253,6 @@ impl ModelSelectBuilder {
         let sticky = (!self.sticky.is_zero()).then(|| "sticky".to_owned());
         let parts: Vec<String> = tiers.chain(escalates).chain(sticky).collect();
         parts.join(", ")
-    }
-}
-
-impl EscalationBuilder {
-    /// When a request is too long for the first model, and nothing else.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether a request that the upstream says is too long for the model is tried with one of a larger window. On by default.
-    pub fn on_context(mut self, on: bool) -> Self {
-        self.on_context = on;
-        self
-    }
-
-    /// A check that an answer must pass, or a model of a higher tier is tried. It sees answers that are not streamed, of OpenAI's and
-    /// Anthropic's shapes; all others pass. None by default.
-    pub fn check(mut self, check: BuiltinCheck) -> Self {
-        self.checks.push(check);
-        self
-    }
-
-    /// The same, by a check of one's own.
-    pub fn own_check(mut self, check: impl Check + 'static) -> Self {
-        self.own_checks.push(Arc::new(check));
-        self
-    }
-
-    /// The longest answer that is checked, in bytes: 1 MiB by default. A longer one passes.
-    pub fn max_answer(mut self, bytes: u64) -> Self {
-        self.max_answer = bytes;
-        self
-    }
-
-    /// The most that all answers together hold while they are checked, in bytes: 64 MiB by default. Beyond it they pass.
-    pub fn max_held(mut self, bytes: u64) -> Self {
-        self.max_held = bytes;
-        self
-    }
-
-    pub(super) fn has_checks(&self) -> bool {
-        !self.checks.is_empty() || !self.own_checks.is_empty()
-    }
-
-    fn validate(&self) -> Result<(), ConfigError> {
-        for (field, bytes) in [("max_answer", self.max_answer), ("max_held", self.max_held)] {
-            if bytes == 0 {
-                return Err(ConfigError::new(field, "must not be zero"));
-            }
-        }
-        if !self.on_context && !self.has_checks() {
-            let reason = "there is nothing to escalate on: no check, and not the context";
-            return Err(ConfigError::new("checks", reason));
-        }
-        Ok(())
     }
 }
 

@@ -52,7 +52,12 @@ impl<S> Again<S> {
 impl Escalation {
     /// Whether it looks into the body of a successful answer.
     fn reads(&self, response: &Response<ResponseBody>) -> bool {
-        !self.checks.is_empty() && response.body().source_media() == Media::Json
+        let is_read = match response.body().source_media() {
+            Media::Json => true,
+            Media::EventStream => self.streams,
+            Media::JsonLines | Media::Opaque => false,
+        };
+        is_read && !self.checks.is_empty()
     }
 }
 
@@ -141,8 +146,12 @@ async fn look(
         Some(Outcome::ContextTooLong) if escalation.on_context => (first, Some(CONTEXT)),
         Some(Outcome::Success) | None if escalation.reads(&first) => {
             let (head, body) = first.into_parts();
+            let media = body.source_media();
             let (body, text) = read_ahead(body, escalation).await;
-            let answer = text.and_then(|text| Answer::read(&text));
+            let answer = text.and_then(|text| match media {
+                Media::EventStream => Answer::read_events(&text),
+                _ => Answer::read(&text),
+            });
             let fault = answer.and_then(|answer| {
                 let mut checks = escalation.checks.iter();
                 checks.find_map(|check| check.fault(request, &answer))

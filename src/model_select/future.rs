@@ -2,18 +2,17 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
     escalate::{Again, Rest},
-    layer::{Selected, Shared},
+    headers,
+    layer::Selected,
     logprobs,
 };
 use crate::message::{OrRefused, RequestBody, ResponseBody};
@@ -26,7 +25,7 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, S::Error>,
-        chosen: Option<Chosen>,
+        chosen: Option<Selected>,
         again: Option<Box<Again<S>>>,
     }
 }
@@ -37,14 +36,6 @@ pin_project! {
         First { #[pin] future: OrRefused<F> },
         Rest { future: Rest<E> },
     }
-}
-
-/// What is told of the choice.
-struct Chosen {
-    shared: Arc<Shared>,
-    selected: Selected,
-    /// Where the answer says how long it took.
-    began: Option<Instant>,
 }
 
 impl<S> ModelSelectFuture<S>
@@ -61,18 +52,12 @@ where
 
     pub(super) fn first(
         future: S::Future,
-        shared: Arc<Shared>,
         selected: Selected,
         again: Option<Box<Again<S>>>,
     ) -> Self {
-        let began = shared.headers.response_time_ms.is_some();
         Self {
             again,
-            chosen: Some(Chosen {
-                shared,
-                selected,
-                began: began.then(Instant::now),
-            }),
+            chosen: Some(selected),
             ..Self::of(OrRefused::inner(future))
         }
     }
@@ -110,30 +95,27 @@ where
                 StateProjection::Rest { future } => {
                     let (response, selected) = ready!(future.as_mut().poll(cx))?;
                     if let (Some(chosen), Some(selected)) = (this.chosen.as_mut(), selected) {
-                        chosen.selected = selected;
+                        *chosen = selected;
                     }
                     break response;
                 }
             }
         };
         Poll::Ready(Ok(match this.chosen.take() {
-            Some(chosen) => chosen.tell(response),
+            Some(chosen) => tell(chosen, response),
             None => response,
         }))
     }
 }
 
-impl Chosen {
-    fn tell(self, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-        let selection = self.selected.selection;
-        let took = self.began.map(|began| began.elapsed()).unwrap_or_default();
-        self.shared.headers.write(&mut response, &selection, took);
-        response.extensions_mut().insert(selection);
-        if self.selected.hides_logprobs && response.status().is_success() {
-            response = logprobs::hide(response);
-        }
-        response
+/// Says in the answer what was chosen.
+fn tell(chosen: Selected, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    headers::write(&mut response, &chosen.selection);
+    response.extensions_mut().insert(chosen.selection);
+    if chosen.hides_logprobs && response.status().is_success() {
+        response = logprobs::hide(response);
     }
+    response
 }
 
 impl<S> fmt::Debug for ModelSelectFuture<S>

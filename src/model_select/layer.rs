@@ -5,8 +5,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 
 use super::{
-    BuiltinCheck, Check, EscalationBuilder, Features, HeaderNames, ModelSelect, ModelSelectBuilder,
-    Scorer,
+    BuiltinCheck, Check, EscalationBuilder, Features, ModelSelect, ModelSelectBuilder, Scorer,
     choose::{Choice, Needs, Search, Tier, Unfit},
     logprobs,
     sticky::Sticky,
@@ -36,7 +35,6 @@ pub(super) struct Shared {
     flag: String,
     always: bool,
     cheapest: bool,
-    pub(super) headers: HeaderNames,
     pub(super) sticky: Option<Sticky>,
     pub(super) escalation: Option<Escalation>,
     catalog: ModelCatalog,
@@ -47,6 +45,7 @@ pub(super) struct Shared {
 pub(super) struct Escalation {
     pub(super) on_context: bool,
     pub(super) checks: Vec<Arc<dyn Check>>,
+    pub(super) streams: bool,
     asks_logprobs: bool,
     pub(super) max_answer: u64,
     pub(super) held: Arc<HeldCap>,
@@ -81,7 +80,6 @@ impl ModelSelectLayer {
             flag: builder.flag,
             always: builder.always,
             cheapest: builder.cheapest,
-            headers: builder.headers,
             sticky,
             escalation: builder.escalation.map(Escalation::of),
             catalog: builder.catalog,
@@ -100,6 +98,7 @@ impl Escalation {
         Self {
             on_context: builder.on_context,
             checks: builtin.chain(builder.own_checks).collect(),
+            streams: builder.streams,
             asks_logprobs,
             max_answer: builder.max_answer,
             held: HeldCap::new(builder.max_held),
@@ -166,7 +165,7 @@ impl Shared {
         }
         let hides_logprobs = self.escalation.as_ref().is_some_and(|escalation| {
             escalation.asks_logprobs
-                && !request.body().is_streaming()
+                && (escalation.streams || !request.body().is_streaming())
                 && logprobs::are_missing(endpoint, request.body())
         });
         let selection = Selection::new(Arc::clone(&choice.model), complexity).because(reason);

@@ -5,6 +5,7 @@ mod builder;
 mod check;
 mod choose;
 mod escalate;
+mod escalation;
 mod future;
 mod headers;
 mod heuristics;
@@ -20,10 +21,11 @@ mod weighted;
 
 pub use self::{
     answer::Answer,
-    builder::{EscalationBuilder, ModelSelectBuilder, ScorerKind},
+    builder::{ModelSelectBuilder, ScorerKind},
     check::{BuiltinCheck, Check},
+    escalation::EscalationBuilder,
     future::ModelSelectFuture,
-    headers::{HeaderNames, X_RELAY_COMPLEXITY, X_RELAY_MODEL},
+    headers::{X_RELAY_COMPLEXITY, X_RELAY_MODEL},
     heuristics::{Keywords, Size, ToolUse},
     layer::ModelSelectLayer,
     scorer::{Features, Score, Scorer},

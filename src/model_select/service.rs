@@ -63,8 +63,7 @@ where
             Ok(None) => ModelSelectFuture::passed(self.inner.call(request)),
             Ok(Some(selected)) => {
                 let again = self.again(&selected, &mut request);
-                let shared = Arc::clone(&self.shared);
-                ModelSelectFuture::first(self.inner.call(request), shared, selected, again)
+                ModelSelectFuture::first(self.inner.call(request), selected, again)
             }
             Err(error) => {
                 let dialect = Endpoint::of(&request).dialect();

@@ -19,7 +19,7 @@ pub enum NormalizePolicy {
 }
 
 /// The settings of a [`ResponseNormalizeLayer`]; also its configuration.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct ResponseNormalizeBuilder {

@@ -4,7 +4,7 @@ use http::Request;
 use serde::Deserialize;
 
 use super::{
-    OutputEstimate, RateLimitLayer, UnknownUsage,
+    OutputEstimate, RateLimitHandle, RateLimitLayer, UnknownUsage,
     policy::{Custom, Side},
     quotas::{ByModel, Quotas},
 };
@@ -48,6 +48,8 @@ pub struct RateLimitBuilder {
     pub(super) estimator: TokenEstimator,
     #[serde(skip)]
     pub(super) limiter: Option<Arc<dyn Limiter>>,
+    #[serde(skip)]
+    pub(super) before: Option<RateLimitHandle>,
 }
 
 impl Default for RateLimitBuilder {
@@ -71,6 +73,7 @@ impl Default for RateLimitBuilder {
             quota_of: Custom::default(),
             estimator: TokenEstimator::default(),
             limiter: None,
+            before: None,
         }
     }
 }
@@ -190,7 +193,8 @@ impl RateLimitBuilder {
         self
     }
 
-    /// The longest that a provider's header is believed: an hour by default. Then one request may find out.
+    /// The longest that a provider's header is believed: an hour by default. Then the limit that it states holds again, until an answer
+    /// says better.
     pub fn max_hold(mut self, at_most: Duration) -> Self {
         self.max_hold = at_most;
         self
@@ -205,6 +209,13 @@ impl RateLimitBuilder {
     /// Keeps the buckets elsewhere than in this process.
     pub fn limiter(mut self, limiter: Arc<dyn Limiter>) -> Self {
         self.limiter = Some(limiter);
+        self
+    }
+
+    /// Goes on from where another layer is: what is used stays used, and what was changed at run time stays where these settings are the same.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&RateLimitHandle>) -> Self {
+        self.before = before.cloned();
         self
     }
 
@@ -257,6 +268,10 @@ impl RateLimitBuilder {
             ByModel::new(self.models.clone()),
             self.quota_of.0.clone(),
         );
+        let quotas = match &self.before {
+            Some(before) => quotas.continuing(before.quotas()),
+            None => quotas,
+        };
         Ok(RateLimitLayer::of(self, by, quotas))
     }
 }

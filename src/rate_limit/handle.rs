@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::layer::Shared;
+use super::{layer::Shared, quotas::Quotas};
 use crate::{
     key::Key,
     reserve::{Account, Amounts, Level, LocalLimiter, Quota},
@@ -17,6 +17,14 @@ pub struct RateLimitHandle {
 impl RateLimitHandle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn quotas(&self) -> &Quotas {
+        &self.shared.quotas
     }
 
     /// What `key` has left of each of the limits of its [`quota`](Self::quota), in their order.

@@ -34,7 +34,7 @@ pub(super) struct Shared {
     pub(super) estimator: TokenEstimator,
     pub(super) output: OutputEstimate,
     pub(super) default_output: u64,
-    pub(super) typical: Typical,
+    pub(super) typical: Arc<Typical>,
     pub(super) unknown_usage: UnknownUsage,
     /// Whether callers are told what they have left.
     pub(super) tells: bool,
@@ -50,12 +50,21 @@ impl RateLimitLayer {
     }
 
     pub(super) fn of(builder: RateLimitBuilder, by: KeyBy, quotas: Quotas) -> Self {
+        let before = builder.before.as_ref().map(RateLimitHandle::shared);
         let (limiter, local) = if let Some(limiter) = builder.limiter {
             (limiter, None)
         } else {
-            let local = Arc::new(LocalLimiter::new(builder.max_keys));
+            let local = before.and_then(|before| before.local.clone());
+            let local = local.filter(|local| local.max_keys() == builder.max_keys);
+            let local = local.unwrap_or_else(|| Arc::new(LocalLimiter::new(builder.max_keys)));
             (Arc::clone(&local) as Arc<dyn Limiter>, Some(local))
         };
+        let learned = before.and_then(|before| before.learned.clone());
+        let learned = learned.filter(|learned| learned.max_hold() == builder.max_hold);
+        let learned = || learned.unwrap_or_else(|| Arc::new(Learned::new(builder.max_hold)));
+        let bounds = (builder.max_waiting, builder.max_waiting_per_key);
+        let queue = before.map(|before| Arc::clone(&before.queue));
+        let queue = queue.filter(|queue| queue.bounds() == bounds);
         let learns = builder.side == Side::Provider && builder.learn;
         let shared = Shared {
             side: builder.side,
@@ -66,12 +75,15 @@ impl RateLimitLayer {
             estimator: builder.estimator,
             output: builder.output,
             default_output: builder.default_output,
-            typical: Typical::new(),
+            typical: before.map_or_else(
+                || Arc::new(Typical::new()),
+                |before| Arc::clone(&before.typical),
+            ),
             unknown_usage: builder.unknown_usage,
             tells: builder.headers && builder.side == Side::Tenant,
             wait: builder.wait,
-            queue: Arc::new(Queue::new(builder.max_waiting, builder.max_waiting_per_key)),
-            learned: learns.then(|| Arc::new(Learned::new(builder.max_hold))),
+            queue: queue.unwrap_or_else(|| Arc::new(Queue::new(bounds.0, bounds.1))),
+            learned: learns.then(learned),
         };
         Self {
             shared: Arc::new(shared),

@@ -55,6 +55,10 @@ pub(super) struct Sent {
 }
 
 impl Learned {
+    pub(super) fn max_hold(&self) -> Duration {
+        self.max_hold
+    }
+
     pub(super) fn new(max_hold: Duration) -> Self {
         Self {
             keys: Mutex::default(),

@@ -3,6 +3,7 @@
 mod admission;
 mod ask;
 mod builder;
+mod control;
 #[cfg(feature = "gateway")]
 mod describe;
 mod future;

@@ -41,6 +41,11 @@ impl Queue {
         }
     }
 
+    /// How many may wait, in all and of one key.
+    pub(super) fn bounds(&self) -> (usize, usize) {
+        (self.max, self.max_per_key)
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }

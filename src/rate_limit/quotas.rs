@@ -17,6 +17,8 @@ pub(super) type QuotaOf = Arc<dyn Fn(&Key, &Request<RequestBody>) -> Option<Quot
 pub(super) struct Quotas {
     default: ArcSwap<Quota>,
     keys: ArcSwap<HashMap<Key, Quota>>,
+    /// Both as they were set at first.
+    set: (Quota, HashMap<Key, Quota>),
     models: ByModel,
     custom: Option<QuotaOf>,
 }
@@ -52,11 +54,21 @@ impl Quotas {
         custom: Option<QuotaOf>,
     ) -> Self {
         Self {
-            default: ArcSwap::from_pointee(default),
-            keys: ArcSwap::from_pointee(keys),
+            default: ArcSwap::from_pointee(default.clone()),
+            keys: ArcSwap::from_pointee(keys.clone()),
+            set: (default, keys),
             models,
             custom,
         }
+    }
+
+    /// With what was changed since of others that were set the same.
+    pub(super) fn continuing(self, before: &Self) -> Self {
+        if self.set == before.set {
+            self.default.store(before.default.load_full());
+            self.keys.store(before.keys.load_full());
+        }
+        self
     }
 
     /// What `key` may use, of whom `request` is.

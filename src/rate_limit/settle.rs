@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{ask::Ask, headers, layer::Shared, learned::Sent, policy::UnknownUsage};
 use crate::{
     message::{
-        Completion, End, Failure, HideUsage, Media, Outcome, Phase, Reason, Rejection,
+        Cached, Completion, End, Failure, HideUsage, Media, Outcome, Phase, Reason, Rejection,
         ResponseBody, TransportError,
     },
     reserve::{Amounts, Dimension, Levels, Reservation},
@@ -107,7 +107,11 @@ impl Pass {
             }
             Cost::Request => {
                 self.finish(Amounts::request());
-                return response;
+                // One from a cache may hold what the asking for usage caused.
+                return match self.hide.take().filter(|_| response.status().is_success()) {
+                    Some(hide) => hide.hide(response),
+                    None => response,
+                };
             }
             Cost::Unknown => {
                 let unknown = self.unknown(0);
@@ -240,7 +244,8 @@ fn cost_of_head(response: &Response<ResponseBody>) -> Cost {
             _ => Cost::Nothing,
         };
     }
-    if response.status().as_u16() >= 400 {
+    // An answer from a cache uses no tokens, whatever it states.
+    if response.status().as_u16() >= 400 || extensions.get::<Cached>().is_some() {
         Cost::Request
     } else {
         Cost::Body

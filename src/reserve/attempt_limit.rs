@@ -1,7 +1,7 @@
 //! How often one request may be sent, by all layers together.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -28,6 +28,8 @@ pub struct AttemptLimit(Arc<Counts>);
 struct Counts {
     left: AtomicU32,
     aside: AtomicU32,
+    /// The names of whom the request was given to. There are no more than attempts, times the layers that choose.
+    been: Mutex<Vec<Arc<str>>>,
 }
 
 /// An attempt that is kept for somebody, until it is [spent](Self::spend): one that is dropped instead may be taken again.
@@ -43,6 +45,7 @@ impl AttemptLimit {
         Self(Arc::new(Counts {
             left: AtomicU32::new(total.saturating_sub(1)),
             aside: AtomicU32::new(0),
+            been: Mutex::default(),
         }))
     }
 
@@ -81,6 +84,26 @@ impl AttemptLimit {
     /// Whether an attempt is set aside: if this one fails, somebody further out has somewhere else to go.
     pub fn is_set_aside(&self) -> bool {
         self.0.aside.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that an attempt is made at the target called `name`, so that another is made elsewhere.
+    #[cfg(feature = "upstream")]
+    pub(crate) fn note_at(&self, name: &Arc<str>) {
+        let mut been = self.been();
+        if !been.contains(name) {
+            been.push(Arc::clone(name));
+        }
+    }
+
+    /// Whether an attempt was made at the target called `name`.
+    #[cfg(feature = "upstream")]
+    pub(crate) fn has_been_at(&self, name: &Arc<str>) -> bool {
+        self.been().contains(name)
+    }
+
+    #[cfg(feature = "upstream")]
+    fn been(&self) -> std::sync::MutexGuard<'_, Vec<Arc<str>>> {
+        self.0.been.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many more attempts may be made.

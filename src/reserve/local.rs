@@ -1,5 +1,7 @@
 //! The store in this process.
 
+mod fullest;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},

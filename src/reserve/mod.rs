@@ -44,11 +44,13 @@ mod local;
 mod original;
 mod quota;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod reservation;
 mod retry_budget;
 
 pub(crate) use self::original::Original;
+#[cfg(all(feature = "redis", feature = "cache"))]
+pub(crate) use self::redis::Breaker;
 #[cfg(feature = "redis")]
 pub use self::redis::{OnStoreFailure, RedisBudgets, RedisBuilder, RedisHandle, RedisLimiter};
 pub use self::{

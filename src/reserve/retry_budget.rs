@@ -64,6 +64,14 @@ impl RetryBudget {
         }
     }
 
+    /// Whether it was made with these.
+    #[cfg(any(feature = "fallback", feature = "gateway"))]
+    pub(crate) fn is_of(&self, percent: u32, burst: u32) -> bool {
+        let other = Self::new(percent, burst);
+        let bounds = |budget: &Self| (budget.shared.share, budget.shared.capacity);
+        bounds(self) == bounds(&other)
+    }
+
     /// Counts an original request: to be called once for each, whether it fails or not.
     pub fn deposit(&self) {
         self.add(self.shared.share);

@@ -176,6 +176,15 @@ impl RetryBuilder {
         self
     }
 
+    /// Draws on a budget that is drawn on already, where its bounds are the same.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(self, before: Option<&RetryBudget>) -> Self {
+        match before.filter(|budget| budget.is_of(self.budget_percent, self.budget_burst)) {
+            Some(budget) => self.budget(budget.clone()),
+            None => self,
+        }
+    }
+
     /// An opinion of one's own on what errors mean, for those that no layer further in has decided on, as a
     /// [circuit breaker](crate::circuit_breaker::CircuitBreakerBuilder::classify) has.
     pub fn classify(mut self, classify: impl Classify + 'static) -> Self {

@@ -1,9 +1,9 @@
 //! Small JSON answers.
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::message::{Media, ResponseBody};
+use crate::message::{ApiError, Media, ResponseBody};
 
 /// `value` as an answer.
 pub(super) fn respond(status: StatusCode, value: &impl Serialize) -> Response<ResponseBody> {
@@ -16,4 +16,18 @@ pub(super) fn respond(status: StatusCode, value: &impl Serialize) -> Response<Re
         HeaderValue::from_static("application/json"),
     );
     response
+}
+
+/// Refuses what is not to be read.
+#[cfg(feature = "admin")]
+pub(super) fn only_get(method: &Method) -> Result<(), ApiError> {
+    if *method == Method::GET || *method == Method::HEAD {
+        return Ok(());
+    }
+    let message = "this can only be read: use GET";
+    Err(ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid_request_error",
+        message,
+    ))
 }

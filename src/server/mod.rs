@@ -1,21 +1,33 @@
 //! The outer edge: what stands between callers and a stack.
 //!
 //! [`EdgeLayer`] turns any HTTP request into one that the layers can read, and every error into a response.
-//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it.
+//! [`Models`] and [`Health`] are the small services that a relay's clients ask for beside it, `status` and `admin` for those who run it; [`HeaderNamesLayer`] gives the headers of
+//! answers other names.
 
+#[cfg(feature = "admin")]
+pub mod admin;
+#[cfg(feature = "admin")]
+pub mod alerts;
+#[cfg(feature = "admin")]
+pub mod dashboard;
 mod edge;
+pub mod feedback;
+mod header_names;
 mod health;
 mod json;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 mod metrics;
 mod models;
+#[cfg(feature = "admin")]
+pub mod status;
 pub mod tenants;
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::{Metrics, Prometheus};
 pub use self::{
     edge::{Edge, EdgeBuilder, EdgeFuture, EdgeLayer},
-    health::Health,
+    header_names::{HeaderNames, HeaderNamesLayer, Renamed, RenamedFuture},
+    health::{Health, Ready},
     models::{Model, Models},
 };

@@ -1,10 +1,13 @@
 //! `/v1/models` and `/v1/models/{id}`.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
+    fmt,
     future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -37,7 +40,14 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Models {
     list: Arc<ArcSwap<Vec<Model>>>,
+    latency: Option<Latency>,
 }
+
+/// The 95th percentile of latency of the model of a name.
+#[derive(Clone)]
+struct Latency(Arc<LatencyOf>);
+
+type LatencyOf = dyn Fn(&str) -> Option<Duration> + Send + Sync;
 
 /// One entry of [`Models`], as OpenAI writes it.
 #[non_exhaustive]
@@ -62,6 +72,10 @@ pub struct Model {
     /// The endpoints that serve it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<Endpoint>>,
+    /// The 95th percentile of the time to the end of its answers within the last minute, in milliseconds, where it was asked for and that is
+    /// [known](Models::with_latency).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_p95_ms: Option<u64>,
     /// Its ordinary prices, as decimals in text: USD per million tokens; `per_request` in USD.
     #[serde(default, skip_serializing_if = "Rates::is_empty")]
     pub prices: Rates,
@@ -78,7 +92,7 @@ enum Object {
 #[derive(Serialize)]
 struct List<'a> {
     object: Object,
-    data: &'a [Model],
+    data: Vec<Cow<'a, Model>>,
 }
 
 impl Model {
@@ -93,6 +107,7 @@ impl Model {
             max_output_tokens: None,
             capabilities: Capabilities::default(),
             endpoints: None,
+            latency_p95_ms: None,
             prices: Rates::default(),
         }
     }
@@ -117,12 +132,54 @@ impl Models {
     pub fn new(models: impl IntoIterator<Item = Model>) -> Self {
         Self {
             list: Arc::new(ArcSwap::from_pointee(models.into_iter().collect())),
+            latency: None,
         }
+    }
+
+    /// Also shows how long answers take: `latency` is asked for each model that is listed, by its name, whenever somebody looks.
+    #[must_use]
+    pub fn with_latency(
+        mut self,
+        latency: impl Fn(&str) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.latency = Some(Latency(Arc::new(latency)));
+        self
+    }
+
+    /// A model as it is now.
+    fn shown<'a>(&self, model: &'a Model) -> Cow<'a, Model> {
+        let latency = self
+            .latency
+            .as_ref()
+            .and_then(|latency| (latency.0)(&model.id));
+        let Some(latency) = latency.and_then(|latency| u64::try_from(latency.as_millis()).ok())
+        else {
+            return Cow::Borrowed(model);
+        };
+        Cow::Owned(Model {
+            latency_p95_ms: Some(latency),
+            ..model.clone()
+        })
+    }
+
+    /// The names that are listed.
+    pub fn names(&self) -> Vec<String> {
+        self.list
+            .load()
+            .iter()
+            .map(|model| model.id.clone())
+            .collect()
     }
 
     /// Replaces the list: requests from now on see the new one whole.
     pub fn set(&self, models: impl IntoIterator<Item = Model>) {
         self.list.store(Arc::new(models.into_iter().collect()));
+    }
+
+    /// Lists what `other` does now.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn replace(&self, other: &Self) {
+        self.list.store(other.list.load_full());
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
@@ -142,14 +199,14 @@ impl Models {
         let id = rest.as_ref().unwrap_or(&whole);
         let asked = |model: &&Model| model.id == whole || model.id == *id;
         if let Some(model) = models.iter().find(asked) {
-            return respond(StatusCode::OK, model);
+            return respond(StatusCode::OK, &self.shown(model));
         }
         if id.is_empty() {
             return respond(
                 StatusCode::OK,
                 &List {
                     object: Object::List,
-                    data: &models,
+                    data: models.iter().map(|model| self.shown(model)).collect(),
                 },
             );
         }
@@ -179,6 +236,12 @@ impl<B> Service<Request<B>> for Models {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         ready(Ok(self.answer(&request)))
+    }
+}
+
+impl fmt::Debug for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Latency")
     }
 }
 
@@ -269,6 +332,17 @@ mod tests {
             (StatusCode::OK, json.to_owned())
         );
         assert_eq!(serde_json::from_str::<Model>(json).unwrap(), model);
+    }
+
+    #[tokio::test]
+    async fn how_long_answers_take_is_asked_when_somebody_looks() {
+        let models = Models::new([Model::new("fast", "x"), Model::new("idle", "x")]);
+        let models =
+            models.with_latency(|name| (name == "fast").then(|| Duration::from_millis(120)));
+        let (_, list) = get(&models, Method::GET, "/v1/models").await;
+        assert_eq!(list.matches("latency_p95_ms").count(), 1, "{list}");
+        let (_, fast) = get(&models, Method::GET, "/v1/models/fast").await;
+        assert!(fast.contains(r#""latency_p95_ms":120"#), "{fast}");
     }
 
     #[tokio::test]

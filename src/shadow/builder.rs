@@ -2,7 +2,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
-use super::{ComparisonSink, JsonlSink, ShadowLayer, Similarity, WordOverlap};
+use super::{ComparisonSink, JsonlSink, ShadowHandle, ShadowLayer, Similarity, WordOverlap};
 use crate::{client::Target, message::ConfigError, wire::units, worker::Worker};
 
 /// What a [`ShadowLayer`] copies, and within which bounds; also its configuration.
@@ -27,6 +27,8 @@ pub struct ShadowBuilder {
     pub(super) sink: Option<Arc<dyn ComparisonSink>>,
     #[serde(skip, default = "word_overlap")]
     pub(super) similarity: Arc<dyn Similarity>,
+    #[serde(skip)]
+    pub(super) before: Option<ShadowHandle>,
 }
 
 fn word_overlap() -> Arc<dyn Similarity> {
@@ -46,6 +48,7 @@ impl Default for ShadowBuilder {
             file: None,
             sink: None,
             similarity: word_overlap(),
+            before: None,
         }
     }
 }
@@ -145,6 +148,13 @@ impl ShadowBuilder {
             self.sink = Some(Arc::new(opened));
         }
         Ok(ShadowLayer::of(self, target))
+    }
+
+    /// Goes on with the counts of another layer, and with the share that was set at run time, where this is the same that it was made with.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&ShadowHandle>) -> Self {
+        self.before = before.cloned();
+        self
     }
 
     /// What it does, in words.

@@ -42,7 +42,9 @@ pub struct ShadowHandle {
 
 /// What all services of one layer share.
 pub(super) struct Shared {
-    percent: AtomicU8,
+    percent: Arc<AtomicU8>,
+    /// As it was set at first.
+    set: u8,
     model: Option<Box<str>>,
     deadline: Duration,
     max_text: usize,
@@ -60,7 +62,13 @@ impl ShadowLayer {
     }
 
     pub(super) fn of(builder: ShadowBuilder, target: Target) -> (Self, Worker) {
-        let counters = Arc::new(Counters::default());
+        let before = builder.before.as_ref().map(|before| &before.shared);
+        let counters = before.map_or_else(Arc::default, |before| Arc::clone(&before.counters));
+        let percent = before.filter(|before| before.set == builder.percent);
+        let percent = percent.map_or_else(
+            || Arc::new(AtomicU8::new(builder.percent)),
+            |before| Arc::clone(&before.percent),
+        );
         // As many as may be under way, so that there is always room for one that may be.
         let room = builder.concurrency.min(Semaphore::MAX_PERMITS);
         let (copies, copied) = mpsc::channel(room);
@@ -80,7 +88,8 @@ impl ShadowLayer {
         let worker =
             Worker::new(|shutdown| worker::run(shutdown, copied, ended, to, bounds, reader));
         let shared = Shared {
-            percent: AtomicU8::new(builder.percent),
+            percent,
+            set: builder.percent,
             model: builder.model.map(Box::from),
             deadline: builder.deadline,
             max_text,

@@ -1,11 +1,13 @@
 //! What many comparisons say together.
 
-use std::fmt;
+mod figures;
+mod show;
 
+use std::collections::HashMap;
+
+use self::figures::{approx, percentiles, wilson};
 use super::{Comparison, Side};
-
-/// How far a 95 % confidence interval reaches, in standard errors.
-const Z: f64 = 1.96;
+use crate::{ledger::Feedback, stats::Mean};
 
 /// What a shadow must keep to, to take over.
 #[non_exhaustive]
@@ -57,8 +59,8 @@ pub struct Report {
     /// How much more the shadow costs a request, in USD, with the ends of its 95 % confidence interval; `None` with fewer than two pairs of
     /// known cost.
     pub cost_difference: Option<[f64; 3]>,
-    /// The mean similarity of the texts, where any were compared.
-    pub similarity: Option<f64>,
+    /// The similarity of the texts that were compared.
+    pub similarity: Mean,
     /// How many pairs call tools of the same names in the same order, of how many that call any.
     pub same_tools: (usize, usize),
     /// Whether the shadow keeps to the gate.
@@ -81,6 +83,8 @@ pub struct SideReport {
     pub deviating: usize,
     /// How many calls of tools have arguments that are no JSON object.
     pub invalid_arguments: usize,
+    /// What was thought of its answers, where that was [told](Report::with_feedback).
+    pub scores: Mean,
 }
 
 impl Report {
@@ -95,7 +99,6 @@ impl Report {
             let cost = |side: &Side| Some(side.cost_usd?.approx_usd());
             Some(cost(&pair.shadow)? - cost(&pair.primary)?)
         });
-        let similarities: Vec<f64> = judged.iter().filter_map(|pair| pair.similarity).collect();
         let names = |side: &Side| -> Vec<Box<str>> {
             let calls = side.tool_calls.iter();
             calls.map(|call| call.name.clone()).collect()
@@ -111,13 +114,41 @@ impl Report {
             left_out: rest.len(),
             primary,
             shadow,
-            cost_difference: mean_with_interval(&differences.collect::<Vec<_>>()),
-            similarity: mean(&similarities),
+            cost_difference: with_interval(differences.collect()),
+            similarity: judged.iter().filter_map(|pair| pair.similarity).collect(),
             same_tools: (same, calling.len()),
             verdict: Verdict::NotEnoughData,
         };
         report.verdict = report.judge(gate);
         report
+    }
+
+    /// The same with what was thought of the answers in `comparisons`, by whoever gave them; of several scores of one answer the last counts.
+    #[must_use]
+    pub fn with_feedback<'a>(
+        mut self,
+        comparisons: impl IntoIterator<Item = &'a Comparison>,
+        feedback: impl IntoIterator<Item = &'a Feedback>,
+    ) -> Self {
+        let scores: HashMap<_, _> = (feedback.into_iter())
+            .map(|one| ((&*one.request_id, &*one.upstream), one.score))
+            .collect();
+        for pair in comparisons {
+            let score = |side: &Side| {
+                scores
+                    .get(&(&*pair.request_id, side.upstream.as_deref()?))
+                    .copied()
+            };
+            for (side, report) in [
+                (&pair.primary, &mut self.primary),
+                (&pair.shadow, &mut self.shadow),
+            ] {
+                if let Some(score) = score(side) {
+                    report.scores.add(score);
+                }
+            }
+        }
+        self
     }
 
     fn judge(&self, gate: &Gate) -> Verdict {
@@ -159,131 +190,14 @@ impl SideReport {
                 .filter(|side| !side.deviations.is_empty())
                 .count(),
             invalid_arguments: calls.filter(|call| !call.valid_arguments).count(),
+            scores: Mean::default(),
         }
     }
 }
 
-/// The nearest ranks.
-fn percentiles(mut values: Vec<u64>) -> Option<[u64; 3]> {
-    values.sort_unstable();
-    let rank = |percent: usize| {
-        let rank = (values.len() * percent).div_ceil(100);
-        values.get(rank.checked_sub(1)?).copied()
-    };
-    Some([rank(50)?, rank(95)?, rank(99)?])
-}
-
-/// A share and its 95 % confidence interval (Wilson, 1927).
-fn wilson(hits: usize, of: usize) -> [f64; 3] {
-    if of == 0 {
-        return [0.0, 0.0, 1.0];
-    }
-    let (hits, of) = (approx(hits as u64), approx(of as u64));
-    let share = hits / of;
-    let z2 = Z * Z / of;
-    let centre = (share + z2 / 2.0) / (1.0 + z2);
-    let reach = Z / (1.0 + z2) * (share * (1.0 - share) / of + z2 / (4.0 * of)).sqrt();
-    [share, (centre - reach).max(0.0), (centre + reach).min(1.0)]
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / approx(values.len() as u64))
-}
-
-fn mean_with_interval(values: &[f64]) -> Option<[f64; 3]> {
-    let mean = mean(values).filter(|_| values.len() > 1)?;
-    let count = approx(values.len() as u64);
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let reach = Z * (squares / (count - 1.0) / count).sqrt();
-    Some([mean, mean - reach, mean + reach])
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "figures for people; exact below 2^53"
-)]
-fn approx(number: u64) -> f64 {
-    number as f64
-}
-
-impl fmt::Display for Report {
-    /// A table, and the verdict in its last line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |f: &mut fmt::Formatter<'_>, name: &str, one: &str, other: &str| {
-            writeln!(f, "{name:<22}{one:>28}{other:>28}")
-        };
-        let (primary, shadow) = (&self.primary, &self.shadow);
-        let (counted, left_out) = (self.comparisons, self.left_out);
-        writeln!(f, "{counted} comparisons, {left_out} left out\n")?;
-        row(f, "", "primary", "shadow")?;
-        let rate = |[rate, low, high]: [f64; 3]| {
-            let percent = |share: f64| share * 100.0;
-            format!(
-                "{:.2} % ({:.2} to {:.2})",
-                percent(rate),
-                percent(low),
-                percent(high)
-            )
-        };
-        row(
-            f,
-            "errors",
-            &rate(primary.error_rate),
-            &rate(shadow.error_rate),
-        )?;
-        let of = |times: Option<[u64; 3]>, place: usize| {
-            let time = times.and_then(|times| times.get(place).copied());
-            time.map_or("-".to_owned(), |time| format!("{time} ms"))
-        };
-        for (place, name) in ["p50", "p95", "p99"].into_iter().enumerate() {
-            let name = format!("latency {name}");
-            row(
-                f,
-                &name,
-                &of(primary.latency_ms, place),
-                &of(shadow.latency_ms, place),
-            )?;
-        }
-        for (place, name) in ["p50", "p95", "p99"].into_iter().enumerate() {
-            let name = format!("first token {name}");
-            row(
-                f,
-                &name,
-                &of(primary.ttft_ms, place),
-                &of(shadow.ttft_ms, place),
-            )?;
-        }
-        let (one, other) = (primary.deviating, shadow.deviating);
-        row(f, "deviating answers", &one.to_string(), &other.to_string())?;
-        let (one, other) = (primary.invalid_arguments, shadow.invalid_arguments);
-        row(f, "invalid arguments", &one.to_string(), &other.to_string())?;
-        writeln!(f)?;
-        match self.cost_difference {
-            Some([mean, low, high]) => writeln!(
-                f,
-                "cost of a request: {mean:+.6} USD with the shadow (95 %: {low:+.6} to {high:+.6})"
-            )?,
-            None => writeln!(f, "cost of a request: not known")?,
-        }
-        if let Some(similarity) = self.similarity {
-            writeln!(f, "similarity of texts: {similarity:.2}")?;
-        }
-        if let (same, calling @ 1..) = self.same_tools {
-            writeln!(f, "same tools called: {same} of {calling}")?;
-        }
-        writeln!(f, "verdict: {}", self.verdict)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotEnoughData => "not enough data",
-            Self::Passed => "the gate is met",
-            Self::TooManyErrors => "the gate is not met: too many errors",
-            Self::TooSlow => "the gate is not met: too slow",
-        })
-    }
+fn with_interval(values: Mean) -> Option<[f64; 3]> {
+    let ([low, high], mean) = (values.interval()?, values.mean()?);
+    Some([mean, low, high])
 }
 
 #[cfg(test)]
@@ -331,6 +245,33 @@ mod tests {
     }
 
     #[test]
+    fn scores_count_for_the_side_whose_answer_they_are_of() {
+        let mut pairs = vec![pair(1, 1, "success"); 3];
+        for (pair, id) in pairs.iter_mut().zip(["a", "b", "c"]) {
+            pair.request_id = id.into();
+            pair.primary.upstream = Some("old".into());
+            pair.shadow.upstream = Some("new".into());
+        }
+        let feedback = [
+            Feedback::new("a", "old", 0.0),
+            Feedback::new("a", "old", 0.5),
+            Feedback::new("a", "new", 1.0),
+            Feedback::new("b", "new", 0.5),
+            Feedback::new("b", "third", 0.1),
+            Feedback::new("d", "new", 0.1),
+        ];
+        let report = Report::of(&pairs, &Gate::default()).with_feedback(&pairs, &feedback);
+        let scores = |side: &SideReport| (side.scores.count(), side.scores.mean());
+        assert_eq!(scores(&report.primary), (1, Some(0.5)));
+        assert_eq!(scores(&report.shadow), (2, Some(0.75)));
+        let text = report.to_string();
+        assert!(
+            text.contains("0.50 of 1") && text.contains("0.75 of 2"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn the_report_says_what_was_found() {
         let pairs: Vec<_> = (1..=100).map(|ms| pair(ms, 2 * ms, "success")).collect();
         let report = Report::of(&pairs, &Gate::default());
@@ -346,17 +287,6 @@ mod tests {
         assert_eq!(
             (none.verdict, none.cost_difference),
             (Verdict::NotEnoughData, None)
-        );
-    }
-
-    #[test]
-    fn a_shares_interval_is_wilsons() {
-        // The example of the formula for 10 of 100.
-        let [share, low, high] = wilson(10, 100);
-        assert!((share - 0.1).abs() < 1e-9);
-        assert!(
-            (low - 0.0552).abs() < 1e-3 && (high - 0.1744).abs() < 1e-3,
-            "{low} {high}"
         );
     }
 }

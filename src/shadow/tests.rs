@@ -1,3 +1,5 @@
+mod bounds;
+
 use std::{
     convert::Infallible,
     future::pending,

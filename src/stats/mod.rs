@@ -25,6 +25,7 @@
 
 mod availability;
 mod histogram;
+mod mean;
 mod outcomes;
 mod registry;
 mod requests;
@@ -41,6 +42,7 @@ pub(crate) use self::standing::Standing;
 pub use self::{
     availability::{Availability, AvailabilityCell, Subscription},
     histogram::{Histogram, Percentiles},
+    mean::Mean,
     outcomes::{Outcomes, Verdict},
     registry::{OTHER, Stats},
     requests::{OpenRequest, RequestCounts, RequestEnd, Requests, RequestsSnapshot},

@@ -97,6 +97,25 @@ impl Stats {
         cell
     }
 
+    /// The span that this share of those of `model` at `upstream` within the window, 0 to 1, does not exceed; `None` where there are none.
+    pub fn quantile(
+        &self,
+        (upstream, model): (&str, &str),
+        now: Instant,
+        latency: super::Latency,
+        share: f64,
+    ) -> Option<Duration> {
+        self.known(upstream, model)?.quantile(now, latency, share)
+    }
+
+    /// Whether `upstream` may be sent requests at `now`; it may, where nothing says otherwise.
+    pub fn admits(&self, upstream: &str, now: Instant) -> bool {
+        let known = self.0.availability.load();
+        known
+            .get(upstream)
+            .is_none_or(|cell| cell.get().admits(now))
+    }
+
     /// What `upstream` did within the window with all its models.
     pub fn upstream_outcomes(&self, upstream: &str, now: Instant) -> Outcomes {
         let mut sum = Outcomes::default();

@@ -61,7 +61,21 @@ struct Windows {
     total: Ring<Histogram>,
     since_start: Outcomes,
     last: Instant,
+    /// By [`Latency`].
+    quantiles: [Option<Quantile>; 3],
 }
+
+/// A quantile that need not be reckoned again for a while.
+#[derive(Debug, Clone, Copy)]
+struct Quantile {
+    at: Instant,
+    share: f64,
+    count: u64,
+    span: Option<Duration>,
+}
+
+/// For how long a [quantile](Series::recent_quantile) holds.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What a [`Series`] held at one moment.
 #[non_exhaustive]
@@ -103,6 +117,7 @@ impl Series {
                 total: Ring::new(now, window),
                 since_start: Outcomes::default(),
                 last: now,
+                quantiles: [None; 3],
             }),
             rejected: AtomicU64::new(0),
         }
@@ -162,6 +177,36 @@ impl Series {
         self.latency(now, latency).quantile(share)
     }
 
+    /// How many spans there are within the window, and the one that this share of them, 0 to 1, does not exceed; as of a second ago at
+    /// most, and so at next to no cost.
+    pub fn recent_quantile(
+        &self,
+        now: Instant,
+        latency: Latency,
+        share: f64,
+    ) -> (u64, Option<Duration>) {
+        let mut windows = self.lock();
+        let known = windows.quantiles.get(latency as usize).copied().flatten();
+        let is_fresh = |known: &Quantile| {
+            now.saturating_duration_since(known.at) < FRESH
+                && known.share.to_bits() == share.to_bits()
+        };
+        let quantile = known.filter(is_fresh).unwrap_or_else(|| {
+            let spans = windows.latency(now, latency);
+            let quantile = Quantile {
+                at: now,
+                share,
+                count: spans.len(),
+                span: spans.quantile(share),
+            };
+            if let Some(known) = windows.quantiles.get_mut(latency as usize) {
+                *known = Some(quantile);
+            }
+            quantile
+        });
+        (quantile.count, quantile.span)
+    }
+
     /// Forgets the windows, as after an upstream was replaced. What was counted since the start stays.
     pub fn clear_windows(&self) {
         let mut windows = self.lock();
@@ -169,6 +214,7 @@ impl Series {
         windows.head.clear();
         windows.first_token.clear();
         windows.total.clear();
+        windows.quantiles = [None; 3];
     }
 
     /// When something was last recorded, or when it began.
@@ -258,6 +304,27 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quantile_is_a_second_old_at_most() {
+        let now = Instant::now();
+        let series = Series::new(now, Duration::from_secs(60));
+        let median = |after| {
+            let (count, span) = series.recent_quantile(now + after, Latency::Head, 0.5);
+            (
+                count,
+                span.is_some_and(|span| span > Duration::from_millis(500)),
+            )
+        };
+        let record = |millis| series.observe(now, Latency::Head, Duration::from_millis(millis));
+        record(100);
+        assert_eq!(median(Duration::ZERO), (1, false));
+        record(1000);
+        record(1000);
+        assert_eq!(median(Duration::from_millis(999)), (1, false));
+        assert_eq!(median(Duration::from_secs(1)), (3, true));
+        assert_eq!(series.recent_quantile(now, Latency::Total, 0.5), (0, None));
+    }
 
     #[test]
     fn the_window_slides_and_the_totals_stay() {

@@ -1,13 +1,13 @@
 use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderValue, Request};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
-    TrafficSplit, TrafficSplitLayer,
-    layer::{Eligible, Member, Shared},
+    TrafficSplit, TrafficSplitHandle, TrafficSplitLayer,
+    layer::{Eligible, Member, Shared, Steering},
     state::Weights,
 };
 use crate::{
@@ -38,6 +38,8 @@ pub struct TrafficSplitBuilder {
     eligible: Option<Eligible>,
     #[serde(skip)]
     stats: Option<Stats>,
+    #[serde(skip)]
+    before: Option<TrafficSplitHandle>,
 }
 
 impl Default for TrafficSplitBuilder {
@@ -52,6 +54,7 @@ impl Default for TrafficSplitBuilder {
             baseline: None,
             eligible: None,
             stats: None,
+            before: None,
         }
     }
 }
@@ -161,6 +164,14 @@ impl TrafficSplitBuilder {
         self.weights.get(place).copied().unwrap_or(unsaid)
     }
 
+    /// Goes on with the counts of another split, and with its weights, whoever has moved them, where targets and weights are those that it
+    /// was made with.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(mut self, before: Option<&TrafficSplitHandle>) -> Self {
+        self.before = before.cloned();
+        self
+    }
+
     /// The layer over a baseline, which may be any service, with other targets.
     ///
     /// # Errors
@@ -226,6 +237,25 @@ impl TrafficSplitBuilder {
             }
         }
         let weights = Weights::new(&weights, members.len())?;
+        let names: Box<[_]> = members.iter().map(|one| Arc::clone(&one.name)).collect();
+        let before = self.before.as_ref().map(TrafficSplitHandle::shared);
+        for member in &mut members {
+            let mut earlier = before.iter().flat_map(|before| &before.members);
+            if let Some(earlier) = earlier.find(|earlier| earlier.name == member.name) {
+                member.count = Arc::clone(&earlier.count);
+            }
+        }
+        let steering = before.map(|before| &before.steering);
+        let steering = steering.filter(|of| of.names == names && of.set == weights);
+        let own = || {
+            Arc::new(Steering {
+                names: names.clone(),
+                set: weights.clone(),
+                weights: ArcSwap::from_pointee(weights.clone()),
+                rollout: ArcSwapOption::empty(),
+            })
+        };
+        let steering = steering.map_or_else(own, Arc::clone);
         let seeds = members
             .iter()
             .map(|member| digest(format!("{}\0{}", self.salt, member.name).as_bytes()))
@@ -233,12 +263,11 @@ impl TrafficSplitBuilder {
         Ok(Shared {
             members,
             seeds,
-            weights: ArcSwap::from_pointee(weights),
+            steering,
             sticky: self.sticky,
             allow_override: self.allow_override,
             eligible: self.eligible,
             random: Random::from_entropy(),
-            rollout: arc_swap::ArcSwapOption::empty(),
         })
     }
 }

@@ -1,6 +1,10 @@
 use std::sync::{Arc, Weak, atomic::Ordering};
 
-use super::{layer::Shared, rollout::RolloutShared, state::Weights};
+use super::{
+    layer::{Shared, Steering},
+    rollout::RolloutShared,
+    state::Weights,
+};
 use crate::message::ConfigError;
 
 /// Shows and changes the weights of a running split. Each change is taken as a whole: no request sees half of it.
@@ -9,19 +13,35 @@ pub struct TrafficSplitHandle {
     shared: Arc<Shared>,
 }
 
-/// A handle that does not keep the split alive.
-#[derive(Debug)]
-pub(super) struct WeakHandle(Weak<Shared>);
+/// What steers a split without keeping it alive.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakSteering(Weak<Steering>);
 
-impl WeakHandle {
-    pub(super) fn upgrade(&self) -> Option<TrafficSplitHandle> {
-        self.0.upgrade().map(TrafficSplitHandle::new)
+impl PartialEq for WeakSteering {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+impl WeakSteering {
+    /// Replaces weights and target at once, while there is a split.
+    pub(super) fn steer(&self, weights: &[u32], forced: Option<usize>) -> Result<(), ConfigError> {
+        let Some(steering) = self.0.upgrade() else {
+            return Ok(());
+        };
+        let weights = Weights::new(weights, steering.names.len())?;
+        steering.weights.store(Arc::new(weights.forced(forced)));
+        Ok(())
     }
 }
 
 impl TrafficSplitHandle {
-    pub(super) fn downgrade(&self) -> WeakHandle {
-        WeakHandle(Arc::downgrade(&self.shared))
+    pub(crate) fn steering(&self) -> WeakSteering {
+        WeakSteering(Arc::downgrade(&self.shared.steering))
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -35,7 +55,7 @@ impl TrafficSplitHandle {
 
     /// The weights, in the order of the targets.
     pub fn weights(&self) -> Box<[u32]> {
-        self.shared.weights.load().each.clone()
+        self.shared.steering.weights.load().each.clone()
     }
 
     /// Replaces the weights, in the order of the targets. A [rollout](super::rollout) of this split replaces them in turn when it next moves.
@@ -46,7 +66,7 @@ impl TrafficSplitHandle {
     pub fn set_weights(&self, weights: &[u32]) -> Result<(), ConfigError> {
         let weights = Weights::new(weights, self.shared.members.len())?;
         let change = |now: &Arc<Weights>| weights.forced(now.forced);
-        self.shared.weights.rcu(change);
+        self.shared.steering.weights.rcu(change);
         Ok(())
     }
 
@@ -57,13 +77,13 @@ impl TrafficSplitHandle {
     /// When there is no such target.
     pub fn force(&self, target: Option<&str>) -> Result<(), ConfigError> {
         let place = target.map(|name| self.place_of(name)).transpose()?;
-        self.shared.weights.rcu(|now| now.forced(place));
+        self.shared.steering.weights.rcu(|now| now.forced(place));
         Ok(())
     }
 
     /// Where all stateless requests are sent.
     pub fn forced(&self) -> Option<&Arc<str>> {
-        let place = self.shared.weights.load().forced?;
+        let place = self.shared.steering.weights.load().forced?;
         self.shared.members.get(place).map(|member| &member.name)
     }
 
@@ -83,14 +103,7 @@ impl TrafficSplitHandle {
         })
     }
 
-    /// Replaces both at once.
-    pub(super) fn steer(&self, weights: &[u32], forced: Option<usize>) -> Result<(), ConfigError> {
-        let weights = Weights::new(weights, self.shared.members.len())?;
-        self.shared.weights.store(Arc::new(weights.forced(forced)));
-        Ok(())
-    }
-
     pub(super) fn attach(&self, rollout: Arc<RolloutShared>) {
-        self.shared.rollout.store(Some(rollout));
+        self.shared.steering.rollout.store(Some(rollout));
     }
 }

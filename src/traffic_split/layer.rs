@@ -36,11 +36,20 @@ pub(super) struct Shared {
     pub(super) members: Vec<Member>,
     /// What sets each member's draws apart from the others'.
     pub(super) seeds: Vec<u64>,
-    pub(super) weights: ArcSwap<Weights>,
+    pub(super) steering: Arc<Steering>,
     pub(super) sticky: StickyBy,
     pub(super) allow_override: bool,
     pub(super) eligible: Option<Eligible>,
     pub(super) random: Random,
+}
+
+/// What changes while requests flow. It outlives the layer where another goes on with it.
+#[derive(Debug)]
+pub(super) struct Steering {
+    pub(super) names: Box<[Arc<str>]>,
+    /// The weights as they were set at first.
+    pub(super) set: Weights,
+    pub(super) weights: ArcSwap<Weights>,
     /// Who judges the targets.
     pub(super) rollout: ArcSwapOption<RolloutShared>,
 }
@@ -54,7 +63,7 @@ pub(super) struct Member {
     pub(super) target: Option<Target>,
     pub(super) standing: Standing,
     /// Requests that were sent to it.
-    pub(super) count: AtomicU64,
+    pub(super) count: Arc<AtomicU64>,
 }
 
 impl Member {
@@ -64,7 +73,7 @@ impl Member {
             header: None,
             target: None,
             standing: Standing::new(None, Instant::now()),
-            count: AtomicU64::new(0),
+            count: Arc::default(),
         }
     }
 
@@ -115,7 +124,7 @@ impl Shared {
         if self.eligible.as_ref().is_some_and(|may| !may(request)) {
             return (0, SplitReason::NotEligible);
         }
-        let weights = self.weights.load();
+        let weights = self.steering.weights.load();
         if let Some(forced) = weights.forced {
             return (forced, SplitReason::Forced);
         }
@@ -171,7 +180,7 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("members", &self.members)
-            .field("weights", &self.weights.load())
+            .field("weights", &self.steering.weights.load())
             .field("sticky", &self.sticky)
             .finish_non_exhaustive()
     }

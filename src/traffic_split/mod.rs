@@ -2,6 +2,7 @@
 
 mod builder;
 mod choice;
+mod control;
 mod future;
 mod handle;
 mod layer;
@@ -20,3 +21,6 @@ pub use self::{
     service::TrafficSplit,
 };
 pub use crate::{key::StickyBy, message::X_RELAY_UPSTREAM};
+
+#[cfg(feature = "gateway")]
+pub(crate) use self::handle::WeakSteering;

@@ -86,7 +86,7 @@ where
         let outer = request.extensions_mut().remove::<SplitChoice>();
         let outer = outer.and_then(|outer| outer.track);
         let judge = match reason {
-            SplitReason::Weight | SplitReason::Spread => shared.rollout.load_full(),
+            SplitReason::Weight | SplitReason::Spread => shared.steering.rollout.load_full(),
             _ => None,
         };
         let track = match judge {

@@ -28,7 +28,9 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tower_relay::gateway::{Config, Gateway, Handles, Stack, demo::Demo};
+use tower_relay::gateway::{
+    Config, Gateway, Handles, InvalidConfig, Reloaded, Reloader, Stack, demo::Demo,
+};
 
 /// Far more than anything here takes: a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(30);
@@ -42,6 +44,7 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     pub(crate) handles: Handles,
+    reloader: Reloader,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
 }
@@ -49,11 +52,6 @@ pub(crate) struct Relay {
 impl Relay {
     /// Runs `config`, which finds the key of the demo upstreams as `DEMO_KEY` and a wrong one as `WRONG_KEY`.
     pub(crate) async fn start(config: &str) -> Self {
-        let env = |name: &str| match name {
-            "DEMO_KEY" => Some("demo-key".to_owned()),
-            "WRONG_KEY" => Some("stale-key".to_owned()),
-            _ => None,
-        };
         let gateway =
             Config::from_toml(config, "test").and_then(|config| config.build_with_env(&env));
         Self::serve(gateway.unwrap_or_else(|error| panic!("{error}"))).await
@@ -64,14 +62,22 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let handles = gateway.handles().clone();
+        let reloader = gateway.reloader();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(gateway.serve(listener, async { drop(stopped.await) }));
         Self {
             address,
             handles,
+            reloader,
             stop: Some(stop),
             serving,
         }
+    }
+
+    /// Gives it another configuration.
+    pub(crate) fn reload(&self, config: &str) -> Result<Reloaded, InvalidConfig> {
+        let config = Config::from_toml(config, "test")?;
+        self.reloader.reload_with_env(&config, &env)
     }
 
     /// A relay before one upstream, with the aliases of the built-in demo.
@@ -103,6 +109,21 @@ impl Relay {
     pub(crate) async fn ended(self) {
         soon(self.serving).await.unwrap();
     }
+}
+
+/// What the configurations of the tests find in the environment.
+fn env(name: &str) -> Option<String> {
+    match name {
+        "DEMO_KEY" => Some("demo-key".to_owned()),
+        "WRONG_KEY" => Some("stale-key".to_owned()),
+        _ => None,
+    }
+}
+
+/// An address at which nobody answers.
+pub(crate) async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
 }
 
 /// A demo upstream, and how many connections it has taken.

@@ -10,15 +10,20 @@
 mod answers;
 mod bills;
 mod budgets;
+mod cached;
 mod exported;
 mod fitting;
+mod guides;
 mod harness;
 mod keys;
 #[cfg(unix)]
 mod killed;
 mod leaving;
 mod lifecycle;
+mod migrating;
 mod normalized;
+mod operators;
+mod pools;
 mod program;
 #[allow(
     dead_code,
@@ -27,6 +32,7 @@ mod program;
 )]
 #[path = "../../src/testing/redis_server.rs"]
 mod redis_server;
+mod reload;
 mod resilience;
 mod restart;
 mod splits;

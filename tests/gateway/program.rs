@@ -282,6 +282,7 @@ fn a_layer_that_chooses_models_says_what_it_chooses_from() {
     let file = File::new(
         "select.toml",
         "[model_select]\nsticky = \"1m\"\ntiers = { low = [\"a\", \"b\"] }\nescalation = {}\n\
+         [cache]\nttl = \"5m\"\n\
          [shadow]\ntarget = \"near\"\nmodel = \"m\"\n\
          [[upstreams]]\nname = \"near\"\nbase_url = \"http://127.0.0.1:1\"\n",
     );
@@ -291,4 +292,6 @@ fn a_layer_that_chooses_models_says_what_it_chooses_from() {
     assert_eq!(code, Some(0));
     assert!(out.contains(line), "{out}");
     assert!(out.contains("Shadow  10 % to near as m\n"), "{out}");
+    let cache = "Cache  deterministic requests by tenant, for 300s, in 128 MiB of memory\n";
+    assert!(out.contains(cache), "{out}");
 }

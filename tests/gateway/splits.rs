@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr};
 use serde_json::{Value, json};
 use tower_relay::gateway::Config;
 
-use crate::harness::{Got, Relay, chat, demo, post, send};
+use crate::harness::{Got, Relay, chat, demo, nobody, post, send};
 
 /// The target that is shifted to, before `new`, where it is another route.
 const BEHIND_A_FALLBACK: &str =
@@ -30,12 +30,6 @@ async fn ask(relay: &Relay, id: &str, upstream: Option<&str>) -> Got {
         headers.insert("x-relay-upstream", upstream.parse().unwrap());
     }
     send(request).await
-}
-
-/// An address at which nobody answers.
-async fn nobody() -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use tower_relay::{
-    gateway::{Config, Level},
+    gateway::{AllowanceLevel, Config},
     key::Key,
     server::tenants::{KeyHash, TenantKey},
 };
@@ -162,11 +162,15 @@ async fn limits_lie_within_limits_and_who_is_refused_by_his_own_takes_nothing_of
     assert_eq!(statuses, [200, 200, 429, 200, 429, 200, 200, 429]);
     // Whom a broader limit has refused, the narrower ones have not counted.
     for (level, key, used) in [
-        (Level::Key, Key::named("key", "a/1"), 2),
-        (Level::Key, Key::named("key", "a/2"), 1),
-        (Level::Tenant, Key::named("tenant", "a"), 3),
-        (Level::Team, Key::named("team", "acme/web"), 5),
-        (Level::Organisation, Key::named("organisation", "acme"), 5),
+        (AllowanceLevel::Key, Key::named("key", "a/1"), 2),
+        (AllowanceLevel::Key, Key::named("key", "a/2"), 1),
+        (AllowanceLevel::Tenant, Key::named("tenant", "a"), 3),
+        (AllowanceLevel::Team, Key::named("team", "acme/web"), 5),
+        (
+            AllowanceLevel::Organisation,
+            Key::named("organisation", "acme"),
+            5,
+        ),
     ] {
         let handle = relay.handles.rate_limit_by(level).unwrap();
         assert_eq!(handle.levels(&key).await[0].used, used, "{level:?}");
@@ -190,7 +194,7 @@ async fn a_tenant_in_flight_leaves_room_for_others() {
     first.say("data: {\"choices\":[]}\n\n").await;
     let answer = soon(running).await.unwrap().unwrap();
 
-    let handle = relay.handles.admission_by(Level::Tenant).unwrap();
+    let handle = relay.handles.admission_by(AllowanceLevel::Tenant).unwrap();
     assert_eq!(handle.state(&Key::named("tenant", "a")).in_flight, 1);
     let refused = send(stream("sk-a")).await;
     assert_eq!(refused.failure(), (503, "relay_overloaded".to_owned()));

@@ -7,6 +7,8 @@
 //! contract_tests!(my_limit, || MyLimit::new(1), state: async |layer, services| { .. });
 //! // One that reads an answer before it hands it on, and answers an error for one that breaks by then:
 //! contract_tests!(my_guard, || MyGuard::new(), bodies: held);
+//! // One that does so too, and hands on what breaks by then as it is:
+//! contract_tests!(my_hedge, || MyHedge::new(), bodies: read_ahead);
 //! // One that reads JSON, and only that, to its end before it hands it on:
 //! contract_tests!(my_normalizer, || MyNormalizer::new(), bodies: json_held);
 //! ```
@@ -115,6 +117,17 @@ macro_rules! contract_tests {
         #[tokio::test(start_paused = true)]
         async fn a_broken_answer_becomes_an_error() {
             contract::answers_a_broken_body(($make)());
+        }
+    };
+    (@bodies $make:expr, read_ahead) => {
+        #[tokio::test(start_paused = true)]
+        async fn an_answer_that_is_left_while_it_is_held_settles_once() {
+            contract::settles_what_it_holds(($make)());
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn a_broken_answer_stays_broken() {
+            contract::passes_a_broken_body(($make)()).await;
         }
     };
     (@bodies $make:expr, json_held) => {

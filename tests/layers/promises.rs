@@ -8,12 +8,15 @@ use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_relay::{
     admission::{Adaptive, AdmissionLayer, Limits},
+    balance::{BalanceBuilder, BalanceLayer, Policy},
     budget::{Budget, BudgetLayer, Limits as MoneyLimits, Per},
+    cache::{CacheKey, CacheLayer, CacheStore, Cacheable, Entry, Purge},
     circuit_breaker::CircuitBreakerLayer,
     client::{AdaptLayer, Credential, Style, Target, UpstreamLayer, Upstreams},
     commit_guard::CommitGuardLayer,
     cost_meter::{BillLayer, CostMeterLayer},
     fallback::{FallbackBuilder, FallbackLayer},
+    hedge::HedgeLayer,
     key::{Key, KeyBy},
     ledger::Totals,
     message::{
@@ -21,14 +24,14 @@ use tower_relay::{
         catalog::{Cost, ModelCatalog, ModelInfo, ModelTable},
     },
     model_rewrite::{Aliases, Checks, ModelRewriteLayer, ParamRule, Window},
-    model_select::{BuiltinCheck, EscalationBuilder, HeaderNames, ModelSelectBuilder},
+    model_select::{BuiltinCheck, EscalationBuilder, ModelSelectBuilder},
     normalize::ResponseNormalizeLayer,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
-    reserve::Quota,
-    reserve::RetryBudget,
+    reserve::{Answer, Quota, RetryBudget},
     retry::RetryLayer,
     server::{
-        EdgeLayer,
+        EdgeLayer, HeaderNames, HeaderNamesLayer,
+        feedback::FeedbackLayer,
         tenants::{AuthLayer, KeyHash, Tenant, TenantKey, Tenants},
     },
     shadow::ShadowLayer,
@@ -49,6 +52,9 @@ contract_tests!(
     errors: answered,
     state: async |_, services| shares_its_cap(services).await
 );
+
+contract_tests!(feedback, || FeedbackLayer::builder().build().unwrap().0);
+contract_tests!(header_names, || HeaderNamesLayer::new(HeaderNames::guide()));
 
 contract_tests!(upstream, || upstream(Credential::key(SECRET).unwrap()), errors: answered);
 contract_tests!(upstream_with_the_callers_key, || upstream(Credential::caller()), errors: answered);
@@ -108,7 +114,6 @@ contract_tests!(model_select_with_every_setting, || {
         .always(true)
         .cheapest(true)
         .sticky(Duration::from_secs(60))
-        .headers(HeaderNames::guide())
         .escalation(escalation)
         .build()
         .unwrap()
@@ -147,6 +152,25 @@ contract_tests!(traffic_split_with_every_setting, || {
         .read_only();
     builder.build(&backup()).unwrap()
 });
+contract_tests!(
+    balance,
+    || to_the_baseline(BalanceLayer::builder()),
+    state: async |layer, services| keeps_its_members(&layer, services).await
+);
+contract_tests!(balance_with_every_setting, || {
+    let stats = Stats::default();
+    let builder = BalanceLayer::builder()
+        .policy(Policy::Weighted)
+        .weights([1, 1]);
+    to_the_baseline(builder.sticky(StickyBy::api_key()).stats(&stats))
+});
+
+contract_tests!(
+    hedge,
+    || HedgeLayer::builder().build(&backup()).unwrap(),
+    bodies: read_ahead
+);
+
 contract_tests!(rollout_observer, RolloutObserverLayer::new);
 
 contract_tests!(shadow, || {
@@ -156,6 +180,11 @@ contract_tests!(shadow, || {
     // Not gone, or nothing would be copied.
     Box::leak(Box::new(worker));
     shadow
+});
+
+contract_tests!(cache, cache);
+contract_tests!(cache_of_what_is_not_admitted, || {
+    CacheLayer::builder().build().unwrap()
 });
 
 contract_tests!(timeout, || TimeoutBuilder::guide_e().build().unwrap());
@@ -250,6 +279,25 @@ async fn shares_its_books(layer: &BudgetLayer, services: [Probed<impl Stack>; 2]
     }
 }
 
+/// One before which each of the tests' requests is one for the cache, and nothing is kept: the tests ask for the same over and over.
+fn cache() -> CacheLayer {
+    #[derive(Debug)]
+    struct Forgets;
+    impl CacheStore for Forgets {
+        fn get(&self, _: &CacheKey) -> Answer<Option<Entry>> {
+            Answer::now(None)
+        }
+
+        fn put(&self, _: &CacheKey, _: Entry, _: Duration) {}
+
+        fn purge(&self, _: &Purge) -> Answer<()> {
+            Answer::now(())
+        }
+    }
+    let builder = CacheLayer::builder().requests(Cacheable::All);
+    builder.store(Arc::new(Forgets)).build().unwrap()
+}
+
 /// A backup that answers with nothing.
 fn backup() -> Upstreams {
     let answering =
@@ -316,6 +364,26 @@ async fn shares_its_buckets(layer: &RateLimitLayer, [one, two]: [Probed<impl Sta
 async fn follows_its_weights(layer: &TrafficSplitLayer, services: [Probed<impl Stack>; 2]) {
     for (weights, passed) in [([0, 1], 0), ([1, 0], 1)] {
         layer.handle().set_weights(&weights).unwrap();
+        for service in &services {
+            assert_eq!(send(service, chat()).await, 200);
+            assert_eq!(usize::from(service.1.take_request().is_some()), passed);
+        }
+    }
+}
+
+/// A balancer whose other member is drained.
+fn to_the_baseline(builder: BalanceBuilder) -> BalanceLayer {
+    let layer = builder.build(&backup()).unwrap();
+    layer.handle().drain("backup").unwrap();
+    layer
+}
+
+/// What is drained for one is for the other.
+async fn keeps_its_members(layer: &BalanceLayer, services: [Probed<impl Stack>; 2]) {
+    let handle = layer.handle();
+    for (drained, other, passed) in [("baseline", "backup", 0), ("backup", "baseline", 1)] {
+        handle.drain(drained).unwrap();
+        handle.restore(other).unwrap();
         for service in &services {
             assert_eq!(send(service, chat()).await, 200);
             assert_eq!(usize::from(service.1.take_request().is_some()), passed);

@@ -1,6 +1,6 @@
 //! The four stacks that stand between the caller and the upstreams.
 
-use std::{convert::Infallible, fmt, time::Duration};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper_util::{
@@ -12,16 +12,19 @@ use tower::{
     util::{BoxCloneSyncService, MapRequestLayer},
 };
 use tower_relay::{
+    balance::BalanceLayer,
+    cache::{CacheKey, CacheLayer, CacheScope, CacheStore, Cacheable, Entry, Purge},
     circuit_breaker::CircuitBreakerLayer,
     client::{Target, UpstreamLayer, Upstreams},
     commit_guard::{self, CommitGuardLayer},
     cost_meter::{BillLayer, CostMeterLayer},
     fallback::FallbackLayer,
+    hedge::HedgeLayer,
     message::{Bill, ConfigError, RequestBody, ResponseBody},
     model_rewrite::ModelRewriteLayer,
     normalize::ResponseNormalizeLayer,
     rate_limit::RateLimitBuilder,
-    reserve::RetryBudget,
+    reserve::{Answer, RetryBudget},
     retry::{Backoff, RetryLayer},
     server::EdgeLayer,
     telemetry::TelemetryLayer,
@@ -202,7 +205,7 @@ impl Maker {
                 .layer(ResponseNormalizeLayer::new())
                 .layer(upstream(name)?)
                 .service(client(to));
-            Ok::<_, ConfigError>(Target::new(name, stack))
+            self.chosen(Target::new(name, stack))
         };
         let targets = Upstreams::builder()
             .add(target("primary", primary)?)
@@ -227,8 +230,22 @@ impl Maker {
             .layer(watched)
             .layer(BillLayer::new())
             .layer(ModelRewriteLayer::new([("fault", "fault-1")])?)
+            .layer(cache()?)
             .service(self.fallback(&targets)?);
         Ok(BoxCloneSyncService::new(stack))
+    }
+
+    /// A target behind what chooses among several, of which here there is one, and a hedge whose time never comes.
+    fn chosen(&self, target: Target) -> Result<Target, ConfigError> {
+        let name = Arc::clone(target.name());
+        let alone = |target| Upstreams::builder().add(target).build();
+        let balance = BalanceLayer::builder().balance(&alone(target)?)?;
+        let balance = alone(Target::new(Arc::clone(&name), balance))?;
+        let hedge = HedgeLayer::builder()
+            .delay(self.pace.deadline)
+            .budget(self.budget.clone())
+            .hedge(&balance)?;
+        Ok(Target::new(name, hedge))
     }
 
     /// A limit that is never reached. It reserves more than the longest answer takes, so that there is always something to give back.
@@ -271,6 +288,28 @@ impl Maker {
             .limits(Limits::none().head(self.pace.head))
             .build()
     }
+}
+
+/// One that every request passes, and that keeps nothing: the suite asks for the same over and over.
+fn cache() -> Result<CacheLayer, ConfigError> {
+    #[derive(Debug)]
+    struct Forgets;
+    impl CacheStore for Forgets {
+        fn get(&self, _: &CacheKey) -> Answer<Option<Entry>> {
+            Answer::now(None)
+        }
+
+        fn put(&self, _: &CacheKey, _: Entry, _: Duration) {}
+
+        fn purge(&self, _: &Purge) -> Answer<()> {
+            Answer::now(())
+        }
+    }
+    CacheLayer::builder()
+        .scope(CacheScope::Shared)
+        .requests(Cacheable::All)
+        .store(Arc::new(Forgets))
+        .build()
 }
 
 fn upstream(name: &'static str) -> Result<UpstreamLayer, ConfigError> {

@@ -18,12 +18,14 @@ pub(super) struct Book {
     pub(super) calendar: Calendar,
     /// The window in force.
     pub(super) window: i64,
-    /// How many windows there were: what was reserved in an earlier one is no longer this one's.
+    /// Which window it is, of all of all books: what was reserved in another is not this one's.
     pub(super) generation: u64,
     pub(super) accounts: HashMap<Arc<str>, Account>,
     pub(super) max_keys: usize,
     pub(super) default: Limits,
     pub(super) limits: HashMap<Arc<str>, Limits>,
+    /// Both as they were set at first.
+    pub(super) set: (Limits, HashMap<Arc<str>, Limits>),
 }
 
 /// One key's, in the window in force. There is none for a key that has nothing.
@@ -50,6 +52,7 @@ impl Book {
             max_keys,
             default: budget.limits(),
             limits: budget.keys.clone(),
+            set: (budget.limits(), budget.keys.clone()),
         }
     }
 

@@ -51,7 +51,11 @@ impl Books {
             let Some(book) = self.book(*index, now) else {
                 continue;
             };
-            if book.calendar.name(book.window) == *claim.window && book.hear(key, *balance) {
+            // Books may have been closed since the claims were made.
+            let account = claim.account.strip_prefix(&*book.name);
+            let is_same = account.and_then(|rest| rest.strip_prefix('/')) == Some(&**key)
+                && book.calendar.name(book.window) == *claim.window;
+            if is_same && book.hear(key, *balance) {
                 let level = book.level(key);
                 let party = (*index, Arc::clone(key));
                 warnings.push(Warning { party, level });

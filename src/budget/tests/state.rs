@@ -6,6 +6,7 @@ use super::{
     super::state::{Books, Party, Ticket},
     *,
 };
+use crate::reserve::Balance;
 
 const DAY: u64 = 86_400;
 
@@ -190,4 +191,41 @@ proptest! {
         }
         prop_assert_eq!(books.level(at(now), 0, "global").unwrap().reserved, Cost::ZERO);
     }
+}
+
+#[test]
+fn without_the_store_a_replica_has_its_share_of_what_was_left_when_it_was_heard() {
+    let mut books = Books::new(&budgets(1_000), 10, at(0));
+    let parties = parties("a");
+    let claims = books.claims(at(0), &parties, &[]);
+    assert_eq!(
+        claims
+            .iter()
+            .map(|claim| (&*claim.account, &*claim.window, claim.limit))
+            .collect::<Vec<_>>(),
+        [
+            ("all/global", "total", Some(pico(1_000))),
+            ("key/a", "day 20717", Some(pico(500)))
+        ]
+    );
+    assert_eq!((claims[0].ends, claims[1].ends % (DAY * 1_000)), (0, 0));
+    let balance = |spent| Balance {
+        spent: pico(spent),
+        ..Balance::default()
+    };
+    books.hear(at(0), &parties, &claims, &[balance(400), balance(100)]);
+    // Of 600 and 400 that are left, a fourth each: 150 and 100.
+    let mut reserve = |amount| books.reserve_alone(at(0), &parties, Some(pico(amount)), &[], 4);
+    assert_eq!(reserve(101).unwrap_err()[0].party.0, 1);
+    assert!(reserve(60).is_ok() && reserve(40).is_ok() && reserve(1).is_err());
+    assert!(reserve(0).is_ok());
+    books.settle_alone(at(0), &parties, pico(60), pico(10));
+    let mut reserve = |amount| books.reserve_alone(at(0), &parties, Some(pico(amount)), &[], 4);
+    assert!(reserve(50).is_ok() && reserve(1).is_err());
+    // What the store says next holds, of its own window alone.
+    books.hear(at(0), &parties, &claims, &[balance(500), balance(200)]);
+    assert_eq!(books.level(at(0), 1, "a").unwrap().spent, pico(200));
+    books.hear(at(DAY), &parties, &claims, &[balance(600), balance(300)]);
+    assert_eq!(books.level(at(DAY), 0, "global").unwrap().spent, pico(600));
+    assert_eq!(books.level(at(DAY), 1, "a").unwrap().spent, Cost::ZERO);
 }

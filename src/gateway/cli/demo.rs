@@ -15,6 +15,9 @@ const CONFIG: &str = include_str!("demo.toml");
 /// The key that the demo upstreams want.
 const KEY: &str = "demo-key";
 
+/// The token that the demo's buttons want.
+pub(super) const ADMIN_TOKEN: &str = "demo-token-demo-token";
+
 /// Looks like a model at work.
 const PACE: Duration = Duration::from_millis(15);
 
@@ -56,9 +59,13 @@ impl Demos {
     }
 }
 
-/// The demo's key, under the name that its configuration has for it.
+/// The demo's key and token, under the names that its configuration has for them.
 pub(super) fn env(name: &str) -> Option<String> {
-    (name == "DEMO_KEY").then(|| KEY.to_owned())
+    match name {
+        "DEMO_KEY" => Some(KEY.to_owned()),
+        "DEMO_ADMIN_TOKEN" => Some(ADMIN_TOKEN.to_owned()),
+        _ => None,
+    }
 }
 
 pub(super) fn config(exact: SocketAddr, deviant: SocketAddr) -> Result<Config, InvalidConfig> {

@@ -1,5 +1,6 @@
 //! The gateway as a program.
 
+mod ctl;
 mod demo;
 mod log;
 mod options;

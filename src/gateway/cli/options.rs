@@ -8,6 +8,7 @@ pub(super) const HELP: &str = "\
 A relay for LLM APIs.
 
 Usage: tower-relay [OPTIONS]
+       tower-relay ctl COMMAND, which steers one that runs: tower-relay ctl --help
 
 Without a configuration it runs before embedded demo upstreams: no key, no network.
 
@@ -23,11 +24,13 @@ Options:
 Environment:
   RUST_LOG            How much to log to standard error: off, error, warn, info, debug or trace [default: info]
 
+The file is read again when it changes, and at SIGHUP. One that cannot be used is logged, and the one before holds.
+
 Exit codes: 0 after a shutdown (SIGINT, SIGTERM), 2 for wrong options, a wrong configuration or an address in use.
 ";
 
 /// What the command line asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Options {
     pub(super) config: Option<PathBuf>,
     pub(super) listen: Option<SocketAddr>,
@@ -35,7 +38,7 @@ pub(super) struct Options {
     pub(super) action: Action,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Action {
     #[default]
     Serve,

@@ -12,10 +12,11 @@ use std::{
 use tokio::{net::TcpListener, runtime, sync::oneshot};
 
 use super::{
+    ctl,
     demo::{self, Demos},
     log,
     options::{Action, HELP, Options},
-    signals::Signals,
+    signals::{Hangups, Signals},
     tree::Tree,
 };
 use crate::{gateway::Config, server::tenants::KeyHash};
@@ -30,7 +31,11 @@ const UNUSABLE: u8 = 2;
 ///
 /// `--help` prints its options.
 pub fn main() -> ExitCode {
-    match run(env::args_os().skip(1)) {
+    let mut arguments = env::args_os().skip(1).peekable();
+    if arguments.peek().is_some_and(|first| first == "ctl") {
+        return ctl::main(arguments.skip(1));
+    }
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             // Where standard error is closed there is nobody to tell.
@@ -119,6 +124,8 @@ No configuration, so these upstreams are demos: no key, no network. Try it:
     -H 'content-type: application/json' \
     -d '{"model": "gpt-4.1-mini", "stream": true, "messages": [{"role": "user", "content": "Hello!"}]}'
 
+and look at http://{admin}/dashboard, whose token is {token}
+
 "#;
 
 /// Serves what `config` says, beside `upstreams`, until a signal comes.
@@ -130,22 +137,22 @@ async fn serve(
     hint: &str,
 ) -> Result<(), String> {
     options.apply(&mut config);
-    let gateway = config.build_with_env(env).map_err(text)?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!(
-                    "{} is in use by another program: choose an address with --listen ADDR",
-                    config.listen
-                )
-            }
-            _ => format!("cannot listen on {}: {error}", config.listen),
-        })?;
+    let mut gateway = config.build_with_env(env).map_err(text)?;
+    let listener = bind(config.listen, "choose an address with --listen ADDR").await?;
     config.listen = listener.local_addr().map_err(text)?;
+    if let Some(admin) = &mut config.admin {
+        let listener = bind(admin.listen, "choose another in [admin]").await?;
+        admin.listen = listener.local_addr().map_err(text)?;
+        gateway = gateway.with_admin_listener(listener);
+    }
 
-    let mut signals =
-        Signals::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let signal = options.config.as_ref().map(|file| {
+        let options = options.clone();
+        gateway.watch(file, move |config| options.apply(config))
+    });
+    let unheard = |error: io::Error| format!("cannot listen for signals: {error}");
+    let mut hangups = Hangups::new().map_err(unheard)?;
+    let mut signals = Signals::new().map_err(unheard)?;
     let listen = config.listen.to_string();
     print(format!(
         "tower-relay {} is listening on http://{listen}\n\n{}",
@@ -155,7 +162,10 @@ async fn serve(
             lists_models: gateway.lists_models()
         }
     ))?;
-    print(hint.replace("{listen}", &listen))?;
+    let admin = config.admin.as_ref().map(|admin| admin.listen.to_string());
+    let hint = hint.replace("{listen}", &listen);
+    let hint = hint.replace("{admin}", &admin.unwrap_or_default());
+    print(hint.replace("{token}", demo::ADMIN_TOKEN))?;
 
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = gateway.serve(listener, async { drop(stopped.await) });
@@ -165,11 +175,29 @@ async fn serve(
         drop(stop);
         signals.next().await;
     };
+    let reloading = async {
+        loop {
+            hangups.next().await;
+            // Without a file there is nothing that could have changed; the signal ends nothing all the same.
+            if let Some(signal) = &signal {
+                signal.reload();
+            }
+        }
+    };
     tokio::select! {
         () = serving => Ok(()),
+        never = reloading => never,
         () = signalled => Err("ended before all answers did, as a second signal asked".to_owned()),
         never = upstreams => match never {},
     }
+}
+
+async fn bind(address: SocketAddr, hint: &str) -> Result<TcpListener, String> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!("{address} is in use by another program: {hint}"),
+        _ => format!("cannot listen on {address}: {error}"),
+    })
 }
 
 fn print(text: impl Display) -> Result<(), String> {

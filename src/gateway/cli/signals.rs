@@ -11,6 +11,32 @@ pub(super) struct Signals {
     interrupt: unix::Signal,
 }
 
+/// What asks a program to read its configuration again.
+pub(super) struct Hangups(#[cfg(unix)] unix::Signal);
+
+#[cfg(unix)]
+impl Hangups {
+    pub(super) fn new() -> io::Result<Self> {
+        unix::signal(unix::SignalKind::hangup()).map(Self)
+    }
+
+    pub(super) async fn next(&mut self) {
+        let _ = self.0.recv().await;
+    }
+}
+
+#[cfg(not(unix))]
+impl Hangups {
+    #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self())
+    }
+
+    pub(super) async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
+
 #[cfg(unix)]
 impl Signals {
     pub(super) fn new() -> io::Result<Self> {

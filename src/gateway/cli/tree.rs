@@ -33,7 +33,11 @@ impl Display for Tree<'_> {
             model_select,
             budgets,
             models,
+            cache,
             shadow,
+            admin,
+            alerts,
+            feedback,
             routes,
             upstreams,
             ..
@@ -54,6 +58,30 @@ impl Display for Tree<'_> {
         writeln!(f, "├─ GET /health")?;
         if self.lists_models {
             writeln!(f, "├─ GET /v1/models")?;
+        }
+        if let Some(admin) = admin {
+            let token = match (admin.tokens.len(), admin.token_to_read) {
+                (0, _) => "only to look at",
+                (_, false) => "changes need a token",
+                (_, true) => "with a token",
+            };
+            writeln!(
+                f,
+                "├─ operators  http://{}/dashboard, {token}",
+                admin.listen
+            )?;
+        }
+        if let Some(alerts) = alerts {
+            let webhook = alerts.webhook.as_ref().map_or("", |_| ", to a webhook");
+            let state = if alerts.enabled {
+                "on"
+            } else {
+                "off until switched on"
+            };
+            writeln!(f, "├─ alerts  {state}{webhook}")?;
+        }
+        if let Some(feedback) = feedback {
+            writeln!(f, "├─ Feedback  {}", feedback.describe())?;
         }
         if let Some(redis) = &store.redis {
             writeln!(f, "├─ Redis  {}", redis.describe())?;
@@ -109,6 +137,10 @@ impl Display for Tree<'_> {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
         }
+        if let Some(cache) = cache {
+            writeln!(f, "{indent}└─ Cache  {}", cache.describe())?;
+            indent.push_str("   ");
+        }
         if let Some(shadow) = shadow {
             writeln!(f, "{indent}└─ Shadow  {}", shadow.describe())?;
             indent.push_str("   ");
@@ -117,7 +149,7 @@ impl Display for Tree<'_> {
         indent.push_str("   ");
         for route in routes {
             // At least one upstream follows.
-            write_route(f, route, &indent)?;
+            write_route(f, route, &indent, self.config.store.redis.is_some())?;
         }
         for (index, upstream) in upstreams.iter().enumerate() {
             let is_last = index + 1 == upstreams.len();
@@ -212,7 +244,12 @@ fn layers(
     .collect()
 }
 
-fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt::Result {
+fn write_route(
+    f: &mut Formatter<'_>,
+    route: &RouteConfig,
+    indent: &str,
+    has_store: bool,
+) -> fmt::Result {
     write!(f, "{indent}├─ {}", route.name)?;
     if let (None, Some(first)) = (&route.models, route.targets().first()) {
         write!(f, "  for what {first} serves")?;
@@ -232,11 +269,26 @@ fn write_route(f: &mut Formatter<'_>, route: &RouteConfig, indent: &str) -> fmt:
         Ok(Way::Split(split, rollout)) => {
             let mut indent = format!("{indent}│  ");
             if let Some(rollout) = rollout {
-                writeln!(f, "{indent}└─ Rollout  {}", rollout.settings())?;
+                let shared = if has_store && !rollout.has_file() {
+                    ", one of all replicas"
+                } else {
+                    ""
+                };
+                writeln!(f, "{indent}└─ Rollout  {}{shared}", rollout.settings())?;
                 indent.push_str("   ");
             }
             let all = list(split.settings());
             writeln!(f, "{indent}└─ TrafficSplit  {all}")
+        }
+        Ok(Way::Balance(balance)) => {
+            let targets = route.targets().join(" | ");
+            let all = list(std::iter::once(targets).chain(balance.settings()));
+            writeln!(f, "{indent}│  └─ Balance  {all}")
+        }
+        Ok(Way::Hedge(hedge)) => {
+            let targets = route.targets().join(" | ");
+            let all = list(std::iter::once(targets).chain(hedge.settings()));
+            writeln!(f, "{indent}│  └─ Hedge  {all}")
         }
         // It was refused before.
         Err(_) => Ok(()),

@@ -13,7 +13,7 @@ use crate::{message::ConfigError, wire::units};
 /// How an upstream is connected to.
 ///
 /// Spans of time deserialize from text with a unit, such as `"250ms"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientConfig {

@@ -1,5 +1,7 @@
 //! What a configuration file says.
 
+mod admin;
+mod alerts;
 mod catalog;
 mod credential;
 mod headers;
@@ -24,6 +26,8 @@ use std::{
 use serde::Deserialize;
 
 pub use self::{
+    admin::AdminConfig,
+    alerts::{AlertsConfig, WebhookConfig},
     catalog::CatalogConfig,
     credential::CredentialConfig,
     headers::Headers,
@@ -38,9 +42,16 @@ pub use self::{
 use self::place::Source;
 pub(super) use self::{route::Way, upstream::no_empty_lists};
 use crate::{
-    admission::AdmissionBuilder, budget::Budget, ledger::JsonlAuditBuilder, message::ConfigError,
-    model_rewrite::ModelRewriteBuilder, model_select::ModelSelectBuilder,
-    rate_limit::RateLimitBuilder, server::EdgeBuilder, shadow::ShadowBuilder,
+    admission::AdmissionBuilder,
+    budget::Budget,
+    cache::CacheBuilder,
+    ledger::JsonlAuditBuilder,
+    message::ConfigError,
+    model_rewrite::ModelRewriteBuilder,
+    model_select::ModelSelectBuilder,
+    rate_limit::RateLimitBuilder,
+    server::{EdgeBuilder, feedback::FeedbackBuilder},
+    shadow::ShadowBuilder,
     telemetry::TelemetryBuilder,
 };
 
@@ -97,10 +108,18 @@ pub struct Config {
     /// The names of models, and how requests are fitted to them; without it requests go on as they are. Its catalog is the
     /// gateway's.
     pub models: Option<ModelRewriteBuilder>,
+    /// Which answers are given again. None, unless there is a table.
+    pub cache: Option<CacheBuilder>,
     /// Which requests are copied to another upstream or route, to compare the answers. Off, unless there is a table.
     pub shadow: Option<ShadowBuilder>,
+    /// Where callers say how good an answer was. Off, unless there is a table.
+    pub feedback: Option<FeedbackBuilder>,
     /// The file in which every attempt is written down. None, unless there is a table.
     pub audit: Option<JsonlAuditBuilder>,
+    /// Where operators look and change things. Nowhere, unless there is a table; with it every upstream is metered.
+    pub admin: Option<AdminConfig>,
+    /// What is watched, and who is told. Nothing, unless there is a table; with it every upstream is metered.
+    pub alerts: Option<AlertsConfig>,
     /// Ways among the upstreams, preferred to these, in order of preference.
     pub routes: Vec<RouteConfig>,
     /// Where requests go, in order of preference.
@@ -128,8 +147,12 @@ impl Default for Config {
             model_select: None,
             budgets: Vec::new(),
             models: None,
+            cache: None,
             shadow: None,
+            feedback: None,
             audit: None,
+            admin: None,
+            alerts: None,
             routes: Vec::new(),
             upstreams: Vec::new(),
             source: None,
@@ -178,6 +201,16 @@ impl Config {
                 &format!("cannot be read: {error}"),
             )),
         }
+    }
+
+    /// The fields that only a restart changes, and that are not as in `other`.
+    pub(super) fn differs_at_start(&self, other: &Self) -> impl Iterator<Item = String> {
+        let listen = (self.listen != other.listen).then(|| "listen".to_owned());
+        let server = self.server.differs_at_start(&other.server);
+        let server = server.map(|field| format!("server.{field}"));
+        let admin = |config: &Self| config.admin.as_ref().map(|admin| admin.listen);
+        let admin = (admin(self) != admin(other)).then(|| "admin.listen".to_owned());
+        listen.into_iter().chain(server).chain(admin)
     }
 
     /// `error`, with the place in the file where its field stands.

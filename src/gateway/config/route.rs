@@ -1,7 +1,9 @@
 use serde::Deserialize;
 
 use crate::{
+    balance::BalanceBuilder,
     fallback::FallbackBuilder,
+    hedge::HedgeBuilder,
     message::{ConfigError, Endpoint, ModelPattern},
     traffic_split::{TrafficSplitBuilder, rollout::RolloutBuilder},
 };
@@ -20,10 +22,14 @@ pub struct RouteConfig {
     pub models: Option<Vec<ModelPattern>>,
     /// The endpoints that it serves. Those of its first target, unless it is said.
     pub endpoints: Option<Vec<Endpoint>>,
-    /// Goes from target to target when one fails. This or `split` must be there.
+    /// Goes from target to target when one fails. This, `split`, `balance` or `hedge` must be there.
     pub fallback: Option<FallbackBuilder>,
-    /// Splits requests among its targets by weight. This or `fallback` must be there.
+    /// Splits requests among its targets by weight.
     pub split: Option<TrafficSplitBuilder>,
+    /// Gives each request to the target that is likely to answer it soonest.
+    pub balance: Option<BalanceBuilder>,
+    /// Asks a second target when the first is slow.
+    pub hedge: Option<HedgeBuilder>,
     /// Moves the weights of its split in stages.
     pub rollout: Option<RolloutBuilder>,
 }
@@ -33,28 +39,39 @@ pub struct RouteConfig {
 pub(crate) enum Way<'a> {
     Fallback(&'a FallbackBuilder),
     Split(&'a TrafficSplitBuilder, Option<&'a RolloutBuilder>),
+    Balance(&'a BalanceBuilder),
+    Hedge(&'a HedgeBuilder),
 }
 
 impl RouteConfig {
     /// How its targets are chosen.
     pub(crate) fn way(&self) -> Result<Way<'_>, ConfigError> {
-        let wrong =
-            |field: &'static str, reason: &'static str| Err(ConfigError::new(field, reason));
-        match (&self.fallback, &self.split) {
-            (Some(_), Some(_)) => wrong(
-                "split",
-                "cannot stand beside fallback: make one a route of its own, and a target of the other",
-            ),
-            (Some(_), None) if self.rollout.is_some() => {
-                wrong("rollout", "has no split whose weights it could move")
-            }
-            (Some(fallback), None) => Ok(Way::Fallback(fallback)),
-            (None, Some(split)) => Ok(Way::Split(split, self.rollout.as_ref())),
-            (None, None) => wrong(
-                "fallback",
-                "is missing, and split too: which targets does it have?",
-            ),
+        let rollout = self.rollout.as_ref();
+        let split = |split| Way::Split(split, rollout);
+        let ways = [
+            self.fallback.as_ref().map(Way::Fallback),
+            self.split.as_ref().map(split),
+            self.balance.as_ref().map(Way::Balance),
+            self.hedge.as_ref().map(Way::Hedge),
+        ];
+        let mut ways = ways.into_iter().flatten();
+        let Some(way) = ways.next() else {
+            let reason =
+                "is missing, and split, balance and hedge too: which targets does it have?";
+            return Err(ConfigError::new("fallback", reason));
+        };
+        if let Some(other) = ways.next() {
+            let reason = format!(
+                "cannot stand beside {}: make one a route of its own, and a target of the other",
+                way.field()
+            );
+            return Err(ConfigError::new(other.field(), reason));
         }
+        if rollout.is_some() && !matches!(way, Way::Split(..)) {
+            let reason = "has no split whose weights it could move";
+            return Err(ConfigError::new("rollout", reason));
+        }
+        Ok(way)
     }
 
     /// The names of its targets.
@@ -69,6 +86,8 @@ impl<'a> Way<'a> {
         match self {
             Self::Fallback(_) => "fallback",
             Self::Split(..) => "split",
+            Self::Balance(_) => "balance",
+            Self::Hedge(_) => "hedge",
         }
     }
 
@@ -77,6 +96,8 @@ impl<'a> Way<'a> {
         match self {
             Self::Fallback(fallback) => fallback.get_targets(),
             Self::Split(split, _) => split.get_targets(),
+            Self::Balance(balance) => balance.get_targets(),
+            Self::Hedge(hedge) => hedge.get_targets(),
         }
     }
 }

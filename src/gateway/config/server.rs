@@ -5,10 +5,7 @@ use serde::Deserialize;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 
 use crate::{
-    message::{ConfigError, X_RELAY_REQUEST_ID, X_RELAY_UPSTREAM},
-    model_rewrite::{X_RELAY_CLAMPED_PARAMS, X_RELAY_DROPPED_PARAMS},
-    telemetry::X_RESPONSE_TIME_MS,
-    wire::units,
+    message::ConfigError, server::HeaderNames, telemetry::X_RESPONSE_TIME_MS, wire::units,
 };
 
 /// How callers are served.
@@ -38,6 +35,8 @@ pub struct ServerConfig {
     /// Whether a line is logged for each answer when it has ended: upstream, model, status, tokens, times; never what was said. Off
     /// by default: reading what an answer used takes a microsecond or two.
     pub access_log: bool,
+    /// Under which names answers say what the relay did.
+    pub headers: HeaderNames,
     /// Which pages in browsers may call.
     pub cors: CorsConfig,
 }
@@ -67,6 +66,7 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             http2: true,
             access_log: false,
+            headers: HeaderNames::default(),
             cors: CorsConfig::default(),
         }
     }
@@ -83,10 +83,12 @@ impl Default for CorsConfig {
 }
 
 impl ServerConfig {
+    /// Who in browsers may call.
+    ///
     /// # Errors
     ///
-    /// When a bound is zero.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// When a bound is zero, or an allowed origin is none.
+    pub(crate) fn cors(&self) -> Result<Option<CorsLayer>, ConfigError> {
         for (field, within) in [
             ("header_timeout", self.header_timeout),
             ("idle_timeout", self.idle_timeout),
@@ -98,13 +100,37 @@ impl ServerConfig {
         if self.max_connections == 0 {
             return Err(ConfigError::new("max_connections", "must be at least 1"));
         }
-        Ok(())
+        self.cors
+            .layer(&self.headers)
+            .map_err(|error| error.within("cors"))
+    }
+
+    /// The fields that are looked at once, when the server starts, and that are not as in `other`.
+    pub(crate) fn differs_at_start(&self, other: &Self) -> impl Iterator<Item = &'static str> {
+        let fields = [
+            (
+                "header_timeout",
+                self.header_timeout == other.header_timeout,
+            ),
+            ("idle_timeout", self.idle_timeout == other.idle_timeout),
+            (
+                "shutdown_timeout",
+                self.shutdown_timeout == other.shutdown_timeout,
+            ),
+            (
+                "max_connections",
+                self.max_connections == other.max_connections,
+            ),
+            ("http2", self.http2 == other.http2),
+        ];
+        let changed = fields.into_iter().filter(|(_, is_same)| !is_same);
+        changed.map(|(field, _)| field)
     }
 }
 
 impl CorsConfig {
-    /// The layer, where it is enabled.
-    pub(crate) fn layer(&self) -> Result<Option<CorsLayer>, ConfigError> {
+    /// The layer, where it is enabled; pages are shown the headers of these `names`.
+    fn layer(&self, names: &HeaderNames) -> Result<Option<CorsLayer>, ConfigError> {
         if !self.enabled {
             return Ok(None);
         }
@@ -127,19 +153,14 @@ impl CorsConfig {
                 AllowOrigin::list(values)
             }
         };
+        let others = [X_RESPONSE_TIME_MS, header::RETRY_AFTER];
+        let shown: Vec<_> = names.all().into_iter().chain(others).collect();
         // Mirrored, because a `*` in the answer would not cover `authorization`.
         let layer = CorsLayer::new()
             .allow_origin(origins)
             .allow_methods(AllowMethods::mirror_request())
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers([
-                X_RELAY_REQUEST_ID,
-                X_RELAY_DROPPED_PARAMS,
-                X_RELAY_CLAMPED_PARAMS,
-                X_RELAY_UPSTREAM,
-                X_RESPONSE_TIME_MS,
-                header::RETRY_AFTER,
-            ])
+            .expose_headers(shown)
             .max_age(self.max_age);
         Ok(Some(layer))
     }

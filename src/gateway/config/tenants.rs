@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// One tenant: who they are, by which keys they call, what they may ask for and how much of it.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TenantConfig {
@@ -42,7 +42,7 @@ pub struct TenantConfig {
 }
 
 /// How much some may use together: the tenants of an organisation, of a team, or one key.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AllowanceConfig {
@@ -91,7 +91,10 @@ impl TenantConfig {
 
 impl Config {
     /// The tenants, where there are any.
-    pub(crate) fn build_tenants(&self) -> Result<Option<Tenants>, ConfigError> {
+    pub(crate) fn build_tenants(
+        &self,
+        before: Option<&Tenants>,
+    ) -> Result<Option<Tenants>, ConfigError> {
         let in_list =
             |index: usize, error: ConfigError| error.within(&index.to_string()).within("tenants");
         if self.tenants.is_empty() {
@@ -137,9 +140,10 @@ impl Config {
         let built = Tenants::new(tenants.iter().cloned());
         let built = built.map_err(|error| error.within("tenants"))?;
         self.check_groups(&built)?;
-        match &self.tenant_state {
-            None => Ok(Some(built)),
-            Some(path) => Tenants::with_state_file(tenants, path)
+        match (&self.tenant_state, before) {
+            (None, None) => Ok(Some(built)),
+            (None, Some(before)) => Tenants::continuing(tenants, before).map(Some),
+            (Some(path), _) => Tenants::with_state_file(tenants, path)
                 .map(Some)
                 .map_err(|error| ConfigError::new("tenant_state", error.reason().to_owned())),
         }

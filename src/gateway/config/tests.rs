@@ -29,7 +29,7 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         (
             "[server]\nport = 80",
             "relay.toml:2: server.port: unknown field `port`, expected one of `header_timeout`, \
-          `idle_timeout`, `shutdown_timeout`, `max_connections`, `http2`, `access_log`, `cors`",
+          `idle_timeout`, `shutdown_timeout`, `max_connections`, `http2`, `access_log`, `headers`, `cors`",
         ),
         (
             "[server]\nidle_timeout = 30",
@@ -111,7 +111,7 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         ),
         (
             "[[routes]]\nname = \"x\"",
-            "7: routes.0.fallback: is missing, and split too: which targets does it have?",
+            "7: routes.0.fallback: is missing, and split, balance and hedge too: which targets does it have?",
         ),
         (
             "[[routes]]\nname = \"x\"\nfallback = {}",
@@ -419,6 +419,7 @@ fn the_example_works_as_it_stands_and_with_every_option_in_it() {
     config.server.cors.enabled = false;
     config.audit = None;
     config.shadow = None;
+    config.feedback = None;
     config.build_with_env(&key).unwrap();
 }
 
@@ -429,7 +430,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
         "/examples/gateway.toml"
     ))
     .unwrap();
-    let bare = "[store.redis]\nurl = \"redis://127.0.0.1:6379/\"\n[rate_limit]\n[admission]\nadaptive = {}\n[model_select]\nescalation = {}\n[shadow]\ntarget = \"azure\"\nfile = \"shadow.jsonl\"\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
+    let bare = "[store.redis]\nurl = \"redis://127.0.0.1:6379/\"\n[rate_limit]\n[admission]\nadaptive = {}\n[model_select]\nescalation = {}\n[cache]\n[shadow]\ntarget = \"azure\"\nfile = \"shadow.jsonl\"\n[feedback]\nfile = \"feedback.jsonl\"\n[[upstreams]]\nname = \"ollama\"\nlabel = \"Ollama on this machine\"\n\
                 base_url = \"http://127.0.0.1:11434/v1\"\nmodels = [\"llama3.2\", \"qwen*\"]\n\
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
                 rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
@@ -438,7 +439,9 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
                 endpoints = [\"chat_completions\"]\n\
                 fallback = { targets = [\"openai\", \"azure\"], budget_percent = 100 }\n\
                 [[routes]]\nname = \"moving\"\nsplit = { targets = [\"openai\", \"groq\"], weights = [90, 10] }\n\
-                rollout = { file = \"rollout.json\" }";
+                rollout = { file = \"rollout.json\" }\n\
+                [[routes]]\nname = \"pool\"\nbalance = { targets = [\"openai\", \"azure\"] }\n\
+                [[routes]]\nname = \"quick\"\nhedge = { targets = [\"pool\"] }";
     let mut named = Config::from_toml(&all_options(&text), "gateway.toml").unwrap();
     let mut default = Config::from_toml(bare, "gateway.toml").unwrap();
     named.upstreams.truncate(1);

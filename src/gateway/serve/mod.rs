@@ -146,16 +146,14 @@ impl<S: Stack> Server<S> {
 
 #[cfg(test)]
 mod tests {
-    use http::Response;
-    use tower_layer::Layer;
-
     use super::*;
-    use crate::{message::ResponseBody, server::EdgeLayer, testing::answering};
+    use crate::{gateway::Gateway, message::ResponseBody, server::EdgeLayer, testing::answering};
+    use http::Response;
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_that_does_not_end_holds_up_the_shutdown_only_for_a_while() {
         let stack = answering(|_| Response::new(ResponseBody::empty()));
-        let service = GatewayService::new(EdgeLayer::default().layer(stack));
+        let service = Gateway::new(&EdgeLayer::default(), stack).service();
         let (flushed, has_flushed) = watch::channel(false);
         let workers = vec![
             Worker::new(|_| std::future::pending()),

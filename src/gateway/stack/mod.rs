@@ -10,7 +10,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 pub(super) use self::parts::Parts;
-use super::{Config, Gateway, InvalidConfig};
+use super::{Config, Gateway, Handles, InvalidConfig};
 use crate::{
     client::Upstreams,
     message::{ConfigError, RequestBody, ResponseBody},
@@ -64,9 +64,8 @@ impl Config {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Gateway<impl Stack + use<>>, InvalidConfig> {
-        Parts::new(self, env)
-            .and_then(|parts| self.gateway(parts))
-            .map_err(|error| self.locate(&error))
+        let make = |config: &Self, parts: Parts<'_>| config.generation(parts);
+        Gateway::made(self, env, make).map_err(|error| self.locate(&error))
     }
 
     /// The routes and upstreams alone, to stand under layers of one's own, and what keeps the upstreams' keys current.
@@ -78,8 +77,9 @@ impl Config {
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Upstreams, Vec<Worker>), InvalidConfig> {
-        Parts::without_audit(self, env)
-            .and_then(|mut parts| Ok((self.upstreams(&mut parts)?, parts.workers)))
+        let handles = Handles::default();
+        Parts::without_audit(self, env, &handles, None)
+            .and_then(|mut parts| Ok((self.upstreams(&mut parts)?, parts.into_workers())))
             .map_err(|error| self.locate(&error))
     }
 }

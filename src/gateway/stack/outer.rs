@@ -1,66 +1,86 @@
 //! The stack that every request passes.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt::Write, sync::Arc};
 
 use tower::util::option_layer;
 use tower_layer::Layer;
 
 use super::{Parts, Stack, within};
 use crate::{
-    admission::{AdmissionBuilder, AdmissionLayer},
+    admission::AdmissionBuilder,
     budget::BudgetLayer,
+    cache::{CacheLayer, RedisStore},
     client::{ModelRoute, Upstreams},
     cost_meter::BillLayer,
     gateway::{
-        Config, Gateway,
+        Config,
         access_log::AccessLogLayer,
-        models,
+        listing::Listing,
+        reload::{Beside, Generation, Guests},
         tenants::{self, AllowanceLayer},
     },
     message::ConfigError,
-    model_rewrite::{ModelRewriteHandle, ModelRewriteLayer},
+    model_rewrite::{Aliases, ModelRewriteHandle, ModelRewriteLayer},
     model_select::ModelSelectBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
-    server::tenants::AuthLayer,
+    server::{
+        Ready,
+        feedback::FeedbackLayer,
+        tenants::{AuthLayer, Tenants},
+    },
     shadow::ShadowLayer,
 };
 
 impl Config {
-    pub(super) fn gateway(
+    pub(super) fn generation(
         &self,
         mut parts: Parts<'_>,
-    ) -> Result<Gateway<impl Stack + use<>>, ConfigError> {
+    ) -> Result<(Generation<impl Stack + use<>>, Beside), ConfigError> {
         let parts = &mut parts;
-        let edge = self.edge.clone().guard_all(true).build();
-        let edge = edge.map_err(within("edge"))?;
+        let edge = self.edge.clone().guard_all(true);
+        let built = parts.keep("edge", "", edge.clone(), || Ok((edge.build()?, Vec::new())));
+        let edge = built.map_err(within("edge"))?;
         let rewrite = self.models.clone();
-        let rewrite = rewrite.map(|rewrite| rewrite.catalog(parts.catalog.clone()).build());
+        let before = Arc::clone(&parts.before);
+        let rewrite = rewrite.map(|rewrite| rewrite.catalog(parts.catalog.clone()));
+        let rewrite = rewrite.map(|rewrite| rewrite.continuing(before.models.as_ref()).build());
         let rewrite = rewrite.transpose().map_err(within("models"))?;
         let upstreams = self.upstreams(parts)?;
-        let tenants = self.build_tenants()?;
+        let tenants = self.tenants_of(parts)?;
         let aliases = rewrite.as_ref().map(ModelRewriteLayer::handle);
-        let offer = models::Offer {
-            rewrite: aliases.as_ref(),
-            upstreams: &upstreams,
-            config: self,
-            catalog: &parts.catalog,
-        };
-        let models = offer.models(None);
-        let models_of = tenants.as_ref().map(|tenants| offer.models_of(tenants));
+        let listing = Listing::new(
+            self,
+            aliases.clone(),
+            &upstreams,
+            &parts.catalog,
+            tenants.as_ref(),
+            parts.stats,
+        );
 
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
+        let feedback = self.feedback.clone().map(|feedback| {
+            let made_of = format!("{feedback:?}");
+            let build = || {
+                feedback
+                    .build()
+                    .map(|(layer, worker)| (layer, vec![worker]))
+            };
+            parts.keep("feedback", "", made_of, build)
+        });
+        let feedback = feedback.transpose().map_err(within("feedback"))?;
+        parts.layers.feedback = feedback.as_ref().map(FeedbackLayer::handle);
         let limit = self.rate_limit.clone();
-        let limit = limit.map(|limit| parts.kept("callers", limit));
+        let earlier = before.rate_limit.as_ref();
+        let limit = limit.map(|limit| parts.stored("callers", limit).continuing(earlier));
         let limit = limit.map(RateLimitBuilder::build);
         let limit = limit.transpose().map_err(within("rate_limit"))?;
-        let limit_handle = limit.as_ref().map(RateLimitLayer::handle);
-        parts.handles.set_tenant_limit(limit_handle);
+        parts.layers.rate_limit = limit.as_ref().map(RateLimitLayer::handle);
         let auth = tenants.clone().map(AuthLayer::new);
-        let allowances = tenants.is_some();
-        let allowances = allowances.then(|| AllowanceLayer::new(self, parts));
+        let allowances = tenants.is_some().then(|| AllowanceLayer::new(self, parts));
         let allowances = allowances.transpose()?;
         let admission = self.admission.clone().map(|admission| {
+            let admission = admission.continuing(before.admission.as_ref());
             let by_tenant = tenants.is_some() && !admission.has_priority();
             if by_tenant {
                 admission.priority(tenants::priority())
@@ -70,26 +90,27 @@ impl Config {
         });
         let admission = admission.map(AdmissionBuilder::build);
         let admission = admission.transpose().map_err(within("admission"))?;
-        let admission_handle = admission.as_ref().map(AdmissionLayer::handle);
-        parts.handles.set_admission(admission_handle);
+        if let Some(admission) = &admission {
+            parts.layers.admission = Some(admission.handle());
+            parts.at_last(admission.take_over());
+        }
         let select = self.model_select.clone();
         let select = select.map(|select| select.catalog(parts.catalog.clone()));
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
-        let budget = self.budget(aliases, parts)?;
-        let budget_handle = budget.as_ref().map(BudgetLayer::handle);
-        parts.handles.set_budgets(budget_handle);
-
-        if let Some(shadow) = &shadow {
-            parts.handles.meters().set_shadow(shadow.handle());
-        }
-        parts.handles.sample();
+        let cache = self.cache(parts).map_err(within("cache"))?;
+        let budget = self.budget(aliases.clone(), parts)?;
+        parts.layers.models = aliases;
+        parts.layers.budgets = budget.as_ref().map(BudgetLayer::handle);
+        let operators = self.operators(parts, &listing)?;
 
         // Outermost first.
         let layers = (
             parts.telemetry.clone(),
             option_layer(log),
+            // A score is no request of an upstream's, which tenants and limits are about.
+            option_layer(feedback),
             option_layer(auth),
             option_layer(limit),
             option_layer(budget),
@@ -98,22 +119,90 @@ impl Config {
             option_layer(admission),
             option_layer(select),
             option_layer(rewrite),
+            option_layer(cache),
             option_layer(shadow),
         );
         let stack = layers.layer(ModelRoute::new(upstreams));
 
-        let mut gateway = Gateway::new(&edge, stack)
-            .with_handles(std::mem::take(&mut parts.handles))
-            .with_server(self.server.clone())
-            .map_err(within("server"))?;
-        if let Some(models) = models {
-            gateway = gateway.with_models(models);
+        let cors = self.server.cors().map_err(within("server"))?;
+        let guests = tenants.zip(listing.models_of().cloned());
+        let names = self.upstreams.iter().map(|upstream| upstream.name.clone());
+        let ready = Ready::new(parts.stats, names);
+        let beside = parts.finish(self);
+        let generation = Generation {
+            edge: edge.layer(stack),
+            models: listing.models().cloned(),
+            guests: guests.map(|(tenants, models)| Guests { tenants, models }),
+            cors,
+            names: self.server.headers.clone(),
+            ready,
+            operators,
+            estate: Arc::clone(&beside.estate),
+        };
+        Ok((generation, beside))
+    }
+
+    /// Who may call; the same as before where nothing is said differently, so that no change of a key is lost.
+    fn tenants_of(&self, parts: &mut Parts<'_>) -> Result<Option<Tenants>, ConfigError> {
+        let before = parts.before.tenants.clone();
+        let built = self.build_tenants(before.as_ref())?;
+        let is_same = |earlier: &Self| {
+            earlier.tenants == self.tenants && earlier.tenant_state == self.tenant_state
+        };
+        let same = before.filter(|_| parts.earlier().is_some_and(is_same));
+        let tenants = built.map(|built| same.unwrap_or(built));
+        parts.layers.tenants.clone_from(&tenants);
+        Ok(tenants)
+    }
+
+    /// What answers again: the same as before where nothing is said differently, so that no answer is lost.
+    fn cache(&self, parts: &mut Parts<'_>) -> Result<Option<CacheLayer>, ConfigError> {
+        let Some(cache) = self.cache.clone() else {
+            return Ok(None);
+        };
+        let made_of = (format!("{cache:?}"), self.upstream_set());
+        let env = parts.env;
+        let build = || {
+            let cache = cache.by(tenants::answered_by());
+            let mut cache = cache.default_namespace(|| self.upstream_set());
+            let mut workers = Vec::new();
+            if cache.is_in_redis()
+                && let Some(redis) = &self.store.redis
+            {
+                let (store, worker) = RedisStore::with_env(redis, env)?;
+                workers.push(worker);
+                cache = cache.store(Arc::new(store));
+            }
+            Ok((cache.build()?, workers))
+        };
+        let cache = parts.keep("cache", "", made_of, build)?;
+        parts.layers.cache = Some(cache.handle());
+        Ok(Some(cache))
+    }
+
+    /// What may answer, in words: another set than that of an earlier run, or of another gateway, has answers of its own.
+    fn upstream_set(&self) -> String {
+        let mut set = String::new();
+        for upstream in &self.upstreams {
+            let address = upstream.base_url.as_ref().or(upstream.template.as_ref());
+            let names = upstream.aliases.as_ref().map(Aliases::entries);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                set,
+                "{:?} {address:?} {:?} {:?} {names:?}",
+                upstream.name, upstream.models, upstream.endpoints
+            );
         }
-        if let (Some(tenants), Some(models_of)) = (tenants, models_of) {
-            gateway = gateway.with_tenants(tenants, models_of);
+        for route in &self.routes {
+            let _ = writeln!(
+                set,
+                "{:?} {:?} {:?}",
+                route.name,
+                route.models,
+                route.targets()
+            );
         }
-        let workers = std::mem::take(&mut parts.workers);
-        Ok(workers.into_iter().fold(gateway, Gateway::with_worker))
+        set
     }
 
     /// What copies requests.
@@ -134,7 +223,9 @@ impl Config {
             );
             return Err(ConfigError::new("target", reason));
         };
-        let (shadow, worker) = builder.clone().build(target.clone())?;
+        let builder = builder.clone().continuing(parts.before.shadow.as_ref());
+        let (shadow, worker) = builder.build(target.clone())?;
+        parts.layers.shadow = Some(shadow.handle());
         parts.workers.push(worker);
         Ok(Some(shadow))
     }
@@ -143,7 +234,7 @@ impl Config {
     fn budget(
         &self,
         aliases: Option<ModelRewriteHandle>,
-        parts: &Parts<'_>,
+        parts: &mut Parts<'_>,
     ) -> Result<Option<BudgetLayer>, ConfigError> {
         if self.budgets.is_empty() {
             return Ok(None);
@@ -172,7 +263,13 @@ impl Config {
             budget = budget.store(Arc::new(store.budgets()));
         }
         let budget = budget.build().map_err(within("budgets"))?;
-        if let Some(audit) = &self.audit {
+        let before = parts.before.budgets.clone();
+        if let Some(before) = &before {
+            parts.at_last(budget.take_over(before));
+        }
+        let mut budgets = self.budgets.iter();
+        let has_new = budgets.any(|of| before.as_ref().is_none_or(|before| !before.keeps(of)));
+        if let Some(audit) = self.audit.as_ref().filter(|_| has_new) {
             let handle = budget.handle();
             let unread =
                 |error: std::io::Error| ConfigError::new("path", error.to_string()).within("audit");

@@ -14,7 +14,6 @@ use crate::{
     gateway::{Config, UpstreamConfig, tenants},
     key::KeyBy,
     message::ConfigError,
-    normalize::ResponseNormalizeBuilder,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
     timeout::TimeoutBuilder,
@@ -40,7 +39,12 @@ impl Config {
 
     /// Whether every upstream is metered, whatever it says itself.
     pub(in crate::gateway) fn meters_all(&self) -> bool {
-        self.audit.is_some() || !self.budgets.is_empty()
+        self.audit.is_some() || !self.budgets.is_empty() || self.shows_spend()
+    }
+
+    /// Whether anybody is shown what attempts cost.
+    pub(in crate::gateway) fn shows_spend(&self) -> bool {
+        self.admin.is_some() || self.alerts.is_some()
     }
 
     /// Whether anything judges upstreams by their attempts.
@@ -56,17 +60,27 @@ impl Config {
     ) -> Result<Target, ConfigError> {
         let (upstream, key_worker) = config.layer(parts.env)?;
         parts.workers.extend(key_worker);
-        let client = config.client.build(&config.origin()?);
-        let client = client.map_err(within("client"))?;
+        let client = parts.client(config)?;
 
-        let retry = config.retry.clone().map(RetryBuilder::build).transpose();
+        let before = Arc::clone(&parts.before);
+        let retry = config.retry.clone();
+        let retry = retry.map(|retry| retry.continuing(before.retry_budgets.get(&config.name)));
+        let retry = retry.map(RetryBuilder::build).transpose();
+        let retry = retry.map_err(within("retry"))?;
+        if let Some(retry) = &retry {
+            let budgets = &mut parts.layers.retry_budgets;
+            budgets.insert(config.name.clone(), retry.budget().clone());
+        }
         let observer = self.has_rollouts().then_some(RolloutObserverLayer);
         let breaker = config.circuit_breaker.clone();
-        let breaker = breaker.map(|breaker| breaker.stats(parts.handles.stats()));
+        let earlier = before.circuit_breakers.get(&config.name);
+        let breaker = breaker.map(|breaker| breaker.stats(parts.stats).continuing(earlier));
         let breaker = breaker.map(CircuitBreakerBuilder::build).transpose();
         let breaker = breaker.map_err(within("circuit_breaker"))?;
         if let Some(breaker) = &breaker {
-            parts.handles.add_breaker(&config.name, breaker.handle());
+            let breakers = &mut parts.layers.circuit_breakers;
+            breakers.insert(config.name.clone(), breaker.handle());
+            parts.at_last(breaker.take_over());
         }
         let guard = config.commit_guard.clone();
         let guard = guard.map(CommitGuardBuilder::build).transpose();
@@ -74,7 +88,8 @@ impl Config {
         let timeout = timeout.map(TimeoutBuilder::build).transpose();
         let limit = config.rate_limit.clone().map(|limit| {
             let scope = format!("upstream {}", config.name);
-            let limit = parts.kept(&scope, limit.provider());
+            let earlier = before.upstream_limits.get(&config.name);
+            let limit = parts.stored(&scope, limit.provider()).continuing(earlier);
             match &config.models {
                 Some(models) => limit.by(KeyBy::model_among(models.iter().cloned())),
                 None => limit,
@@ -83,22 +98,25 @@ impl Config {
         let limit = limit.map(RateLimitBuilder::build).transpose();
         let limit = limit.map_err(within("rate_limit"))?;
         if let Some(limit) = &limit {
-            parts.handles.add_limit(&config.name, limit.handle());
+            let limits = &mut parts.layers.upstream_limits;
+            limits.insert(config.name.clone(), limit.handle());
         }
         let meter = self.meter(config, parts).map_err(within("cost"))?;
         let rewrite = config.rewrite();
         let rewrite = rewrite.map(|rewrite| rewrite.catalog(parts.catalog.clone()).build());
-        let normalize = config.normalize.clone();
-        let normalize = normalize.map(ResponseNormalizeBuilder::build).transpose();
-        let normalize = normalize.map_err(within("normalize"))?;
+        let normalize = config.normalize.clone().map(|normalize| {
+            let build = || Ok((normalize.clone().build()?, Vec::new()));
+            parts.keep("normalize", &config.name, normalize.clone(), build)
+        });
+        let normalize = normalize.transpose().map_err(within("normalize"))?;
         if let Some(normalize) = &normalize {
-            let handle = normalize.handle();
-            parts.handles.meters().add_normalizer(&config.name, handle);
+            let normalizers = &mut parts.layers.normalizers;
+            normalizers.insert(config.name.clone(), normalize.handle());
         }
 
         // Outermost first.
         let layers = (
-            option_layer(retry.map_err(within("retry"))?),
+            option_layer(retry),
             parts.telemetry.attempts(),
             option_layer(observer),
             option_layer(breaker),

@@ -14,9 +14,7 @@ use crate::{
         Bill, Outcome, RequestBody, ResponseBody, Selection,
         catalog::{ModelCatalog, ModelInfo, ModelTable, Price, Prices},
     },
-    model_select::{
-        Features, HeaderNames, ModelSelectBuilder, ModelSelectLayer, Score, Scorer, ScorerKind,
-    },
+    model_select::{Features, ModelSelectBuilder, ModelSelectLayer, Score, Scorer, ScorerKind},
     testing::{answering, echo, read, refusal},
 };
 
@@ -115,21 +113,6 @@ async fn the_answer_and_those_further_in_are_told_what_was_chosen_and_why() {
     assert_eq!(response.headers()["x-relay-model"], "middle");
     assert_eq!(response.headers()["x-relay-complexity"], "medium");
     assert_eq!(bill.asked().as_deref(), Some("auto"));
-}
-
-#[tokio::test]
-async fn the_guides_headers_are_a_preset() {
-    let builder = builder().headers(HeaderNames::guide());
-    let response = send(builder, post(&ask(json!("hi")))).await;
-    let headers = response.headers();
-    assert_eq!(headers["x-auto-model"], "small");
-    assert_eq!(headers["x-complexity"], "low");
-    assert!(headers.contains_key("x-response-time-ms"));
-    // Nobody said which upstream it was.
-    assert!(!headers.contains_key("x-provider"));
-    let none: HeaderNames = serde_json::from_str("\"none\"").unwrap();
-    assert_eq!(none, HeaderNames::none());
-    assert!(serde_json::from_str::<HeaderNames>(r#"{"model": "no name"}"#).is_err());
 }
 
 #[tokio::test]

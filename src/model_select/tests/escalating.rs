@@ -174,6 +174,57 @@ async fn probabilities_are_asked_for_looked_at_and_taken_out_again() {
     assert!(text.contains("-3.0"));
 }
 
+fn stream(said: &str) -> String {
+    format!(
+        "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":{said:?}}},\"logprobs\":{{\"content\":[{{\"logprob\":-3.0}}]}}}}]}}\n\n\
+         data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\ndata: [DONE]\n\n"
+    )
+}
+
+fn streams(said: &str) -> Response<ResponseBody> {
+    let response = Response::builder().header("content-type", "text/event-stream");
+    ResponseBody::wrap(response.body(ResponseBody::from(stream(said))).unwrap())
+}
+
+#[tokio::test]
+async fn a_stream_is_checked_where_that_is_asked_for() {
+    let mut asks = ask();
+    asks["stream"] = json!(true);
+    let checks = || EscalationBuilder::new().check(BuiltinCheck::Empty);
+    for (checks, first, asked, said) in [
+        (checks(), "", vec!["small"], ""),
+        (
+            checks().streams(true),
+            "",
+            vec!["small", "middle"],
+            "better",
+        ),
+        (checks().streams(true), "fine", vec!["small"], "fine"),
+        // Longer than what may be held: it goes on as it is.
+        (checks().streams(true).max_answer(64), "", vec!["small"], ""),
+    ] {
+        let (head, text, sent) = send(checks, post(&asks), move |model| match model {
+            "small" => streams(first),
+            _ => streams("better"),
+        })
+        .await;
+        assert_eq!((models(&sent), text), (asked, stream(said)));
+        assert_eq!(head.headers["content-type"], "text/event-stream");
+    }
+}
+
+#[tokio::test]
+async fn probabilities_of_a_stream_are_taken_out_of_its_events() {
+    let mut asks = ask();
+    asks["stream"] = json!(true);
+    let checks = EscalationBuilder::new().check(BuiltinCheck::LowLogprob);
+    let checks = checks.streams(true);
+    let (_, text, sent) = send(checks, post(&asks), |_| streams("guess")).await;
+    assert_eq!(models(&sent), ["small", "middle"]);
+    assert_eq!(sent[0]["logprobs"], true);
+    assert!(text.contains("guess") && !text.contains("-3.0"), "{text}");
+}
+
 #[tokio::test]
 async fn no_more_attempts_are_made_than_the_request_may_make() {
     let mut request = post(&ask());

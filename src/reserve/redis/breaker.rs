@@ -11,7 +11,7 @@ use tokio::time::Instant;
 ///
 /// Relaxed throughout: a call that reads a moment late is as one that came a moment earlier.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     start: Instant,
     threshold: u32,
     open_for: Duration,
@@ -21,7 +21,7 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) fn new(threshold: u32, open_for: Duration) -> Self {
+    pub(crate) fn new(threshold: u32, open_for: Duration) -> Self {
         Self {
             start: Instant::now(),
             threshold,
@@ -32,7 +32,7 @@ impl Breaker {
     }
 
     /// Whether the store may be asked now. A probe that is never heard of again holds nothing: the next one may go when its time has come.
-    pub(super) fn admits(&self) -> bool {
+    pub(crate) fn admits(&self) -> bool {
         let until = self.until.load(Ordering::Relaxed);
         if until == 0 {
             return true;
@@ -45,13 +45,13 @@ impl Breaker {
                 .is_ok()
     }
 
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);
         self.until.store(0, Ordering::Relaxed);
     }
 
     /// Whether this failure has opened it.
-    pub(super) fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         let before = self.failures.fetch_add(1, Ordering::Relaxed);
         before >= self.threshold - 1
             && self.until.swap(self.after(self.now()), Ordering::Relaxed) == 0

@@ -10,7 +10,7 @@ use crate::{message::ConfigError, reserve::LocalLimiter, wire::units, worker::Wo
 /// Where a [`RedisLimiter`] keeps its buckets, and what it does when it cannot; also its configuration.
 ///
 /// Spans of time deserialize from text such as `"50ms"`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct RedisBuilder {
@@ -28,7 +28,7 @@ pub struct RedisBuilder {
 }
 
 /// Where the server is. Not shown: it may hold a password.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(
     untagged,
     expecting = "expected the URL of a server, or { env = \"NAME\" }"
@@ -138,6 +138,11 @@ impl RedisBuilder {
 
     /// Where and how in words, without user and password: what `--check` prints.
     #[cfg(feature = "gateway")]
+    #[cfg(feature = "gateway")]
+    pub(crate) fn replica_count(&self) -> u64 {
+        self.replicas
+    }
+
     pub(crate) fn describe(&self) -> String {
         let place = match &self.url {
             Address::Env { env } => format!("at the environment's {env}"),
@@ -159,6 +164,20 @@ impl RedisBuilder {
         )
     }
 
+    /// The server's URL, which is not to be shown.
+    pub(crate) fn address(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<String, ConfigError> {
+        match &self.url {
+            Address::Url(url) => Ok(url.clone()),
+            Address::Env { env: name } => env(name).ok_or_else(|| {
+                let reason = format!("the environment variable {name} is not set");
+                ConfigError::new("url.env", reason)
+            }),
+        }
+    }
+
     /// The store, and what settles. Nothing is connected yet.
     ///
     /// # Errors
@@ -177,21 +196,7 @@ impl RedisBuilder {
         self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(RedisLimiter, Worker), ConfigError> {
-        let url = match &self.url {
-            Address::Url(url) => url.clone(),
-            Address::Env { env: name } => env(name).ok_or_else(|| {
-                let reason = format!("the environment variable {name} is not set");
-                ConfigError::new("url.env", reason)
-            })?,
-        };
-        let client = Client::open(url.trim()).map_err(|error| {
-            // Not the URL itself: it may hold a password.
-            ConfigError::new("url", format!("is not the URL of a server: {error}"))
-        })?;
-        if self.prefix.contains(['{', '}']) {
-            let reason = "must not have braces: they would be the hash tag of all keys";
-            return Err(ConfigError::new("prefix", reason));
-        }
+        let client = self.client(env)?;
         for (field, is_zero) in [
             ("timeout", self.timeout.is_zero()),
             ("replicas", self.replicas == 0),
@@ -223,6 +228,49 @@ impl RedisBuilder {
         };
         Ok((limiter, worker))
     }
+
+    /// A client of the server, once what concerns every use of it is checked.
+    fn client(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Client, ConfigError> {
+        let url = self.address(env)?;
+        let client = Client::open(url.trim()).map_err(|error| {
+            // Not the URL itself: it may hold a password.
+            ConfigError::new("url", format!("is not the URL of a server: {error}"))
+        })?;
+        if self.prefix.contains(['{', '}']) {
+            let reason = "must not have braces: they would be the hash tag of all keys";
+            return Err(ConfigError::new("prefix", reason));
+        }
+        Ok(client)
+    }
+
+    /// What it takes to keep something else at the same server.
+    #[cfg(feature = "cache")]
+    pub(crate) fn link(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Link, ConfigError> {
+        for (field, is_zero) in [
+            ("timeout", self.timeout.is_zero()),
+            ("failures", self.failures == 0),
+            ("open_for", self.open_for.is_zero()),
+        ] {
+            if is_zero {
+                return Err(ConfigError::new(field, "must be more than zero"));
+            }
+        }
+        Ok(Link {
+            client: self.client(env)?,
+            prefix: self.prefix.clone(),
+            timeout: self.timeout,
+            breaker: Breaker::new(self.failures, self.open_for),
+        })
+    }
+}
+
+/// A server, and when it is left alone.
+#[cfg(feature = "cache")]
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    pub(crate) prefix: String,
+    pub(crate) timeout: Duration,
+    pub(crate) breaker: Breaker,
 }
 
 impl fmt::Debug for RedisBuilder {

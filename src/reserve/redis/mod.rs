@@ -4,6 +4,7 @@ mod breaker;
 mod budgets;
 mod builder;
 mod counters;
+mod document;
 mod jobs;
 mod scripts;
 mod share;
@@ -14,6 +15,9 @@ mod worker;
 
 use std::sync::Arc;
 
+#[cfg(feature = "cache")]
+pub(crate) use self::breaker::Breaker;
+pub(crate) use self::document::Document;
 pub use self::{
     budgets::RedisBudgets,
     builder::{OnStoreFailure, RedisBuilder},
@@ -56,6 +60,13 @@ impl RedisLimiter {
             stand_in: Arc::new(LocalLimiter::new(self.stand_in.max_keys())),
             ..self.clone()
         }
+    }
+
+    /// A text that all replicas keep together under this name.
+    pub(crate) fn document(&self, name: &str) -> Document {
+        let name = name.replace('{', "(").replace('}', ")");
+        let key = format!("{}:{}:{{{name}}}", self.prefix, self.scope);
+        Document::new(Arc::clone(&self.store), &key)
     }
 
     /// What is spent of budgets, on the same connection and told by the same worker. Whoever has the same prefix shares them, whatever the

@@ -208,7 +208,7 @@ impl Store {
     }
 
     /// Has the breaker take note of what came of a call; `None` where it took too long.
-    fn noted<T>(&self, answered: Option<RedisResult<T>>) -> Option<T> {
+    pub(super) fn noted<T>(&self, answered: Option<RedisResult<T>>) -> Option<T> {
         let error = match answered {
             Some(Ok(answer)) => {
                 self.breaker.succeeded();
@@ -232,7 +232,7 @@ impl Store {
     }
 
     /// Made when it is needed first: making it takes a runtime.
-    fn connection(&self) -> RedisResult<ConnectionManager> {
+    pub(super) fn connection(&self) -> RedisResult<ConnectionManager> {
         if let Some(connection) = &*self.connection.load() {
             return Ok(ConnectionManager::clone(connection));
         }

@@ -22,7 +22,7 @@ pub struct EdgeLayer {
 /// The bounds of an [`EdgeLayer`]; also its configuration.
 ///
 /// Sizes deserialize from bytes or text such as `"16MiB"`, spans of time from text such as `"30s"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EdgeBuilder {
     #[serde(deserialize_with = "units::bytes")]
@@ -38,7 +38,7 @@ pub struct EdgeBuilder {
 }
 
 /// A size within a map, where `deserialize_with` does not reach.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Copy, Deserialize)]
 #[serde(transparent)]
 struct Size(#[serde(deserialize_with = "units::bytes")] u64);
 

@@ -3,6 +3,7 @@
 mod access;
 mod book;
 mod caller;
+mod control;
 mod hash;
 mod layer;
 mod registry;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use self::{
     caller::Caller,
+    control::TenantControl,
     hash::KeyHash,
     layer::AuthLayer,
     registry::{ChangeError, Tenants},

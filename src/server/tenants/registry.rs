@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderMap;
 
 use super::{
-    Caller, Tenant, TenantKey,
+    Caller, Tenant, TenantControl, TenantKey,
     book::{Book, Entry},
     state_file::{State, StateFile},
 };
@@ -56,7 +56,24 @@ impl Tenants {
     ///
     /// When a name cannot be one, or a tenant, a key's name or a key is there twice.
     pub fn new(tenants: impl IntoIterator<Item = Tenant>) -> Result<Self, ConfigError> {
-        Self::build(tenants, None)
+        Self::build(tenants, None, None)
+    }
+
+    /// The same, with what was changed at run time of the keys of others whose place they take.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); and when a key that was changed is another's now.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn continuing(
+        tenants: impl IntoIterator<Item = Tenant>,
+        before: &Self,
+    ) -> Result<Self, ConfigError> {
+        let changes = before.0.changes.lock();
+        let changes = changes.unwrap_or_else(PoisonError::into_inner);
+        let state = changes.state.clone();
+        drop(changes);
+        Self::build(tenants, None, Some(state))
     }
 
     /// The same, with what was changed of their keys at run time, which is kept in the file at `path`. There need not be such a file yet.
@@ -70,19 +87,20 @@ impl Tenants {
         tenants: impl IntoIterator<Item = Tenant>,
         path: impl Into<PathBuf>,
     ) -> Result<Self, ConfigError> {
-        Self::build(tenants, Some(StateFile::new(path.into())))
+        Self::build(tenants, Some(StateFile::new(path.into())), None)
     }
 
     fn build(
         tenants: impl IntoIterator<Item = Tenant>,
         file: Option<StateFile>,
+        changed: Option<State>,
     ) -> Result<Self, ConfigError> {
         let state = match &file {
             Some(file) => {
                 let read = file.read();
                 read.map_err(|reason| ConfigError::new("state_file", reason))?
             }
-            None => State::default(),
+            None => changed.unwrap_or_default(),
         };
         let mut tenants: Vec<Tenant> = tenants.into_iter().collect();
         if let [only] = tenants.as_mut_slice() {
@@ -154,6 +172,11 @@ impl Tenants {
         let mut entries = book.tenants().iter();
         let entry = entries.find(|entry| entry.tenant.name() == tenant)?;
         Some(entry.keys.clone())
+    }
+
+    /// The keys of `tenant`, for operators to see and change.
+    pub fn control(&self, tenant: &str) -> TenantControl {
+        TenantControl::new(self.clone(), tenant.to_owned())
     }
 
     /// Gives `tenant` a key, or changes the one of the same name. Its others stay: while a key is replaced by another, both are taken.

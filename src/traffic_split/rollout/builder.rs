@@ -3,10 +3,19 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use serde::Deserialize;
 use tokio::{sync::mpsc, time::Instant};
 
+#[cfg(feature = "redis")]
+use super::replicas::{MAX_WAITING, Replicas};
 use super::{
-    Limits, Rollout, RolloutEvent, file::StateFile, limits::Metric, plan::Plan,
-    shared::RolloutShared, state::Machine, worker,
+    Limits, Rollout, RolloutEvent,
+    file::StateFile,
+    limits::Metric,
+    plan::Plan,
+    shared::RolloutShared,
+    state::Machine,
+    worker::{self, Keep},
 };
+#[cfg(feature = "redis")]
+use crate::reserve::RedisLimiter;
 use crate::{
     message::ConfigError,
     traffic_split::{TrafficSplitHandle, state::Weights},
@@ -36,6 +45,9 @@ pub struct RolloutBuilder {
     #[serde(deserialize_with = "units::duration")]
     rollback_step: Duration,
     file: Option<PathBuf>,
+    #[cfg(feature = "redis")]
+    #[serde(skip)]
+    replicas: Option<(RedisLimiter, String)>,
     #[serde(skip)]
     judged_by: Vec<(String, String)>,
     #[serde(skip)]
@@ -53,6 +65,8 @@ impl Default for RolloutBuilder {
             false_alarms: 0.001,
             rollback_step: Duration::from_secs(5 * 60),
             file: None,
+            #[cfg(feature = "redis")]
+            replicas: None,
             judged_by: Vec::new(),
             alert: None,
         }
@@ -103,6 +117,20 @@ impl RolloutBuilder {
         self
     }
 
+    /// Makes it one rollout of all replicas that have the same `store` and `name`, in place of a [file](Self::file): what one of them does, or is told by
+    /// an operator, all do within a second, and each target is judged by the attempts of all. See the [module](super#replicas).
+    #[cfg(feature = "redis")]
+    pub fn replicas(mut self, store: &RedisLimiter, name: impl Into<String>) -> Self {
+        self.replicas = Some((store.scoped("rollouts"), name.into()));
+        self
+    }
+
+    /// Whether it has a file.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// The file in which the rollout is written down. None by default: then a restart begins again.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());
@@ -134,6 +162,34 @@ impl RolloutBuilder {
             self.stages.len(),
             self.stage_time
         )
+    }
+
+    /// Whether it goes as `other` does.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let settings = |of: &Self| {
+            let Self {
+                stages,
+                stage_time,
+                minimum_requests,
+                limits,
+                false_alarms,
+                rollback_step,
+                file,
+                judged_by,
+                alert: _,
+                replicas,
+            } = of.clone();
+            let plan = (stages, stage_time, minimum_requests, limits, false_alarms);
+            let shared_as = replicas.map(|(_, name)| name);
+            (plan, rollback_step, file, judged_by, shared_as)
+        };
+        let is_told_alike = match (&self.alert, &other.alert) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        settings(self) == settings(other) && is_told_alike
     }
 
     /// Checks it for a split with so many targets.
@@ -203,12 +259,23 @@ impl RolloutBuilder {
             .transpose()
             .map_err(|reason| ConfigError::new("file", reason))?;
         let (file, saved) = file.unzip();
-        let machine = Machine::new(Arc::clone(&plan), saved.flatten().as_ref(), Instant::now());
+        #[allow(unused_mut, reason = "without Redis")]
+        let mut machine = Machine::new(Arc::clone(&plan), saved.flatten().as_ref(), Instant::now());
+        #[allow(unused_mut, reason = "without Redis")]
+        let (mut keep, mut attempts) = (file.map_or(Keep::Nowhere, Keep::File), None);
+        #[cfg(feature = "redis")]
+        if let Some((store, name)) = self.replicas {
+            let (tell, told) = mpsc::channel(MAX_WAITING);
+            attempts = Some(tell);
+            keep = Keep::Replicas(Box::new(Replicas::new(store.document(&name), told)));
+            machine.wait();
+        }
         let (sender, events) = mpsc::channel(MAX_EVENTS);
-        let shared = Arc::new(RolloutShared::new(plan, machine, split, sender, judged_by));
+        let shared = RolloutShared::new(plan, machine, split, sender, judged_by, attempts);
+        let shared = Arc::new(shared);
         split.attach(Arc::clone(&shared));
         shared.begin();
-        let worker = worker::run(Arc::clone(&shared), events, file, self.alert);
+        let worker = worker::run(Arc::clone(&shared), events, keep, self.alert);
         Ok((Rollout::new(shared), worker))
     }
 }

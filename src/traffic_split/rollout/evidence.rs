@@ -1,5 +1,7 @@
 //! How sure it is that something happens more often than it may.
 
+use serde::{Deserialize, Serialize};
+
 /// How many times the odds of what is allowed each alternative assumes.
 const ODDS: [f64; 4] = [2.0, 5.0, 20.0, 150.0];
 
@@ -25,7 +27,7 @@ const MAX_WEALTH: f64 = 1e200;
 /// The wealth is spread over alternatives (by the odds) and over the moments at which the trouble may have begun (half from the
 /// start, the rest at every 32nd observation, the `k`-th with a prior of `1/(k(k+1))`), so that a long healthy past does not delay what is seen later by
 /// more than the logarithm of its length.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Evidence {
     wealth: [f64; ODDS.len()],
     /// What is still to be bet, from later moments on.

@@ -10,7 +10,7 @@ use std::{
 use super::{plan::Plan, saved::Saved};
 
 /// The largest file that is read, in bytes.
-const MAX: u64 = 64 << 10;
+const MAX: u64 = 1 << 20;
 
 /// A rollout's file, and what it was known to hold.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl StateFile {
     }
 }
 
-/// A state that is no longer than a page; a file that is longer is another.
+/// A state; a file that is longer than any is another.
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let length = File::open(path)?.take(MAX + 1).read_to_string(&mut text)?;
@@ -208,7 +208,7 @@ mod tests {
                 Err(reason) => assert!(reason.contains(word) && !word.is_empty(), "{reason}"),
             }
         }
-        fs::write(&path, "x".repeat(70_000)).unwrap();
+        fs::write(&path, "x".repeat((1 << 20) + 1)).unwrap();
         assert!(open().unwrap_err().contains("too long"));
         fs::write(&path, "").unwrap();
         assert!(open().is_err());

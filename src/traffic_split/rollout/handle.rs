@@ -1,6 +1,6 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{RolloutBuilder, RolloutShared, RolloutStatus};
+use super::{RolloutBuilder, RolloutShared, RolloutStatus, state::Machine};
 use crate::message::ConfigError;
 
 /// A rollout that runs: shows and steers it. Clones are the same one. What is done through it holds for the next request.
@@ -21,6 +21,20 @@ impl Rollout {
         Self { shared }
     }
 
+    /// How long a stage takes at least, and how many requests each target must have had in it.
+    pub(super) fn plan(&self) -> (Duration, u64) {
+        (
+            self.shared.plan.stage_time,
+            self.shared.plan.minimum_requests,
+        )
+    }
+
+    /// An attempt at a target has ended.
+    #[cfg(all(test, feature = "redis"))]
+    pub(super) fn saw(&self, target: usize, sample: &super::view::Sample) {
+        self.shared.saw(target, sample);
+    }
+
     /// How it stands.
     pub fn status(&self) -> RolloutStatus {
         self.shared.with(|machine, now| {
@@ -31,32 +45,23 @@ impl Rollout {
 
     /// Stays in its stage. A target that fails is still rolled back.
     pub fn pause(&self) {
-        self.shared.with(|machine, now| {
-            machine.tick(now);
-            machine.pause();
-        });
+        self.decide(Machine::pause);
     }
 
     /// Goes on where it was paused. One that is rolled back, or on its way, begins again at its first stage.
     pub fn resume(&self) {
-        self.shared.with(|machine, now| {
-            machine.tick(now);
-            machine.resume();
-        });
+        self.decide(Machine::resume);
     }
 
     /// Gives the baseline all requests, at once.
     pub fn rollback_now(&self) {
-        self.shared.with(|machine, _| machine.rollback_now());
+        self.decide(Machine::rollback_now);
     }
 
     /// Gives the baseline all requests by and by: the others keep 25 % for five minutes, 5 % for five more, and then nothing; never more
     /// than they have now.
     pub fn rollback_gradually(&self) {
-        self.shared.with(|machine, now| {
-            machine.tick(now);
-            machine.rollback_gradually();
-        });
+        self.decide(Machine::rollback_gradually);
     }
 
     /// Sends all stateless requests to one target, whatever the stage says and however it does, until that is over (`None`). The
@@ -75,10 +80,14 @@ impl Rollout {
             })
         };
         let place = target.map(place_of).transpose()?;
+        self.decide(|machine| machine.force(place));
+        Ok(())
+    }
+
+    fn decide(&self, act: impl FnOnce(&mut Machine)) {
         self.shared.with(|machine, now| {
             machine.tick(now);
-            machine.force(place);
+            machine.decide(act);
         });
-        Ok(())
     }
 }

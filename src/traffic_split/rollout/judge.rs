@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
@@ -133,8 +134,8 @@ fn share(limit: ErrorLimit, baseline: &View, metric: Metric, now: Instant) -> Bo
     }
 }
 
-/// What one target has shown about one limit.
-#[derive(Debug)]
+/// What one target has shown about one limit; what of it outlives the process is written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Judge {
     pub(super) metric: Metric,
     evidence: Evidence,
@@ -142,13 +143,15 @@ pub(super) struct Judge {
     observed: u64,
     hits: u64,
     allowed: f64,
+    #[serde(skip)]
     recent: Recent,
     /// When it was last sure that the baseline exceeds the limit, where this is the baseline's.
+    #[serde(skip)]
     suffered: Option<Instant>,
 }
 
 /// The last 64 observations.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Recent {
     hits: u64,
     observed: u32,

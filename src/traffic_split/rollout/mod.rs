@@ -1,6 +1,7 @@
 #![doc = include_str!("../../docs/rollout.md")]
 
 mod builder;
+mod control;
 mod evidence;
 mod file;
 mod handle;
@@ -9,6 +10,8 @@ mod limits;
 mod observer;
 mod plan;
 mod preset;
+#[cfg(feature = "redis")]
+mod replicas;
 mod saved;
 mod shared;
 mod state;

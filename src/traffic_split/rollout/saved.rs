@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::Error};
+use serde_json::value::to_raw_value;
 
-use super::{plan::Plan, status::RolloutState};
+use super::{judge::Judge, plan::Plan, status::RolloutState};
 use crate::wire::{clock, rfc3339};
 
 /// The shape of the file.
@@ -36,6 +37,26 @@ pub(super) struct Saved {
     /// For people.
     #[serde(default)]
     updated: String,
+    /// What each target has shown about each limit.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "on_one_line"
+    )]
+    pub(super) evidence: Vec<Vec<Judge>>,
+}
+
+/// Where a rollout is: its state, stage, step back, and where it is forced to.
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "replicas compare them")
+)]
+pub(super) type Position = (RolloutState, usize, usize, Option<Arc<str>>);
+
+/// So that the rest stays a page that people read.
+fn on_one_line<S: Serializer>(evidence: &[Vec<Judge>], to: S) -> Result<S::Ok, S::Error> {
+    let line = to_raw_value(evidence).map_err(S::Error::custom)?;
+    line.serialize(to)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -56,7 +77,14 @@ impl Saved {
             targets: plan.targets.clone(),
             weights: Vec::new(),
             updated: rfc3339::format(clock::now()),
+            evidence: Vec::new(),
         }
+    }
+
+    /// Where it says that the rollout is: all of it that somebody decides, and time alone does not change.
+    pub(super) fn position(&self) -> Position {
+        let force = self.force.clone();
+        (self.state, self.stage, self.step, force)
     }
 
     /// What stands in `text`, if it is of this plan.

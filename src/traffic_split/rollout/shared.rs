@@ -8,17 +8,19 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{plan::Plan, state::Machine, status::RolloutEvent, view::Sample};
-use crate::traffic_split::{TrafficSplitHandle, handle::WeakHandle};
+use crate::traffic_split::{TrafficSplitHandle, handle::WeakSteering};
 
 /// A rollout, for all who steer it, feed it and show it.
 pub(in crate::traffic_split) struct RolloutShared {
     pub(super) plan: Arc<Plan>,
     machine: Mutex<Machine>,
     /// Weak, as the split holds the rollout.
-    split: WeakHandle,
+    split: WeakSteering,
     events: mpsc::Sender<RolloutEvent>,
     /// The upstream by whose attempts alone each target is judged.
     judged_by: Vec<Option<Arc<str>>>,
+    /// Attempts that other replicas are to learn of.
+    attempts: Option<mpsc::Sender<(usize, Sample)>>,
 }
 
 impl RolloutShared {
@@ -28,13 +30,15 @@ impl RolloutShared {
         split: &TrafficSplitHandle,
         events: mpsc::Sender<RolloutEvent>,
         judged_by: Vec<Option<Arc<str>>>,
+        attempts: Option<mpsc::Sender<(usize, Sample)>>,
     ) -> Self {
         Self {
             plan,
             machine: Mutex::new(machine),
-            split: split.downgrade(),
+            split: split.steering(),
             events,
             judged_by,
+            attempts,
         }
     }
 
@@ -61,12 +65,17 @@ impl RolloutShared {
         result
     }
 
+    /// An attempt at a target has ended here.
+    pub(super) fn saw(&self, target: usize, sample: &Sample) {
+        self.with(|machine, now| machine.record(target, sample, now));
+        if let Some(attempts) = &self.attempts {
+            let _ = attempts.try_send((target, *sample));
+        }
+    }
+
     fn steer(&self, machine: &Machine) {
-        let Some(split) = self.split.upgrade() else {
-            return;
-        };
         // The stages were checked, and what is made of them is no larger.
-        if let Err(error) = split.steer(&machine.weights(), machine.forced()) {
+        if let Err(error) = self.split.steer(&machine.weights(), machine.forced()) {
             tracing::error!(%error, "a rollout's weights cannot hold");
         }
     }
@@ -126,9 +135,7 @@ impl Track {
             {
                 continue;
             }
-            track
-                .rollout
-                .with(|machine, now| machine.record(track.target, sample, now));
+            track.rollout.saw(track.target, sample);
         }
     }
 

@@ -1,18 +1,19 @@
 //! Where a rollout is, and where it goes: pure, with the time as an argument.
 
+mod judging;
 mod steering;
 
 use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use self::judging::Watched;
 use super::{
     judge::{Judge, Reference},
     limits::Metric,
     plan::{Plan, ROLLBACK_PERCENT},
     saved::Saved,
     status::{RolloutEvent, RolloutState, RolloutStatus, TargetStatus},
-    view::{Sample, View},
 };
 
 /// What the targets are compared with is looked at anew this often.
@@ -29,6 +30,8 @@ pub(super) struct Machine {
     /// Of a gradual rollback.
     step: usize,
     forced: Option<usize>,
+    /// It is not known yet where it was: the baseline has all requests.
+    unknown: bool,
     /// When `elapsed` was last brought up to date.
     since: Instant,
     /// It was said that the stage's time is over and it stays.
@@ -38,34 +41,8 @@ pub(super) struct Machine {
     refreshed: Option<Instant>,
     events: Vec<RolloutEvent>,
     revision: u64,
-}
-
-/// What was seen of one target.
-#[derive(Debug)]
-struct Watched {
-    view: View,
-    /// One for each limit.
-    judges: Vec<Judge>,
-    /// Attempts in this stage.
-    requests: u64,
-}
-
-impl Watched {
-    fn new(plan: &Plan, now: Instant) -> Self {
-        Self {
-            view: View::new(now, plan.window),
-            judges: Self::judges(plan),
-            requests: 0,
-        }
-    }
-
-    fn judges(plan: &Plan) -> Vec<Judge> {
-        let limited = Metric::ALL.into_iter();
-        limited
-            .filter(|metric| plan.limits.has(*metric))
-            .map(Judge::new)
-            .collect()
-    }
+    /// The revision that an operator made last, here.
+    decided: u64,
 }
 
 impl Machine {
@@ -80,15 +57,18 @@ impl Machine {
             elapsed: Duration::ZERO,
             step: 0,
             forced: None,
+            unknown: false,
             since: now,
             held: false,
             reference: Reference::default(),
             refreshed: None,
             events: Vec::new(),
             revision: 0,
+            decided: 0,
         };
         if let Some(saved) = saved {
             machine.adopt(saved);
+            machine.recall(saved);
             machine.events.clear();
         }
         machine
@@ -97,6 +77,11 @@ impl Machine {
     /// Counts every change of what is to be written down.
     pub(super) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The revision that an operator made last, here.
+    pub(super) fn decided(&self) -> u64 {
+        self.decided
     }
 
     pub(super) fn state(&self) -> RolloutState {
@@ -113,6 +98,9 @@ impl Machine {
 
     /// The weights that hold.
     pub(super) fn weights(&self) -> Box<[u32]> {
+        if self.unknown {
+            return self.plan.baseline_only();
+        }
         match self.state {
             RolloutState::Active | RolloutState::Paused | RolloutState::Complete => {
                 self.plan.stage(self.stage).into()
@@ -125,76 +113,12 @@ impl Machine {
         }
     }
 
-    /// Takes note of how an attempt at a target ended, and goes back at once if that is one too many.
-    pub(super) fn record(&mut self, target: usize, sample: &Sample, now: Instant) {
-        self.refresh(now);
-        let is_judged = self.forced.is_none()
-            && !matches!(
-                self.state,
-                RolloutState::RolledBack | RolloutState::Complete
-            );
-        let Some(watched) = self.targets.get_mut(target) else {
-            return;
-        };
-        watched.view.add(sample, now);
-        watched.requests += 1;
-        if !is_judged {
-            return;
-        }
-        for judge in &mut watched.judges {
-            judge.add(sample, &self.reference);
-            if target == 0 {
-                judge.note_suffering(now);
-            }
-        }
-        if target > 0
-            && let Some(metric) = self.breach(target, now)
-        {
-            self.breached(target, metric);
-        }
-    }
-
-    /// The limit that the target surely exceeds, while the baseline does not.
-    fn breach(&mut self, target: usize, now: Instant) -> Option<Metric> {
-        let alpha = self.plan.alpha;
-        let (baseline, others) = self.targets.split_first_mut()?;
-        let watched = others.get_mut(target.checked_sub(1)?)?;
-        for (judge, baseline) in watched.judges.iter_mut().zip(&baseline.judges) {
-            if !judge.is_breached(alpha) {
-                continue;
-            }
-            if !judge.is_shared_by(baseline, now) {
-                return Some(judge.metric);
-            }
-            // What happened while all suffered says nothing about this one.
-            judge.acquit();
-        }
-        None
-    }
-
-    fn breached(&mut self, target: usize, metric: Metric) {
-        let judge = self.targets.get(target).and_then(|watched| {
-            let mut judges = watched.judges.iter();
-            judges.find(|judge| judge.metric == metric)
-        });
-        let (observed, allowed) = judge.map_or((0.0, 0.0), Judge::shares);
-        if let Some(target) = self.plan.targets.get(target).cloned() {
-            self.events.push(RolloutEvent::Breached {
-                target,
-                metric,
-                observed,
-                allowed,
-            });
-        }
-        self.rollback_now();
-    }
-
     /// Lets time pass.
     pub(super) fn tick(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.since);
         self.since = self.since.max(now);
         self.refresh(now);
-        if self.forced.is_some() {
+        if self.forced.is_some() || self.unknown {
             return;
         }
         match self.state {
@@ -266,14 +190,6 @@ impl Machine {
         self.held = false;
     }
 
-    /// Forgets what was seen of the targets before.
-    fn acquit(&mut self) {
-        for watched in &mut self.targets {
-            watched.judges = Watched::judges(&self.plan);
-            watched.requests = 0;
-        }
-    }
-
     fn changed(&mut self, event: RolloutEvent) {
         self.revision += 1;
         self.events.push(event);
@@ -293,18 +209,9 @@ impl Machine {
             .forced
             .and_then(|place| self.plan.targets.get(place).cloned());
         saved.weights = self.weights().into();
+        let evidence = self.targets.iter().map(|watched| watched.judges.clone());
+        saved.evidence = evidence.collect();
         saved
-    }
-
-    fn refresh(&mut self, now: Instant) {
-        let is_fresh = |at: Instant| now.saturating_duration_since(at) < REFRESH;
-        if self.refreshed.is_some_and(is_fresh) {
-            return;
-        }
-        self.refreshed = Some(now);
-        if let Some(baseline) = self.targets.first() {
-            self.reference = Reference::new(&self.plan.limits, &baseline.view, now);
-        }
     }
 
     pub(super) fn status(&self, now: Instant) -> RolloutStatus {

@@ -119,15 +119,15 @@ pub enum RolloutEvent {
     },
     /// The last stage is passed.
     Complete,
-    /// Somebody has changed the file, and that holds now.
+    /// Somebody else has changed where it is (an operator, another replica), and that holds now.
     Edited,
-    /// What stands in the file cannot hold: what held before still does.
-    FileRefused {
+    /// What somebody has written there cannot hold: what held before still does.
+    StateRefused {
         /// Why.
         reason: String,
     },
-    /// What holds could not be written into the file.
-    FileNotWritten {
+    /// Where it is could not be read or written down. It goes on by itself meanwhile.
+    StateNotKept {
         /// Why.
         reason: String,
     },
@@ -141,8 +141,8 @@ impl RolloutEvent {
             Self::Held { .. }
                 | Self::Breached { .. }
                 | Self::RolledBack
-                | Self::FileRefused { .. }
-                | Self::FileNotWritten { .. }
+                | Self::StateRefused { .. }
+                | Self::StateNotKept { .. }
         )
     }
 }
@@ -179,9 +179,11 @@ impl fmt::Display for RolloutEvent {
             } => write!(f, "all requests go to {target}"),
             Self::Forced { target: None } => f.write_str("requests go by weight again"),
             Self::Complete => f.write_str("complete"),
-            Self::Edited => f.write_str("its file was edited"),
-            Self::FileRefused { reason } => write!(f, "its file cannot hold: {reason}"),
-            Self::FileNotWritten { reason } => write!(f, "its file was not written: {reason}"),
+            Self::Edited => f.write_str("its state was changed by another hand"),
+            Self::StateRefused { reason } => {
+                write!(f, "the state that was written for it cannot hold: {reason}")
+            }
+            Self::StateNotKept { reason } => write!(f, "its state is not kept: {reason}"),
         }
     }
 }

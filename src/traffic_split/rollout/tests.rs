@@ -1,5 +1,8 @@
 mod config;
 mod living;
+#[cfg(feature = "redis")]
+mod replicas;
+mod restarts;
 mod simulated;
 mod steering;
 

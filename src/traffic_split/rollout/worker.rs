@@ -1,42 +1,53 @@
-//! What keeps a rollout going: the time, the file, and who is told.
+//! What keeps a rollout going: the time, where its state is kept, and who is told.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc::Receiver, task::spawn_blocking, time::Instant};
 
+#[cfg(feature = "redis")]
+use super::replicas::Replicas;
 use super::{
     builder::Alert,
     file::{Found, StateFile},
+    saved::Saved,
     shared::RolloutShared,
     state::Machine,
     status::{RolloutEvent, RolloutState},
 };
 use crate::worker::Worker;
 
-/// How often it looks at the time, the file and what has happened.
+/// How often it looks at the time, at its state where that is kept, and at what has happened.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// How often the time spent in a stage is written down while nothing else changes.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 
+/// Where a rollout is written down.
+pub(super) enum Keep {
+    Nowhere,
+    File(StateFile),
+    #[cfg(feature = "redis")]
+    Replicas(Box<Replicas>),
+}
+
 pub(super) fn run(
     shared: Arc<RolloutShared>,
     mut events: Receiver<RolloutEvent>,
-    file: Option<StateFile>,
+    keep: Keep,
     alert: Option<Alert>,
 ) -> Worker {
     Worker::new(move |mut shutdown| async move {
-        let mut keeper = file.map(|file| Keeper {
-            file: Some(file),
-            saved: None,
+        let mut keeper = Keeper {
+            keep,
+            written: Written::default(),
             told: false,
-        });
+        };
+        let mut wait = Duration::ZERO;
         loop {
-            let ends = shutdown.fired_within(EVERY).await;
+            let ends = shutdown.fired_within(wait).await;
+            wait = EVERY;
             shared.with(Machine::tick);
-            if let Some(keeper) = &mut keeper {
-                keeper.keep(&shared, ends).await;
-            }
+            keeper.turn(&shared, ends).await;
             while let Ok(event) = events.try_recv() {
                 if let Some(alert) = &alert {
                     alert(&event);
@@ -50,85 +61,118 @@ pub(super) fn run(
 }
 
 struct Keeper {
-    /// Away while it is read or written.
-    file: Option<StateFile>,
-    /// The revision that was written last, and when.
-    saved: Option<(u64, Instant)>,
-    /// Somebody was told that the file cannot be read or written.
+    keep: Keep,
+    written: Written,
+    /// Somebody was told that its state cannot be read or written.
     told: bool,
 }
 
 impl Keeper {
-    /// Takes over what somebody has written into the file, and writes what has changed.
-    async fn keep(&mut self, shared: &Arc<RolloutShared>, ends: bool) {
-        let Some(mut file) = self.file.take() else {
-            return;
-        };
-        let (rollout, saved) = (Arc::clone(shared), self.saved);
-        let turn = move || {
-            let result = look_and_write(&mut file, &rollout, saved, ends);
-            (file, result)
-        };
-        // An error: the runtime is shutting down.
-        let Ok((file, result)) = spawn_blocking(turn).await else {
-            return;
-        };
-        self.file = Some(file);
-        match result {
-            Ok(written) => {
-                self.told = false;
-                self.saved = written.or(self.saved);
+    /// Takes over what somebody has written down, and writes what has changed.
+    async fn turn(&mut self, shared: &Arc<RolloutShared>, ends: bool) {
+        let result = match std::mem::replace(&mut self.keep, Keep::Nowhere) {
+            Keep::Nowhere => return,
+            Keep::File(mut file) => {
+                let (rollout, mut written) = (Arc::clone(shared), self.written);
+                let turn = move || {
+                    let result = look_and_write(&mut file, &rollout, &mut written, ends);
+                    (file, written, result)
+                };
+                // An error: the runtime is shutting down.
+                let Ok((file, written, result)) = spawn_blocking(turn).await else {
+                    return;
+                };
+                self.keep = Keep::File(file);
+                self.written = written;
+                result
             }
+            #[cfg(feature = "redis")]
+            Keep::Replicas(mut replicas) => {
+                let result = replicas.turn(shared, &mut self.written, ends).await;
+                self.keep = Keep::Replicas(replicas);
+                result
+            }
+        };
+        match result {
+            Ok(()) => self.told = false,
             Err(reason) if !self.told => {
                 self.told = true;
-                shared.tell(RolloutEvent::FileNotWritten { reason });
+                shared.tell(RolloutEvent::StateNotKept { reason });
             }
             Err(_) => {}
         }
     }
 }
 
+/// What was written last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written {
+    /// The revision, and when.
+    last: Option<(u64, Instant)>,
+}
+
+impl Written {
+    /// The revision that is written down, by whomever.
+    pub(super) fn note(&mut self, revision: u64) {
+        self.last = Some((revision, Instant::now()));
+    }
+
+    /// Whether whoever wrote down `other` did not know yet what holds here all the same: that it has gone back, or what an operator has decided
+    /// meanwhile. Going back overrules whatever else was decided.
+    pub(super) fn overrules(&self, machine: &Machine, other: &Saved) -> bool {
+        let is_back = |state| matches!(state, RolloutState::RollingBack | RolloutState::RolledBack);
+        let last = self.last.map_or(0, |(revision, _)| revision);
+        let is_new = self.last.is_none() || last != machine.revision();
+        let is_decided = machine.decided() > last && !is_back(other.state);
+        is_new && (is_back(machine.state()) || is_decided)
+    }
+
+    /// What is to be written down now, and its revision.
+    pub(super) fn due(
+        &self,
+        shared: &RolloutShared,
+        is_missing: bool,
+        ends: bool,
+    ) -> Option<(u64, Saved)> {
+        let now = Instant::now();
+        shared.with(|machine, _| {
+            let revision = machine.revision();
+            let is_judged = !matches!(
+                machine.state(),
+                RolloutState::RolledBack | RolloutState::Complete
+            );
+            let is_due = match self.last {
+                None => true,
+                Some((last, at)) => {
+                    let is_old = now.saturating_duration_since(at) >= SAVE_EVERY;
+                    last != revision || is_missing || (is_judged && (is_old || ends))
+                }
+            };
+            is_due.then(|| (revision, machine.saved()))
+        })
+    }
+}
+
 fn look_and_write(
     file: &mut StateFile,
     shared: &RolloutShared,
-    saved: Option<(u64, Instant)>,
+    written: &mut Written,
     ends: bool,
-) -> Result<Option<(u64, Instant)>, String> {
+) -> Result<(), String> {
     let found = file.look(&shared.plan).map_err(|error| error.to_string())?;
     let is_missing = found == Found::Missing;
     match found {
         Found::Known | Found::Missing => {}
-        Found::Broken(reason) => shared.tell(RolloutEvent::FileRefused { reason }),
+        Found::Broken(reason) => shared.tell(RolloutEvent::StateRefused { reason }),
         Found::Edited(edited) => shared.with(|machine, _| {
-            let is_new = saved.is_none_or(|(revision, _)| revision != machine.revision());
-            let is_back = matches!(
-                machine.state(),
-                RolloutState::RollingBack | RolloutState::RolledBack
-            );
-            // Whoever edited the file did not know yet that it has gone back.
-            if !(is_new && is_back) {
+            if !written.overrules(machine, &edited) {
                 machine.adopt(&edited);
             }
         }),
     }
-    let (revision, is_running, now_saved) = shared.with(|machine, _| {
-        let is_running = matches!(
-            machine.state(),
-            RolloutState::Active | RolloutState::RollingBack
-        );
-        (machine.revision(), is_running, machine.saved())
-    });
-    let now = Instant::now();
-    let is_due = match saved {
-        None => true,
-        Some((last, at)) => {
-            let is_old = now.saturating_duration_since(at) >= SAVE_EVERY;
-            last != revision || is_missing || (is_running && (is_old || ends))
-        }
-    };
-    if !is_due {
-        return Ok(None);
+    if let Some((revision, saved)) = written.due(shared, is_missing, ends) {
+        file.write(&saved).map_err(|error| error.to_string())?;
+        written.note(revision);
     }
-    file.write(&now_saved).map_err(|error| error.to_string())?;
-    Ok(Some((revision, now)))
+    Ok(())
 }

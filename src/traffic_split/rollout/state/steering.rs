@@ -12,6 +12,15 @@ use super::{
 };
 
 impl Machine {
+    /// Does what an operator says here.
+    pub(in super::super) fn decide(&mut self, act: impl FnOnce(&mut Self)) {
+        let before = self.revision;
+        act(self);
+        if self.revision != before {
+            self.decided = self.revision;
+        }
+    }
+
     pub(in super::super) fn pause(&mut self) {
         if self.state == RolloutState::Active {
             self.state = RolloutState::Paused;
@@ -80,6 +89,54 @@ impl Machine {
         }
     }
 
+    /// Leaves all to the baseline until somebody knows where it was.
+    pub(in super::super) fn wait(&mut self) {
+        self.unknown = true;
+    }
+
+    /// It was nowhere: begins.
+    pub(in super::super) fn begin(&mut self) {
+        if std::mem::take(&mut self.unknown) {
+            self.restart_clock();
+            let weights = self.plan.stage(self.stage).into();
+            let stage = self.stage;
+            self.changed(RolloutEvent::Stage { stage, weights });
+        }
+    }
+
+    /// Whether nobody has said yet where it was.
+    pub(in super::super) fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// Takes over what another replica, or an operator, has decided for all.
+    pub(in super::super) fn join(&mut self, saved: &Saved) {
+        if self.is_at(saved) {
+            self.keep_pace(saved);
+            return;
+        }
+        self.unknown = false;
+        self.adopt(saved);
+        self.recall(saved);
+    }
+
+    /// Is no further behind than another replica that is at the same place.
+    pub(in super::super) fn keep_pace(&mut self, saved: &Saved) {
+        if self.is_at(saved) {
+            self.elapsed = self.elapsed.max(Duration::from_secs(saved.elapsed_seconds));
+        }
+    }
+
+    fn is_at(&self, saved: &Saved) -> bool {
+        let forced = saved.force.as_ref().and_then(|name| self.place_of(name));
+        let theirs = (saved.state, saved.stage, saved.step, forced);
+        !self.unknown && theirs == (self.state, self.stage, self.step, self.forced)
+    }
+
+    fn place_of(&self, name: &Arc<str>) -> Option<usize> {
+        self.plan.targets.iter().position(|target| target == name)
+    }
+
     /// Takes over what was written down, in this process or another, or by hand.
     pub(in super::super) fn adopt(&mut self, saved: &Saved) {
         if (saved.state, saved.stage) != (self.state, self.stage) {
@@ -90,8 +147,7 @@ impl Machine {
         self.stage = saved.stage;
         self.elapsed = Duration::from_secs(saved.elapsed_seconds);
         self.step = saved.step;
-        let place = |name: &Arc<str>| self.plan.targets.iter().position(|target| target == name);
-        self.forced = saved.force.as_ref().and_then(place);
+        self.forced = saved.force.as_ref().and_then(|name| self.place_of(name));
         for (watched, requests) in self.targets.iter_mut().zip(&saved.requests) {
             watched.requests = *requests;
         }

@@ -165,12 +165,15 @@ async fn what_an_operator_writes_into_the_file_holds_within_a_second_and_nonsens
     fs::write(site.file(), good.replace("\"stage\": 0", "\"stage\": 2")).unwrap();
     moment().await;
     assert_eq!(*site.split.handle().weights(), [30, 70]);
-    assert_eq!(site.events(), ["its file was edited"]);
+    assert_eq!(site.events(), ["its state was changed by another hand"]);
     fs::write(site.file(), "{ \"stage\": 3").unwrap();
     moment().await;
     assert_eq!(*site.split.handle().weights(), [30, 70]);
     let events = site.events();
-    assert!(events[0].starts_with("its file cannot hold"), "{events:?}");
+    assert!(
+        events[0].starts_with("the state that was written for it cannot hold"),
+        "{events:?}"
+    );
     assert_eq!(events.len(), 1, "said once: {events:?}");
     // What holds is written over it when it next changes.
     rollout.pause();

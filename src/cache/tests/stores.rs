@@ -1,0 +1,100 @@
+use std::{future::pending, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{ANSWER, CHAT, Relay, json, request, shared};
+use crate::{
+    cache::{CacheKey, CacheLayer, CacheStore, Entry, MemoryStore, Purge},
+    key::Key,
+    reserve::Answer,
+};
+
+/// A store that is there, and does nothing.
+#[derive(Debug)]
+struct Broken {
+    hangs: bool,
+}
+
+impl CacheStore for Broken {
+    fn get(&self, _: &CacheKey) -> Answer<Option<Entry>> {
+        if self.hangs {
+            Answer::Later(Box::pin(pending()))
+        } else {
+            Answer::Later(Box::pin(async { None }))
+        }
+    }
+
+    fn put(&self, _: &CacheKey, _: Entry, _: Duration) {}
+
+    fn purge(&self, _: &Purge) -> Answer<()> {
+        Answer::now(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_or_hangs_is_a_miss() {
+    for hangs in [false, true] {
+        let relay = Relay::new(
+            CacheLayer::builder().store(Arc::new(Broken { hangs })),
+            |_| json(ANSWER),
+        );
+        let began = Instant::now();
+        for _ in 0..2 {
+            assert_eq!(
+                relay.ask(request(CHAT)).await,
+                ("miss".to_owned(), ANSWER.to_owned())
+            );
+        }
+        assert_eq!(began.elapsed().as_millis(), if hangs { 200 } else { 0 });
+        assert_eq!(relay.calls(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_left_while_the_store_is_asked_asks_nobody() {
+    let builder = CacheLayer::builder().store(Arc::new(Broken { hangs: true }));
+    let relay = Relay::new(builder, |_| json(ANSWER));
+    let mut left = tokio_test::task::spawn(relay.send(request(CHAT)));
+    assert!(left.poll().is_pending());
+    drop(left);
+    assert_eq!((relay.calls(), relay.handle.in_flight()), (0, 0));
+}
+
+fn entry(bytes: usize) -> Entry {
+    let body = bytes::Bytes::from(vec![b'x'; bytes]);
+    Entry::new(
+        http::HeaderMap::new(),
+        crate::message::Media::Json,
+        [&body].into_iter(),
+        None,
+    )
+}
+
+#[test]
+fn what_is_kept_stays_within_its_weight() {
+    const MAX: u64 = 4 << 20;
+    let store = MemoryStore::new(MAX);
+    let entry = entry(200);
+    for number in 0..100_000_u32 {
+        let key = CacheKey::of_test(&number.to_string(), &Key::GLOBAL, "m");
+        store.put(&key, entry.clone(), Duration::from_secs(60));
+    }
+    let (answers, bytes) = store.size().unwrap();
+    assert!(bytes <= MAX, "{bytes}");
+    assert!(
+        answers * entry.weight() <= bytes && answers > 1_000,
+        "{answers}"
+    );
+}
+
+#[tokio::test]
+async fn the_cache_says_how_much_it_keeps() {
+    let relay = Relay::new(shared(), |_| json(ANSWER));
+    relay.ask(request(CHAT)).await;
+    let (answers, bytes) = relay.handle.size().unwrap();
+    assert_eq!(answers, 1);
+    assert!(
+        bytes > ANSWER.len() as u64 && bytes < ANSWER.len() as u64 + 1_000,
+        "{bytes}"
+    );
+}

@@ -1,0 +1,10 @@
+//! What operators of a gateway see and change.
+
+mod aliases;
+mod prices;
+mod serve;
+mod service;
+mod setup;
+
+pub(super) use self::serve::worker;
+pub use self::service::{AdminService, AdminServiceFuture};

@@ -1,0 +1,44 @@
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{HedgeCounts, layer::Shared};
+use crate::stats::Latency;
+
+/// Switches a running [`HedgeLayer`](super::HedgeLayer) on and off, and shows what it does.
+#[derive(Debug, Clone)]
+pub struct HedgeHandle {
+    shared: Arc<Shared>,
+}
+
+impl HedgeHandle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Whether second attempts are made. While it is off every request goes to the primary alone; those that run already go on.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.shared.record.enabled.store(enabled, Ordering::Relaxed);
+    }
+
+    /// Whether second attempts are made.
+    pub fn is_enabled(&self) -> bool {
+        self.shared.is_enabled()
+    }
+
+    /// How long the first output of a stream of `model` is waited for now, before there is a second attempt.
+    pub fn delay(&self, model: &str) -> Duration {
+        let series = self.shared.series(&self.shared.name, model);
+        self.shared.delay(&series, Latency::FirstToken)
+    }
+
+    /// What became of requests so far.
+    pub fn counts(&self) -> HedgeCounts {
+        self.shared.record.counters.counts()
+    }
+}

@@ -1,0 +1,19 @@
+#![doc = include_str!("../../docs/alerts.md")]
+
+mod builder;
+mod deliver;
+mod facts;
+mod handle;
+mod notice;
+mod rule;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    builder::AlertsBuilder,
+    deliver::{Webhook, WebhookCounts},
+    handle::Alerts,
+    notice::{Notice, NoticeState},
+    rule::{LatencyRule, Rule, Rules},
+};

@@ -1,0 +1,6 @@
+#![doc = include_str!("../../docs/dashboard.md")]
+
+mod page;
+mod service;
+
+pub use self::service::{Dashboard, DashboardFuture};

@@ -1,0 +1,16 @@
+#![doc = include_str!("../../docs/feedback.md")]
+
+mod ask;
+mod future;
+mod layer;
+mod service;
+mod state;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use self::{
+    future::FeedbackFuture,
+    layer::{FeedbackBuilder, FeedbackHandle, FeedbackLayer, UpstreamScore},
+    service::FeedbackService,
+};
