@@ -42,6 +42,8 @@
 //! second later its stream is reset, or its connection closed. At a shutdown the gateway stops to accept and lets answers end, and
 //! then its workers, each up to a deadline. Neither the time of a caller's silence nor the number of callers, of their streams or
 //! of the bytes held for them is without bound.
+//!
+#![doc = include_str!("../docs/reload.md")]
 
 mod access_log;
 mod admin;
