@@ -9,6 +9,7 @@
 
 mod answers;
 mod bills;
+mod broken;
 mod budgets;
 mod exported;
 mod fitting;
@@ -18,7 +19,9 @@ mod keys;
 mod killed;
 mod leaving;
 mod lifecycle;
+mod live;
 mod normalized;
+mod observing;
 mod program;
 #[allow(
     dead_code,

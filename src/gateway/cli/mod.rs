@@ -1,6 +1,7 @@
 //! The gateway as a program.
 
 mod demo;
+mod live;
 mod log;
 mod options;
 #[cfg(feature = "otlp")]

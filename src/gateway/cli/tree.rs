@@ -36,6 +36,7 @@ impl Display for Tree<'_> {
             shadow,
             routes,
             upstreams,
+            audit,
             ..
         } = self.config;
         let versions = if server.http2 {
@@ -57,6 +58,9 @@ impl Display for Tree<'_> {
         }
         if let Some(redis) = &store.redis {
             writeln!(f, "├─ Redis  {}", redis.describe())?;
+        }
+        if let Some(audit) = audit {
+            writeln!(f, "├─ Audit  {}", audit.path().display())?;
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
@@ -174,6 +178,7 @@ fn write_upstream(
         CredentialConfig::Env(name) => writeln!(f, "key from the environment's {name}")?,
         CredentialConfig::File(path) => writeln!(f, "key from {}", path.display())?,
         CredentialConfig::Caller => writeln!(f, "the caller's own key")?,
+        CredentialConfig::AsPresented => writeln!(f, "whatever key the caller presents")?,
     }
     writeln!(
         f,

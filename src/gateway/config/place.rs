@@ -7,8 +7,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::InvalidConfig;
-use crate::message::ConfigError;
+use super::{InvalidConfig, suggest::nearest};
+use crate::{gateway::schema, message::ConfigError};
 
 /// No field of a configuration lies deeper.
 const MAX_DEPTH: usize = 32;
@@ -32,6 +32,8 @@ impl Source {
     pub(super) fn unreadable(&self, error: &toml::de::Error) -> InvalidConfig {
         // The first line only, and not the parser's picture of the place: that may show a key.
         let reason = error.message().lines().next().unwrap_or_default();
+        let reason = hinted(reason);
+        let reason = reason.as_str();
         let span = error.span().unwrap_or_default();
         let mut field = self.parsed(|root| path_at(root, &span)).unwrap_or_default();
         // A type that names the place within its own value: `aliases.gpt-*: is there twice`.
@@ -45,7 +47,11 @@ impl Source {
             field = join(outer, inner);
             return self.locate(&ConfigError::new(field, rest.to_owned()));
         }
-        InvalidConfig::at(&self.name, self.line(span.start), field, reason.to_owned())
+        let mut reason = reason.to_owned();
+        if reason.starts_with("invalid type: map, expected a sequence") && !field.contains('.') {
+            reason = format!("there may be several: write [[{field}]]");
+        }
+        InvalidConfig::at(&self.name, self.line(span.start), field, reason)
     }
 
     /// The error, by the line of its field; where that is missing, of what it is missing in.
@@ -148,6 +154,53 @@ fn place_of(root: &DeTable<'_>, path: &str) -> usize {
         within = members(value.get_ref());
     }
     place
+}
+
+/// What a type says, with what was likely meant.
+fn hinted(reason: &str) -> String {
+    let unknown = ["unknown field `", "unknown variant `"]
+        .into_iter()
+        .find_map(|kind| Some((kind, reason.strip_prefix(kind)?)));
+    if let Some((kind, rest)) = unknown
+        && let Some((name, rest)) = rest.split_once('`')
+    {
+        // Every second piece between backticks is a name.
+        let known = rest.split('`').skip(1).step_by(2);
+        if let Some(nearest) = nearest(name, known) {
+            return format!("{kind}{name}`: did you mean `{nearest}`?");
+        }
+        let homes = match kind {
+            "unknown field `" => schema::homes(name),
+            _ => Vec::new(),
+        };
+        if !homes.is_empty() {
+            return format!("{kind}{name}`: it belongs in {}", homes.join(" or "));
+        }
+    }
+    let quoted = reason
+        .strip_prefix("invalid type: string \"")
+        .and_then(|rest| rest.split_once("\", expected "));
+    match quoted {
+        Some((text, "a boolean")) if matches!(text, "true" | "false") => {
+            format!("{reason}: write {text} without the quotes")
+        }
+        Some((text, wanted))
+            if is_number(wanted)
+                && !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            format!("{reason}: write {text} without the quotes")
+        }
+        Some((_, "a sequence")) => format!("{reason}: write it in brackets, as in [\"...\"]"),
+        _ => reason.to_owned(),
+    }
+}
+
+fn is_number(wanted: &str) -> bool {
+    matches!(
+        wanted,
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i16" | "i64" | "f64"
+    )
 }
 
 fn split_last(path: &str) -> Option<(&str, &str)> {

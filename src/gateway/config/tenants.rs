@@ -117,10 +117,9 @@ impl Config {
             tenants.push(tenant);
             for (place, name) in config.upstreams.iter().flatten().enumerate() {
                 if !self.upstreams.iter().any(|upstream| upstream.name == *name) {
-                    let error = ConfigError::new(
-                        place.to_string(),
-                        format!("there is no upstream {name:?}"),
-                    );
+                    let known = self.upstreams.iter().map(|upstream| &*upstream.name);
+                    let reason = super::no_such("upstream", name, &known.collect::<Vec<_>>());
+                    let error = ConfigError::new(place.to_string(), reason);
                     return Err(in_list(index, error.within("upstreams")));
                 }
             }
