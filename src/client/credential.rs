@@ -69,6 +69,7 @@ pub(super) enum Source {
     None,
     Static(HeaderValue),
     Caller,
+    AsPresented,
     PerRequest(Arc<KeyOf>),
     Swapped(Arc<ArcSwap<Key>>),
 }
@@ -110,6 +111,11 @@ impl Credential {
     /// credential's style. Who brings none is answered 401.
     pub fn caller() -> Self {
         Self::from_source(Source::Caller)
+    }
+
+    /// Whatever the caller has presented, in the header that it came in, or nothing.
+    pub fn as_presented() -> Self {
+        Self::from_source(Source::AsPresented)
     }
 
     /// A key for each request: from a vault, or chosen by what one's own auth layer left in the extensions.
@@ -180,7 +186,26 @@ impl Credential {
 
     /// Whether the key is the caller's own, so that a rejection of it is the caller's business.
     pub(super) fn is_callers(&self) -> bool {
-        matches!(self.source, Source::Caller)
+        matches!(self.source, Source::Caller | Source::AsPresented)
+    }
+
+    /// The headers of the caller's that go on as they are.
+    pub(super) fn presented(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+        if !matches!(self.source, Source::AsPresented) {
+            return Vec::new();
+        }
+        let styles = [
+            Style::Bearer,
+            Style::XApiKey,
+            Style::ApiKey,
+            self.style.clone(),
+        ];
+        let mut presented = Vec::new();
+        for name in styles.iter().map(Style::name) {
+            let value = headers.get(&name).cloned();
+            presented.extend(value.map(|value| (name, value)));
+        }
+        presented
     }
 
     /// The header that the key is sent in, where one is sent.
@@ -210,7 +235,7 @@ impl Credential {
         found: Option<Result<String, BoxError>>,
     ) -> Result<(), CredentialError> {
         let (name, value) = match (&self.source, found) {
-            (Source::None, _) => return Ok(()),
+            (Source::None | Source::AsPresented, _) => return Ok(()),
             (Source::Static(value), _) => (self.style.name(), value.clone()),
             (Source::Caller, _) => self.style.header(&caller.ok_or(CredentialError::Missing)?),
             (Source::Swapped(key), _) => self.style.header(&key.load()),
@@ -299,6 +324,7 @@ impl fmt::Debug for Credential {
             Source::None => "none",
             Source::Static(_) => "key",
             Source::Caller => "caller",
+            Source::AsPresented => "as presented",
             Source::PerRequest(_) => "per request",
             Source::Swapped(_) => "file",
         };

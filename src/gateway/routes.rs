@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Config, RouteConfig,
-    config::{Way, no_empty_lists},
+    config::{Way, no_empty_lists, no_such},
     stack::Parts,
     switches,
 };
@@ -103,10 +103,7 @@ impl Config {
                         .filter(|known| *known != route.name)
                         .collect();
                     known.sort_unstable();
-                    let reason = format!(
-                        "there is no upstream or route {name:?}, but {}",
-                        known.join(", ")
-                    );
+                    let reason = no_such("upstream or route", name, &known);
                     let error = ConfigError::new(place.to_string(), reason);
                     return Err(at(index, error.within("targets").within(way.field())));
                 }

@@ -9,6 +9,7 @@
 
 mod answers;
 mod bills;
+mod broken;
 mod budgets;
 mod cached;
 mod exported;
@@ -20,8 +21,10 @@ mod keys;
 mod killed;
 mod leaving;
 mod lifecycle;
+mod live;
 mod migrating;
 mod normalized;
+mod observing;
 mod operators;
 mod pools;
 mod program;

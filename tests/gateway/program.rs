@@ -202,8 +202,8 @@ fn what_it_cannot_run_it_says_in_one_line_and_exits_with_2() {
     );
     let place = format!("{}:3: ", broken.path());
     for (arguments, message) in [
-        (vec!["--config", broken.path()], format!("{place}upstreams.0.base_url: must begin with http:// or https:// and a host")),
-        (vec!["--config", broken.path(), "--check"], format!("{place}upstreams.0.base_url: must begin with http:// or https:// and a host")),
+        (vec!["--config", broken.path()], format!("{place}upstreams.0.base_url: begins neither with https:// nor http://: write \"https://a.test\"")),
+        (vec!["--config", broken.path(), "--check"], format!("{place}upstreams.0.base_url: begins neither with https:// nor http://: write \"https://a.test\"")),
         (vec!["--config", "/nowhere.toml"], "/nowhere.toml: cannot be read: No such file or directory (os error 2)".to_owned()),
         (vec!["--nonsense"], "invalid option '--nonsense'; --help lists the options".to_owned()),
         (vec!["--listen", "here"], "cannot parse argument \"here\": invalid socket address syntax; --help lists the options".to_owned()),

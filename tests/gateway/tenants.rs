@@ -382,7 +382,7 @@ fn what_cannot_work_is_told_by_its_place() {
         ),
         (
             format!("[organisations.acme]\n{upstream}"),
-            "t:1: organisations: is of no use without tenants",
+            "t:1: organisations: is of no use without tenants: say who they are in [[tenants]], or limit everyone by [rate_limit]",
         ),
         (
             tenant("acme", "") + upstream + "credential = { caller = true }",

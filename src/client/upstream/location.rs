@@ -47,10 +47,9 @@ impl Location {
     /// A base URL such as `https://api.openai.com/v1`, as providers give it to OpenAI's client.
     pub(super) fn base(url: &str) -> Result<Self, ConfigError> {
         let fail = |reason: String| ConfigError::new("base_url", reason);
-        let uri: Uri = url
-            .trim()
-            .parse()
-            .map_err(|error| fail(format!("{error}")))?;
+        let url = url.trim();
+        has_scheme(url).map_err(fail)?;
+        let uri: Uri = url.parse().map_err(|error| fail(format!("{error}")))?;
         let origin = Origin::of(&uri).map_err(fail)?;
         if uri.query().is_some() {
             return Err(fail("a query belongs into a template".to_owned()));
@@ -79,6 +78,7 @@ impl Location {
         if root.contains('{') {
             return Err(fail("a placeholder may not choose the host".to_owned()));
         }
+        has_scheme(root).map_err(fail)?;
         let uri: Uri = root.parse().map_err(|error| fail(format!("{error}")))?;
         let origin = Origin::of(&uri).map_err(fail)?;
         let pieces = pieces(path).map_err(fail)?;
@@ -160,6 +160,20 @@ impl Location {
                 .with_code("invalid_path")
         })
     }
+}
+
+/// An address that lacks its scheme is the mistake that a parser explains worst.
+fn has_scheme(url: &str) -> Result<(), String> {
+    if url.contains("://") || url.contains('@') || url.is_empty() || url.starts_with('/') {
+        return Ok(());
+    }
+    let is_near = url.starts_with("localhost") || url.starts_with("127.");
+    let scheme = if is_near { "http" } else { "https" };
+    // A query may hold a key, and is not shown.
+    let url = url.split('?').next().unwrap_or_default();
+    Err(format!(
+        "begins neither with https:// nor http://: write \"{scheme}://{url}\""
+    ))
 }
 
 impl Origin {

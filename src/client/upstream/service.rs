@@ -122,6 +122,7 @@ where
         } else {
             None
         };
+        let presented = credential.presented(request.headers());
         *request.uri_mut() = uri;
         // hyper-util refuses an HTTP/2 request on an HTTP/1 connection; the version is between the client and the server.
         *request.version_mut() = Version::HTTP_11;
@@ -140,6 +141,10 @@ where
         }
         if let Some(trail) = Trail::find(request.extensions()) {
             trail.sent();
+        }
+        for (name, mut value) in presented {
+            value.set_sensitive(true);
+            request.headers_mut().insert(name, value);
         }
         match find {
             Some(find) => UpstreamFuture::find(self.inner.clone(), attempt, find, request),

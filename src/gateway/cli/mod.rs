@@ -2,6 +2,7 @@
 
 mod ctl;
 mod demo;
+mod live;
 mod log;
 mod options;
 #[cfg(feature = "otlp")]

@@ -1,4 +1,4 @@
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, mem, net::SocketAddr, path::PathBuf};
 
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -17,7 +17,10 @@ Options:
       --listen ADDR   Where to listen, in place of what the configuration says [default: 127.0.0.1:8080]
       --redis URL     Share limits through this Redis or Valkey server, in place of what the configuration says
       --hash-key      Read a key from standard input and print its SHA-256, as [[tenants]] takes it
+      --observe       Pass every request on as it is, once, and only write it down: for the time before anything is changed
       --check         Check the configuration, print the stack that it describes, and end
+      --live          With --check: ask every upstream for its models, and find aliases that lead to none
+      --schema        Print the JSON Schema of a configuration, for editors
   -h, --help          Print this
   -V, --version       Print the version
 
@@ -26,7 +29,8 @@ Environment:
 
 The file is read again when it changes, and at SIGHUP. One that cannot be used is logged, and the one before holds.
 
-Exit codes: 0 after a shutdown (SIGINT, SIGTERM), 2 for wrong options, a wrong configuration or an address in use.
+Exit codes: 0 after a shutdown (SIGINT, SIGTERM), 1 where --live finds something wrong, 2 for wrong options, a
+wrong configuration or an address in use.
 ";
 
 /// What the command line asks for.
@@ -35,6 +39,8 @@ pub(super) struct Options {
     pub(super) config: Option<PathBuf>,
     pub(super) listen: Option<SocketAddr>,
     pub(super) redis: Option<String>,
+    pub(super) observe: bool,
+    pub(super) live: bool,
     pub(super) action: Action,
 }
 
@@ -43,6 +49,7 @@ pub(super) enum Action {
     #[default]
     Serve,
     Check,
+    Schema,
     HashKey,
     Help,
     Version,
@@ -60,6 +67,9 @@ impl Options {
                 Arg::Long("listen") => options.listen = Some(parser.value()?.parse()?),
                 Arg::Long("redis") => options.redis = Some(parser.value()?.string()?),
                 Arg::Long("check") => options.action = Action::Check,
+                Arg::Long("observe") => options.observe = true,
+                Arg::Long("live") => options.live = true,
+                Arg::Long("schema") => options.action = Action::Schema,
                 Arg::Long("hash-key") => options.action = Action::HashKey,
                 Arg::Short('h') | Arg::Long("help") => {
                     return Ok(Self {
@@ -76,6 +86,9 @@ impl Options {
                 _ => return Err(argument.unexpected()),
             }
         }
+        if options.live && options.action != Action::Check {
+            return Err("--live goes with --check".to_owned().into());
+        }
         Ok(options)
     }
 
@@ -85,6 +98,9 @@ impl Options {
         if let Some(url) = &self.redis {
             let redis = config.store.redis.take().unwrap_or_default();
             config.store.redis = Some(redis.url(url));
+        }
+        if self.observe {
+            *config = mem::take(config).observing();
         }
     }
 }

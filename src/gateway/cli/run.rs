@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, runtime, sync::oneshot};
 use super::{
     ctl,
     demo::{self, Demos},
-    log,
+    live, log,
     options::{Action, HELP, Options},
     signals::{Hangups, Signals},
     tree::Tree,
@@ -23,6 +23,9 @@ use crate::{gateway::Config, server::tenants::KeyHash};
 
 /// Where a configuration finds what it names.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// An upstream does not do what the configuration says.
+const FOUND_WRONG: u8 = 1;
 
 /// Wrong options, a wrong configuration, an address in use.
 const UNUSABLE: u8 = 2;
@@ -36,7 +39,7 @@ pub fn main() -> ExitCode {
         return ctl::main(arguments.skip(1));
     }
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             // Where standard error is closed there is nobody to tell.
             let _ = writeln!(io::stderr(), "tower-relay: {problem}");
@@ -45,10 +48,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String> {
     let options =
         Options::parse(arguments).map_err(|error| format!("{error}; --help lists the options"))?;
-    match options.action {
+    let done = match options.action {
+        Action::Check if options.live => return check_live(&options),
+        Action::Schema => serde_json::to_string_pretty(&Config::schema())
+            .map_err(text)
+            .and_then(|schema| print(format_args!("{schema}\n"))),
         Action::Help => print(HELP),
         Action::Version => print(concat!("tower-relay ", env!("CARGO_PKG_VERSION"), "\n")),
         Action::HashKey => hash_key(io::stdin().lock()).and_then(print),
@@ -62,7 +69,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
             logging.end();
             ended
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// The hash of the key that stands in `input`, without the line's end after it.
@@ -76,6 +84,29 @@ fn hash_key(input: impl Read) -> Result<String, String> {
         return Err("there must be one key on standard input, without spaces".to_owned());
     }
     Ok(format!("{}\n", KeyHash::of(key)))
+}
+
+/// As [`check`], and asks the upstreams besides.
+fn check_live(options: &Options) -> Result<ExitCode, String> {
+    let Some(file) = &options.config else {
+        return Err("--live looks at the upstreams of a configuration: --config FILE".to_owned());
+    };
+    print(check(options)?)?;
+    let mut config = Config::from_file(file).map_err(text)?;
+    options.apply(&mut config);
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let report = runtime.block_on(async {
+        let (targets, _) = config.build_upstreams(&environment).map_err(text)?;
+        let report = live::look(&config, &targets, &environment).await;
+        report.map_err(|error| config.locate(&error).to_string())
+    })?;
+    print(&report)?;
+    Ok(if report.is_well() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FOUND_WRONG)
+    })
 }
 
 fn check(options: &Options) -> Result<String, String> {

@@ -40,6 +40,7 @@ impl Display for Tree<'_> {
             feedback,
             routes,
             upstreams,
+            audit,
             ..
         } = self.config;
         let versions = if server.http2 {
@@ -85,6 +86,9 @@ impl Display for Tree<'_> {
         }
         if let Some(redis) = &store.redis {
             writeln!(f, "├─ Redis  {}", redis.describe())?;
+        }
+        if let Some(audit) = audit {
+            writeln!(f, "├─ Audit  {}", audit.path().display())?;
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
@@ -208,6 +212,7 @@ fn write_upstream(
         CredentialConfig::Env(name) => writeln!(f, "key from the environment's {name}")?,
         CredentialConfig::File(path) => writeln!(f, "key from {}", path.display())?,
         CredentialConfig::Caller => writeln!(f, "the caller's own key")?,
+        CredentialConfig::AsPresented => writeln!(f, "whatever key the caller presents")?,
     }
     writeln!(
         f,

@@ -94,9 +94,11 @@ pub(super) fn secret(
                 )
             })
         }
-        CredentialConfig::None | CredentialConfig::Caller => Err(ConfigError::new(
-            "env",
-            "is missing: { env = \"NAME\" } or { file = \"PATH\" } says where it is",
-        )),
+        CredentialConfig::None | CredentialConfig::Caller | CredentialConfig::AsPresented => {
+            Err(ConfigError::new(
+                "env",
+                "is missing: { env = \"NAME\" } or { file = \"PATH\" } says where it is",
+            ))
+        }
     }
 }

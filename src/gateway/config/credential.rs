@@ -23,6 +23,9 @@ pub enum CredentialConfig {
     File(PathBuf),
     /// The caller's own key; who brings none is answered 401.
     Caller,
+    /// Whatever the caller has presented, in the same header, or nothing: where a gateway [only looks](super::Config::observing). No file says
+    /// so.
+    AsPresented,
 }
 
 impl CredentialConfig {
@@ -33,12 +36,15 @@ impl CredentialConfig {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(Credential, Option<Worker>), ConfigError> {
         match self {
-            Self::None | Self::Caller if !prefix.is_empty() => Err(ConfigError::new(
-                "required_prefix",
-                "needs a key of the relay's own to look at",
-            )),
+            Self::None | Self::Caller | Self::AsPresented if !prefix.is_empty() => {
+                Err(ConfigError::new(
+                    "required_prefix",
+                    "needs a key of the relay's own to look at",
+                ))
+            }
             Self::None => Ok((Credential::none(), None)),
             Self::Caller => Ok((Credential::caller(), None)),
+            Self::AsPresented => Ok((Credential::as_presented(), None)),
             Self::Env(name) => {
                 let fail = |reason: String| ConfigError::new("credential.env", reason);
                 if !is_variable(name) {

@@ -6,10 +6,12 @@ mod catalog;
 mod credential;
 mod headers;
 mod invalid;
+mod observe;
 mod place;
 mod route;
 mod server;
 mod store;
+mod suggest;
 mod telemetry;
 mod tenants;
 #[cfg(test)]
@@ -41,7 +43,9 @@ pub use self::{
 };
 
 use self::place::Source;
-pub(super) use self::{route::Way, upstream::no_empty_lists};
+#[cfg(test)]
+pub(super) use self::tests::all_options;
+pub(super) use self::{route::Way, suggest::no_such, upstream::no_empty_lists};
 use crate::{
     admission::AdmissionBuilder,
     budget::Budget,

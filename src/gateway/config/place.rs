@@ -7,8 +7,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::InvalidConfig;
-use crate::message::ConfigError;
+use super::{InvalidConfig, suggest::nearest};
+use crate::{gateway::schema, message::ConfigError};
 
 /// No field of a configuration lies deeper.
 const MAX_DEPTH: usize = 32;
@@ -32,6 +32,8 @@ impl Source {
     pub(super) fn unreadable(&self, error: &toml::de::Error) -> InvalidConfig {
         // The first line only, and not the parser's picture of the place: that may show a key.
         let reason = error.message().lines().next().unwrap_or_default();
+        let reason = plainly(&hinted(reason));
+        let reason = reason.as_str();
         let span = error.span().unwrap_or_default();
         let mut field = self.parsed(|root| path_at(root, &span)).unwrap_or_default();
         // A type that names the place within its own value: `aliases.gpt-*: is there twice`.
@@ -45,7 +47,19 @@ impl Source {
             field = join(outer, inner);
             return self.locate(&ConfigError::new(field, rest.to_owned()));
         }
-        InvalidConfig::at(&self.name, self.line(span.start), field, reason.to_owned())
+        // The same, from the value itself and as TOML writes a path: `models."m".prices.input: is no price`.
+        if let Some((inner, rest)) = reason.split_once(": ")
+            && !inner.contains(' ')
+            && inner.contains('.')
+        {
+            let path = join(&field, &inner.replace('"', ""));
+            return self.locate(&ConfigError::new(path, rest.to_owned()));
+        }
+        let mut reason = reason.to_owned();
+        if reason.starts_with("invalid type: map, expected a sequence") && !field.contains('.') {
+            reason = format!("there may be several: write [[{field}]]");
+        }
+        InvalidConfig::at(&self.name, self.line(span.start), field, reason)
     }
 
     /// The error, by the line of its field; where that is missing, of what it is missing in.
@@ -148,6 +162,83 @@ fn place_of(root: &DeTable<'_>, path: &str) -> usize {
         within = members(value.get_ref());
     }
     place
+}
+
+/// What a type says, with what was likely meant.
+fn hinted(reason: &str) -> String {
+    let unknown = ["unknown field `", "unknown variant `"]
+        .into_iter()
+        .find_map(|kind| Some((kind, reason.strip_prefix(kind)?)));
+    if let Some((kind, rest)) = unknown
+        && let Some((name, rest)) = rest.split_once('`')
+    {
+        // Every second piece between backticks is a name.
+        let known = rest.split('`').skip(1).step_by(2);
+        if let Some(nearest) = nearest(name, known) {
+            return format!("{kind}{name}`: did you mean `{nearest}`?");
+        }
+        let homes = match kind {
+            "unknown field `" => schema::homes(name),
+            _ => Vec::new(),
+        };
+        if !homes.is_empty() {
+            return format!("{kind}{name}`: it belongs in {}", homes.join(" or "));
+        }
+    }
+    if reason == "duplicate key" {
+        return format!("{reason}: the same name stands further up, and can stand only once");
+    }
+    let quoted = reason
+        .strip_prefix("invalid type: string \"")
+        .and_then(|rest| rest.split_once("\", expected "));
+    match quoted {
+        Some((text, "a boolean")) if matches!(text, "true" | "false") => {
+            format!("{reason}: write {text} without the quotes")
+        }
+        Some((text, wanted))
+            if is_number(wanted)
+                && !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            format!("{reason}: write {text} without the quotes")
+        }
+        Some((_, "a sequence")) => format!("{reason}: write it in brackets, as in [\"...\"]"),
+        _ => address_hinted(reason).unwrap_or_else(|| reason.to_owned()),
+    }
+}
+
+/// What an address to listen on looks like, where one was expected.
+fn address_hinted(reason: &str) -> Option<String> {
+    let is_address = reason.ends_with("expected socket address")
+        || reason.starts_with("invalid socket address syntax");
+    let port = reason
+        .strip_prefix("invalid type: integer `")
+        .and_then(|rest| rest.split('`').next())
+        .unwrap_or("8080");
+    is_address.then(|| format!("{reason}: write an address and a port, as in \"127.0.0.1:{port}\""))
+}
+
+/// What is expected, without the names of this language's types.
+fn plainly(reason: &str) -> String {
+    let Some((said, expected)) = reason.rsplit_once(", expected ") else {
+        return reason.to_owned();
+    };
+    let (wanted, hint) = expected.split_once(':').unwrap_or((expected, ""));
+    let plain = match wanted {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        _ => return reason.to_owned(),
+    };
+    let colon = if hint.is_empty() { "" } else { ":" };
+    format!("{said}, expected {plain}{colon}{hint}")
+}
+
+fn is_number(wanted: &str) -> bool {
+    matches!(
+        wanted,
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i16" | "i64" | "f64"
+    )
 }
 
 fn split_last(path: &str) -> Option<(&str, &str)> {

@@ -103,8 +103,9 @@ impl Config {
                 ("teams", self.teams.is_empty()),
                 ("tenant_state", self.tenant_state.is_none()),
             ];
+            let reason = "is of no use without tenants: say who they are in [[tenants]], or limit everyone by [rate_limit]";
             return match unused.into_iter().find(|(_, is_empty)| !is_empty) {
-                Some((field, _)) => Err(ConfigError::new(field, "is of no use without tenants")),
+                Some((field, _)) => Err(ConfigError::new(field, reason)),
                 None => Ok(None),
             };
         }
@@ -117,10 +118,9 @@ impl Config {
             tenants.push(tenant);
             for (place, name) in config.upstreams.iter().flatten().enumerate() {
                 if !self.upstreams.iter().any(|upstream| upstream.name == *name) {
-                    let error = ConfigError::new(
-                        place.to_string(),
-                        format!("there is no upstream {name:?}"),
-                    );
+                    let known = self.upstreams.iter().map(|upstream| &*upstream.name);
+                    let reason = super::no_such("upstream", name, &known.collect::<Vec<_>>());
+                    let error = ConfigError::new(place.to_string(), reason);
                     return Err(in_list(index, error.within("upstreams")));
                 }
             }

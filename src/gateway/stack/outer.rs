@@ -15,6 +15,7 @@ use crate::{
     gateway::{
         Config,
         access_log::AccessLogLayer,
+        config::no_such,
         listing::Listing,
         reload::{Beside, Generation, Guests},
         tenants::{self, AllowanceLayer},
@@ -217,10 +218,7 @@ impl Config {
         let name = builder.target().unwrap_or_default();
         let Some(target) = upstreams.get(name) else {
             let names: Vec<_> = upstreams.iter().map(|target| &**target.name()).collect();
-            let reason = format!(
-                "there is no upstream or route {name:?}, but {}",
-                names.join(", ")
-            );
+            let reason = no_such("upstream or route", name, &names);
             return Err(ConfigError::new("target", reason));
         };
         let builder = builder.clone().continuing(parts.before.shadow.as_ref());

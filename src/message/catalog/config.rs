@@ -274,7 +274,7 @@ fn rates(amounts: RatesFile, currency: Option<&Arc<Currency>>) -> Result<Rates, 
             None => price,
         };
         *rate = Some(price.ok_or_else(|| {
-            format!("prices.{name}: {text:?} is no price of at most six decimals")
+            format!("prices.{name}: {text:?} is no price: write a number of at most six decimals, as in \"2.50\"")
         })?);
     }
     Ok(rates)

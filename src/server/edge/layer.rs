@@ -129,7 +129,7 @@ impl EdgeBuilder {
         if largest > Some(self.max_held) {
             return Err(ConfigError::new(
                 "max_held",
-                "is smaller than the largest single body that is allowed",
+                "is smaller than the largest single body that is allowed: raise it, or lower max_body",
             ));
         }
         for (field, within) in [

@@ -272,14 +272,14 @@ fn bounds_that_cannot_work_are_refused() {
         (base().max_held(0), "max_held: must be at least one byte"),
         (
             base().max_body(9).max_held(8),
-            "max_held: is smaller than the largest single body that is allowed",
+            "max_held: is smaller than the largest single body that is allowed: raise it, or lower max_body",
         ),
         (
             base()
                 .max_body(9)
                 .max_held(9)
                 .max_body_for(Endpoint::Embeddings, 10),
-            "max_held: is smaller than the largest single body that is allowed",
+            "max_held: is smaller than the largest single body that is allowed: raise it, or lower max_body",
         ),
         (
             base().max_body_for(Endpoint::Embeddings, 0),
