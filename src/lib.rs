@@ -242,6 +242,8 @@ pub mod worker;
 
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(any(doc, doctest))]
+pub mod guides;
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::Handles;
 use crate::{
-    server::Prometheus,
+    server::{Prometheus, status::Refusals},
     telemetry::{
         self,
         conventions::{BUCKETS, attribute, metric},
@@ -22,6 +22,22 @@ pub(super) fn prometheus() -> Prometheus {
         .fold(Prometheus::new(), |prometheus, (name, bounds)| {
             prometheus.buckets(name, bounds)
         })
+}
+
+/// Counts what callers were refused by whoever stands further out than telemetry too: the edge, and what asks who they are.
+pub(super) fn sample_refusals(prometheus: &Prometheus, refusals: Refusals) {
+    prometheus.sampled("refusals", move |recorder| {
+        for refused in refusals.report().counts {
+            let labels = [
+                (attribute::LAYER, refused.layer),
+                (attribute::REASON, refused.reason),
+            ];
+            let key = key(metric::REFUSALS, labels);
+            recorder
+                .register_counter(&key, &METADATA)
+                .absolute(refused.count);
+        }
+    });
 }
 
 /// Asks the layers in force, whenever the metrics are read.

@@ -20,6 +20,7 @@
 //! - [`Config::build_upstreams`] makes the upstreams and routes alone, to stand under layers of one's own; [`Gateway::new`] serves such a
 //!   stack.
 //! - [`Gateway::handles`] shows and steers its circuit breakers, fallbacks, splits, rollouts, shadows and limits while it serves.
+//! - [`Gateway::admin`] is what operators ask, where the configuration has `[admin]`: `/dashboard`, `/status`, `/metrics` and `/admin`.
 //! - [`client`] is hyper-util's client with TLS, HTTP/2 and proxies, for the innermost place in any stack.
 //! - [`demo`] is what to try and test all of this with.
 //!
@@ -28,7 +29,7 @@
 //! Where the configuration names tenants, whoever presents none of their keys is answered 401, whatever they ask but `/health`, before anything of
 //! a body is read.
 //!
-//! `/health` and, where the configuration names models, `/v1/models` and `/v1/models/{id}` are the gateway's own; everything else
+//! `/health`, `/health/ready` (503 while the circuit breakers of all upstreams are open) and, where the configuration names models, `/v1/models` and `/v1/models/{id}` are the gateway's own; everything else
 //! passes its stack: [`Edge`](crate::server::Edge), [`Telemetry`](crate::telemetry::Telemetry), [`ModelRewrite`](crate::model_rewrite::ModelRewrite),
 //! [`ModelRoute`](crate::client::ModelRoute), [`Fallback`](crate::fallback::Fallback) or [`TrafficSplit`](crate::traffic_split::TrafficSplit) where a route says so, then the upstream's own `ModelRewrite`, [`Upstream`](crate::client::Upstream) and
 //! [`Client`](client::Client).
@@ -41,6 +42,8 @@
 //! second later its stream is reset, or its connection closed. At a shutdown the gateway stops to accept and lets answers end, and
 //! then its workers, each up to a deadline. Neither the time of a caller's silence nor the number of callers, of their streams or
 //! of the bytes held for them is without bound.
+//!
+#![doc = include_str!("../docs/reload.md")]
 
 mod access_log;
 mod admin;

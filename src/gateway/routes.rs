@@ -11,6 +11,7 @@ use super::{
 use crate::{
     client::{Target, Upstreams, UpstreamsBuilder},
     message::ConfigError,
+    reserve::RedisBuilder,
     traffic_split::{
         TrafficSplitHandle, WeakSteering,
         rollout::{Rollout, RolloutBuilder},
@@ -225,6 +226,7 @@ impl Config {
         let made_of = Rolling {
             rollout: rollout.clone(),
             steering: split.steering(),
+            store: self.store.redis.clone(),
         };
         let build = || {
             let (rollout, worker) = rollout.build(split)?;
@@ -274,11 +276,15 @@ impl Config {
 struct Rolling {
     rollout: RolloutBuilder,
     steering: WeakSteering,
+    /// Where replicas agree on it, if they do.
+    store: Option<RedisBuilder>,
 }
 
 impl PartialEq for Rolling {
     fn eq(&self, other: &Self) -> bool {
-        self.steering == other.steering && self.rollout.is_like(&other.rollout)
+        self.steering == other.steering
+            && self.store == other.store
+            && self.rollout.is_like(&other.rollout)
     }
 }
 

@@ -13,6 +13,7 @@ mod budgets;
 mod cached;
 mod exported;
 mod fitting;
+mod guides;
 mod harness;
 mod keys;
 #[cfg(unix)]

@@ -61,6 +61,41 @@ async fn what_callers_ask_is_counted_and_told_in_headers() {
 }
 
 #[tokio::test]
+async fn refusals_are_counted_wherever_they_were_made() {
+    let (upstream, _) = demo().await;
+    let more = "[admin]\n[edge]\nmax_body = 300\n";
+    let relay = Relay::with(upstream, more).await;
+    let uri = relay.uri("/v1/chat/completions");
+    let long = json!({"user": "x".repeat(400)});
+    let got = send(post(uri.clone(), &chat("gpt-4.1-mini", &long))).await;
+    assert_eq!(got.status, StatusCode::PAYLOAD_TOO_LARGE);
+    for _ in 0..2 {
+        let got = send(post(uri.clone(), &chat("unknown", &json!({})))).await;
+        assert_eq!(got.status, StatusCode::NOT_FOUND);
+        // Read in between, too.
+        relay.handles.prometheus().render();
+    }
+    let text = relay.handles.prometheus().render();
+    let large = "relay_refusals_total{relay_layer=\"edge\",relay_reason=\"body_too_large\"}";
+    assert_eq!(value(&text, large), "1", "{text}");
+    let unknown =
+        "relay_refusals_total{relay_layer=\"model_rewrite\",relay_reason=\"model_not_found\"}";
+    assert_eq!(value(&text, unknown), "2", "{text}");
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_where_that_is_off() {
+    let (upstream, _) = demo().await;
+    let relay = Relay::with(upstream, "telemetry = false\n").await;
+    let uri = relay.uri("/v1/chat/completions");
+    let got = send(post(uri, &chat("gpt-4.1-mini", &json!({})))).await;
+    assert_eq!(got.status, StatusCode::OK);
+    assert!(!got.headers.contains_key("x-response-time-ms"));
+    let snapshot = relay.handles.stats().snapshot(Instant::now());
+    assert_eq!(snapshot.requests.since_start.total, 0);
+}
+
+#[tokio::test]
 async fn a_callers_trace_goes_on_at_the_upstream() {
     let (upstream, mut asked) = scripted().await;
     let relay = Relay::before(upstream).await;

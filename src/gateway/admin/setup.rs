@@ -3,10 +3,10 @@
 use super::{AdminService, aliases::ListedAliases, prices::Prices};
 use crate::{
     control::Controls,
-    gateway::{Config, listing::Listing, stack::Parts},
+    gateway::{Config, listing::Listing, meters, stack::Parts},
     message::ConfigError,
     server::{
-        Metrics, Models,
+        Metrics, Models, Prometheus,
         admin::{Access, Admin, Changes},
         alerts::Alerts,
         dashboard::Dashboard,
@@ -63,8 +63,8 @@ impl Config {
         controls: &Controls,
         access: Access,
     ) -> Result<AdminService, ConfigError> {
-        let metrics = Metrics::new(parts.prometheus.clone());
-        let new = || Ok((AdminService::new(controls, metrics), Vec::new()));
+        let prometheus = parts.prometheus.clone();
+        let new = || Ok((AdminService::new(controls, prometheus), Vec::new()));
         let operators = parts.keep("operators", "", (), new)?;
         let status = self.status(parts, listing, controls, &operators);
         let kept = operators.clone();
@@ -148,7 +148,9 @@ impl Config {
 
 impl AdminService {
     /// Steers `controls`, for nobody yet, and shows nothing yet.
-    fn new(controls: &Controls, metrics: Metrics) -> Self {
+    fn new(controls: &Controls, prometheus: Prometheus) -> Self {
+        let refusals = Refusals::default();
+        meters::sample_refusals(&prometheus, refusals.clone());
         let (access, changes) = (Access::default(), Changes::default());
         let status = Status::builder().access(&access).build();
         let admin = Admin::new(controls, &access);
@@ -156,11 +158,11 @@ impl AdminService {
             stream: StatusStream::new(&status),
             admin: admin.noting(&changes).refreshing(&status),
             dashboard: Dashboard::new(&access),
-            metrics,
+            metrics: Metrics::new(prometheus),
             status,
             access,
             changes,
-            refusals: Refusals::default(),
+            refusals,
         }
     }
 }

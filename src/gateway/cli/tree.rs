@@ -88,9 +88,11 @@ impl Display for Tree<'_> {
         }
         writeln!(f, "└─ Edge")?;
         let mut indent = String::from("   ");
-        let recorded = telemetry.settings().join(", ");
-        writeln!(f, "{indent}└─ Telemetry  {recorded}")?;
-        indent.push_str("   ");
+        if let Some(telemetry) = telemetry {
+            let recorded = telemetry.settings().join(", ");
+            writeln!(f, "{indent}└─ Telemetry  {recorded}")?;
+            indent.push_str("   ");
+        }
         if !tenants.is_empty() {
             writeln!(f, "{indent}└─ Auth  {}", list(tenants.iter().map(tenant)))?;
             indent.push_str("   ");

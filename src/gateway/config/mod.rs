@@ -10,6 +10,7 @@ mod place;
 mod route;
 mod server;
 mod store;
+mod telemetry;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -82,8 +83,9 @@ pub struct Config {
     pub server: ServerConfig,
     /// What is taken from callers. `guard_all` is always on: every route of a gateway leads to an upstream.
     pub edge: EdgeBuilder,
-    /// What is recorded of requests. Its catalog, statistics and metrics are the gateway's.
-    pub telemetry: TelemetryBuilder,
+    /// What is recorded of requests; on, unless it is `false`. Its catalog, statistics and metrics are the gateway's.
+    #[serde(deserialize_with = "telemetry::on_or_off")]
+    pub telemetry: Option<TelemetryBuilder>,
     /// What is known of models.
     pub catalog: CatalogConfig,
     /// What replicas of this gateway share.
@@ -135,7 +137,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             server: ServerConfig::default(),
             edge: EdgeBuilder::default(),
-            telemetry: TelemetryBuilder::default(),
+            telemetry: Some(TelemetryBuilder::default()),
             catalog: CatalogConfig::default(),
             store: StoreConfig::default(),
             tenants: Vec::new(),

@@ -107,7 +107,7 @@ impl Config {
 
         // Outermost first.
         let layers = (
-            parts.telemetry.clone(),
+            option_layer(parts.telemetry.clone()),
             option_layer(log),
             // A score is no request of an upstream's, which tenants and limits are about.
             option_layer(feedback),

@@ -33,8 +33,8 @@ pub(in crate::gateway) struct Parts<'a> {
     pub(in crate::gateway) stats: &'a Stats,
     /// What is counted, as Prometheus reads it.
     pub(in crate::gateway) prometheus: &'a Prometheus,
-    /// What records requests, and attempts at upstreams.
-    pub(in crate::gateway) telemetry: TelemetryLayer,
+    /// What records requests, and attempts at upstreams, if anything.
+    pub(in crate::gateway) telemetry: Option<TelemetryLayer>,
     /// What steers the layers: each adds its own.
     pub(in crate::gateway) layers: LayerHandles,
     /// What steers the layers whose place these take: empty at the start. Each goes on from there.
@@ -239,7 +239,10 @@ impl Config {
         &self,
         catalog: &ModelCatalog,
         handles: &Handles,
-    ) -> Result<TelemetryLayer, ConfigError> {
+    ) -> Result<Option<TelemetryLayer>, ConfigError> {
+        let Some(telemetry) = self.telemetry.clone() else {
+            return Ok(None);
+        };
         let aliases = self.models.iter().map(ModelRewriteBuilder::get_aliases);
         let own = self.upstreams.iter().filter_map(|one| one.aliases.as_ref());
         let entries = aliases.chain(own).flat_map(Aliases::entries);
@@ -250,8 +253,8 @@ impl Config {
         let names = names.chain(exact.map(ToString::to_string));
         let names = names.filter(|name| !name.is_empty() && !name.contains('*'));
         let recorder = Arc::new(handles.prometheus().clone());
-        let telemetry = self.telemetry.clone().models(names);
+        let telemetry = telemetry.models(names).recorder(recorder);
         let telemetry = telemetry.catalog(catalog.clone()).stats(handles.stats());
-        telemetry.recorder(recorder).build()
+        telemetry.build().map(Some)
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     message::ConfigError,
     rate_limit::RateLimitBuilder,
     retry::RetryBuilder,
+    telemetry::TelemetryLayer,
     timeout::TimeoutBuilder,
     traffic_split::rollout::RolloutObserverLayer,
 };
@@ -71,6 +72,7 @@ impl Config {
             let budgets = &mut parts.layers.retry_budgets;
             budgets.insert(config.name.clone(), retry.budget().clone());
         }
+        let attempts = parts.telemetry.as_ref().map(TelemetryLayer::attempts);
         let observer = self.has_rollouts().then_some(RolloutObserverLayer);
         let breaker = config.circuit_breaker.clone();
         let earlier = before.circuit_breakers.get(&config.name);
@@ -117,7 +119,7 @@ impl Config {
         // Outermost first.
         let layers = (
             option_layer(retry),
-            parts.telemetry.attempts(),
+            option_layer(attempts),
             option_layer(observer),
             option_layer(breaker),
             option_layer(guard.map_err(within("commit_guard"))?),
