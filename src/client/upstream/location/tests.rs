@@ -100,6 +100,11 @@ fn the_caller_cannot_leave_the_prefix_nor_choose_the_host() {
         "/v1/%2e%2E/x",
         "/./x",
         "/v1/..",
+        "/v1/..%2fadmin",
+        "/v1/x%2F%2e.%2fadmin",
+        "/v1/..%5Cadmin",
+        "/v1/..;/admin",
+        "/v1/..%3Bx=y/admin",
         "*",
     ] {
         let request = Request::post(path).body(RequestBody::empty()).unwrap();
@@ -143,7 +148,11 @@ fn what_cannot_work_is_said_at_once() {
     for (url, reason) in [
         (
             "api.openai.com",
-            "must begin with http:// or https:// and a host",
+            "begins neither with https:// nor http://: write \"https://api.openai.com\"",
+        ),
+        (
+            "localhost:11434/v1?key=sk",
+            "begins neither with https:// nor http://: write \"http://localhost:11434/v1\"",
         ),
         (
             "ftp://x.com",

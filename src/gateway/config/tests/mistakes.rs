@@ -77,8 +77,8 @@ fn a_wrong_configuration_says_file_line_field_and_reason() {
         ),
         (
             "[[upstreams]]\nname = \"a\"\nbase_url = \"a.test\"",
-            "relay.toml:3: upstreams.0.base_url: must begin with http:// \
-          or https:// and a host",
+            "relay.toml:3: upstreams.0.base_url: begins neither with https:// nor http://: write \
+          \"https://a.test\"",
         ),
         (
             "[[upstreams]]\nname = \"a\"\ntemplate = \"http://a.test/{region}\"",
