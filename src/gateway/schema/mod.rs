@@ -122,7 +122,9 @@ fn describe(schema: &mut Value, path: &[String], text: &str) {
     if let Some(Value::Array(all)) = object.get_mut("anyOf")
         && !path.is_empty()
     {
-        all.iter_mut().for_each(|one| describe(one, path, text));
+        for one in all {
+            describe(one, path, text);
+        }
         return;
     }
     let Some((first, rest)) = path.split_first() else {

@@ -495,7 +495,7 @@ struct Variant<'t> {
     variant: &'static str,
 }
 
-impl<'de, 't> EnumAccess<'de> for Variant<'t> {
+impl<'de> EnumAccess<'de> for Variant<'_> {
     type Error = Error;
     type Variant = Self;
 
