@@ -262,14 +262,14 @@ async fn read_all(admin: &str) -> String {
         "/nothing",
     ] {
         let got = get(format!("{admin}{path}")).await;
-        told += &format!("{path}: {:?} {}\n", got.headers, got.text);
+        told = format!("{told}{path}: {:?} {}\n", got.headers, got.text);
     }
     for token in [ADMIN, FORGED_ADMIN] {
         let mut request = post(format!("{admin}/admin/breakers/demo/trip"), &json!({}));
         let token = format!("Bearer {token}").parse().unwrap();
         request.headers_mut().insert("authorization", token);
         let got = send(request).await;
-        told += &format!("{:?} {}\n", got.headers, got.text);
+        told = format!("{told}{:?} {}\n", got.headers, got.text);
     }
     let stream = Request::get(format!("{admin}/status/stream")).body(Full::<Bytes>::default());
     let response = soon(caller().request(stream.unwrap())).await.unwrap();
