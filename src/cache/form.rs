@@ -37,7 +37,8 @@ pub(super) fn unrolled(body: &[u8]) -> Option<Vec<Bytes>> {
         };
         if let Some(Value::Array(calls)) = delta.get_mut("tool_calls") {
             for (index, call) in calls.iter_mut().enumerate() {
-                call.as_object_mut()?.insert("index".to_owned(), index.into());
+                call.as_object_mut()?
+                    .insert("index".to_owned(), index.into());
             }
         }
         let reason = choice.insert("finish_reason".to_owned(), Value::Null);
@@ -91,7 +92,10 @@ impl Gathered {
             let Value::Object(mut choice) = choice else {
                 return None;
             };
-            let index = choice.remove("index")?.as_u64().filter(|index| *index < MAX_CHOICES)?;
+            let index = choice
+                .remove("index")?
+                .as_u64()
+                .filter(|index| *index < MAX_CHOICES)?;
             let kept = self.choices.entry(index).or_default();
             if let Some(Value::Object(delta)) = choice.remove("delta") {
                 let message = kept.entry("message").or_insert_with(|| json!({}));
@@ -106,8 +110,13 @@ impl Gathered {
         if self.choices.is_empty() {
             return None;
         }
-        let choices: Option<Vec<_>> = self.choices.into_iter().map(|(index, choice)| whole(index, choice)).collect();
-        self.base.insert("object".to_owned(), "chat.completion".into());
+        let choices: Option<Vec<_>> = self
+            .choices
+            .into_iter()
+            .map(|(index, choice)| whole(index, choice))
+            .collect();
+        self.base
+            .insert("object".to_owned(), "chat.completion".into());
         self.base.insert("choices".to_owned(), choices?.into());
         Some(Value::Object(self.base).to_string().into())
     }
@@ -162,13 +171,19 @@ fn merge(into: &mut Map<String, Value>, more: Map<String, Value>) -> Option<()> 
 
 /// Whether the text of this member comes in parts, rather than being said anew.
 fn goes_on(name: &str) -> bool {
-    !matches!(name, "role" | "id" | "type" | "name" | "finish_reason" | "index")
+    !matches!(
+        name,
+        "role" | "id" | "type" | "name" | "finish_reason" | "index"
+    )
 }
 
 /// Adds an item to a list: to the one of the same `index`, where it has one.
 fn add(list: &mut Vec<Value>, item: Value) -> Option<()> {
     let index = item.get("index").cloned();
-    let same = index.and_then(|index| list.iter_mut().find(|kept| kept.get("index") == Some(&index)));
+    let same = index.and_then(|index| {
+        list.iter_mut()
+            .find(|kept| kept.get("index") == Some(&index))
+    });
     match (same, item) {
         (Some(kept), Value::Object(more)) => merge(kept.as_object_mut()?, more)?,
         (_, item) => list.push(item),
@@ -217,7 +232,10 @@ mod tests {
             json!({"id":"1","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}),
             json!({"id":"1","model":"m","choices":[],"usage":{"total_tokens":5}}),
         ];
-        let mut stream: Vec<u8> = chunks.iter().flat_map(|chunk| event(None, chunk.to_string().as_bytes())).collect();
+        let mut stream: Vec<u8> = chunks
+            .iter()
+            .flat_map(|chunk| event(None, chunk.to_string().as_bytes()))
+            .collect();
         stream.extend_from_slice(b": a comment\n\n");
         stream.extend_from_slice(DONE);
         let answer: Value = serde_json::from_slice(&gathered(&stream.into()).unwrap()).unwrap();
@@ -232,7 +250,14 @@ mod tests {
 
     #[test]
     fn what_is_no_chat_answer_has_no_other_form() {
-        for body in ["", "[]", "{}", r#"{"choices":[{}]}"#, r#"{"choices":[1]}"#, r#"{"data":[]}"#] {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            r#"{"choices":[{}]}"#,
+            r#"{"choices":[1]}"#,
+            r#"{"data":[]}"#,
+        ] {
             assert!(unrolled(body.as_bytes()).is_none(), "{body}");
         }
         for stream in [
