@@ -26,6 +26,8 @@ pub(super) struct KeyParts {
     pub(super) namespace: Box<str>,
     pub(super) vary: Box<[HeaderName]>,
     pub(super) ignore: Box<[Box<str>]>,
+    /// Whether a stream and a whole answer to a chat stand for each other.
+    pub(super) cross: bool,
 }
 
 /// What changes with the meaning of a key's parts, so that stores that outlive a version of this crate do not mistake one for another.
@@ -73,7 +75,11 @@ impl KeyParts {
 
         target(request, &mut text);
         self.headers(request, &mut text);
-        let counts = |name: &str| !self.ignore.iter().any(|ignored| **ignored == *name);
+        let any_form = self.crosses(Endpoint::of(request));
+        let counts = |name: &str| {
+            let is_form = any_form && matches!(name, "stream" | "stream_options");
+            !is_form && !self.ignore.iter().any(|ignored| **ignored == *name)
+        };
         canonical::write(members, counts, &mut text)?;
 
         let model = members.get("model").and_then(Value::as_str);
@@ -82,6 +88,11 @@ impl KeyParts {
             scope,
             model: model.as_deref().unwrap_or_default().into(),
         })
+    }
+
+    /// Whether a kept answer may be given in another form.
+    pub(super) fn crosses(&self, endpoint: Endpoint) -> bool {
+        self.cross && endpoint == Endpoint::ChatCompletions
     }
 
     /// The headers that providers read.

@@ -6,6 +6,7 @@ mod directives;
 mod entry;
 mod flight;
 mod flights;
+mod form;
 mod future;
 mod handle;
 mod head;
