@@ -275,7 +275,12 @@ impl CacheBuilder {
             Place::Memory => format!("in {} MiB of memory", self.max_memory >> 20),
             Place::Redis => "in Redis".to_owned(),
         };
-        format!("{requests} {scope}, for {:?}, {place}", self.ttl)
+        let form = if self.cross_replay {
+            ", streamed or whole"
+        } else {
+            ""
+        };
+        format!("{requests} {scope}{form}, for {:?}, {place}", self.ttl)
     }
 
     /// The layer.

@@ -32,6 +32,8 @@ pub(super) struct KeyParts {
 
 /// What changes with the meaning of a key's parts, so that stores that outlive a version of this crate do not mistake one for another.
 const VERSION: u8 = 1;
+/// The same where the answer may have either form: a layer that does not cross, with the same store, must not take it for its own.
+const ANY_FORM: u8 = 2;
 
 impl CacheKey {
     /// Of all that decides the answer, a collision-resistant digest.
@@ -65,7 +67,8 @@ impl KeyParts {
         let members = request.body().members().ok()??;
         let length = request.body().as_bytes().map_or(0, bytes::Bytes::len);
         let mut text = Vec::with_capacity(length + 512);
-        text.push(VERSION);
+        let any_form = self.crosses(Endpoint::of(request));
+        text.push(if any_form { ANY_FORM } else { VERSION });
         field(self.namespace.as_bytes(), &mut text);
 
         let (kind, name) = scope.name_bytes();
@@ -75,7 +78,6 @@ impl KeyParts {
 
         target(request, &mut text);
         self.headers(request, &mut text);
-        let any_form = self.crosses(Endpoint::of(request));
         let counts = |name: &str| {
             let is_form = any_form && matches!(name, "stream" | "stream_options");
             !is_form && !self.ignore.iter().any(|ignored| **ignored == *name)

@@ -98,6 +98,13 @@ async fn an_answer_in_one_form_answers_for_the_other_where_that_is_asked_for() {
     );
     assert_eq!(relay.calls(), 1);
 
+    // A layer that does not cross never takes what may have another form for its own.
+    let key = |builder: CacheBuilder| {
+        let layer = builder.build().unwrap();
+        layer.handle().key_of(&request(CHAT)).unwrap()
+    };
+    assert_ne!(key(crossing()), key(CacheLayer::builder()));
+
     let relay = Relay::new(crossing(), |_| json(ANSWER));
     relay.ask(request(CHAT)).await;
     let (status, stream) = relay.ask(request(STREAMED)).await;
