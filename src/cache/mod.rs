@@ -2,6 +2,7 @@
 
 mod builder;
 mod canonical;
+mod control;
 mod directives;
 mod entry;
 mod flight;
