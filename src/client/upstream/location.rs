@@ -5,7 +5,7 @@ use http::{
 
 use crate::{
     message::{ApiError, ConfigError, RequestBody},
-    wire::path::is_version,
+    wire::path::{is_version, percent_decode},
 };
 
 /// Where an upstream is: how a caller's path becomes its URI.
@@ -258,24 +258,18 @@ fn without_version(path: &str) -> &str {
     }
 }
 
-/// A base URL's prefix must hold: an upstream might resolve what looks like a way out of it.
+/// A base URL's prefix must hold: an upstream might resolve what looks like a way out of it, after it has decoded escapes, taken backslashes
+/// for slashes, or left out the parameters of a segment (`..;x=y`), as servers of several kinds do.
 fn has_dot_segment(path: &str) -> bool {
     if memchr::memchr2(b'.', b'%', path.as_bytes()).is_none() {
         return false;
     }
-    path.split('/').any(|segment| {
-        let mut rest = segment;
-        let mut dots = 0;
-        while let Some(after) = rest
-            .strip_prefix('.')
-            .or_else(|| rest.strip_prefix("%2e"))
-            .or_else(|| rest.strip_prefix("%2E"))
-        {
-            dots += 1;
-            rest = after;
-        }
-        rest.is_empty() && (1..=2).contains(&dots)
-    })
+    let path = percent_decode(path);
+    path.split(|byte| matches!(byte, b'/' | b'\\'))
+        .any(|segment| {
+            let name = segment.split(|byte| *byte == b';').next();
+            matches!(name, Some(b"." | b".."))
+        })
 }
 
 /// The query without the parameters in which some APIs take a key: the caller's is not the upstream's.

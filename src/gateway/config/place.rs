@@ -1,6 +1,6 @@
 //! Which line of a file a field stands in, and which field stands at a place.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use toml::{
     Spanned,
@@ -14,10 +14,18 @@ use crate::message::ConfigError;
 const MAX_DEPTH: usize = 32;
 
 /// A configuration's text.
-#[derive(Debug)]
 pub(super) struct Source {
     name: String,
     text: String,
+}
+
+impl fmt::Debug for Source {
+    /// Not the text: passwords of stores and proxies may stand in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Source {

@@ -413,6 +413,9 @@ fn the_example_works_as_it_stands_and_with_every_option_in_it() {
     }
     let key = |name: &str| match name {
         "GROQ_API_KEY" => Some("gsk_key".to_owned()),
+        "RELAY_ADMIN_TOKEN" => Some("a-token-of-an-operator".to_owned()),
+        "ALERT_WEBHOOK" => Some("http://127.0.0.1:1/alerts".to_owned()),
+        "ALERT_AUTHORIZATION" => Some("Bearer of-a-webhook".to_owned()),
         _ if name.ends_with("_KEY") => Some("sk-ant-key".to_owned()),
         _ => None,
     };
@@ -435,6 +438,9 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
                 endpoints = [\"chat_completions\", \"embeddings\"]\nclient = { ca_file = \"/etc/ssl/company.pem\" }\n\
                 rate_limit = {}\nretry = {}\ncircuit_breaker = {}\ncommit_guard = {}\ntimeout = {}\ncost = {}\nnormalize = {}\n\
                 [audit]\npath = \"audit.jsonl\"\n[telemetry.providers]\nazure = \"azure.ai.openai\"\n\
+                [admin]\nname = \"eu-1\"\nhosts = [\"relay.internal\"]\nbaselines = [\"gpt-4.1\"]\n\
+                tokens = { ops = { env = \"RELAY_ADMIN_TOKEN\" } }\n\
+                [alerts.webhook]\nurl = { env = \"ALERT_WEBHOOK\" }\nauthorization = { env = \"ALERT_AUTHORIZATION\" }\n\
                 [[routes]]\nname = \"steady\"\nlabel = \"OpenAI, and Azure when that fails\"\nmodels = [\"gpt-4.1\"]\n\
                 endpoints = [\"chat_completions\"]\n\
                 fallback = { targets = [\"openai\", \"azure\"], budget_percent = 100 }\n\

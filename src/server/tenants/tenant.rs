@@ -1,6 +1,9 @@
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, value::MapAccessDeserializer},
+};
 
 use super::KeyHash;
 use crate::{
@@ -128,7 +131,7 @@ impl Tenant {
 /// Deserializes from `{ id = "2026-01", sha256 = "…", expires = "2027-01-01T00:00:00Z", revoked = false }`, of which `id` and `sha256` must be
 /// there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct TenantKey {
     /// What it is called, within its tenant: in bills, logs and changes.
     pub id: String,
@@ -141,6 +144,37 @@ pub struct TenantKey {
     /// Whether it is no longer taken at all.
     #[serde(default)]
     pub revoked: bool,
+}
+
+impl<'de> Deserialize<'de> for TenantKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = TenantKey;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("{ id = \"NAME\", sha256 = \"HASH\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<TenantKey, E> {
+                // It may be a key, so it is not shown.
+                let expected: &dyn de::Expected = &self;
+                Err(E::custom(format_args!("expected {expected}")))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<TenantKey, A::Error> {
+                TenantKey::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl Serialize for TenantKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
 impl TenantKey {

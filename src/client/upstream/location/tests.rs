@@ -100,6 +100,11 @@ fn the_caller_cannot_leave_the_prefix_nor_choose_the_host() {
         "/v1/%2e%2E/x",
         "/./x",
         "/v1/..",
+        "/v1/..%2fadmin",
+        "/v1/x%2F%2e.%2fadmin",
+        "/v1/..%5Cadmin",
+        "/v1/..;/admin",
+        "/v1/..%3Bx=y/admin",
         "*",
     ] {
         let request = Request::post(path).body(RequestBody::empty()).unwrap();
