@@ -1,6 +1,7 @@
 #![doc = include_str!("../docs/balance.md")]
 
 mod builder;
+mod control;
 mod future;
 mod handle;
 mod layer;

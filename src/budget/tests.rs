@@ -19,7 +19,7 @@ use super::*;
 use crate::{
     key::{Key, KeyBy},
     message::{
-        Accounts, Bill, BillLine, CostSource, RequestBody, ResponseBody, catalog::Cost,
+        Accounts, Bill, BillLine, Cached, CostSource, RequestBody, ResponseBody, catalog::Cost,
         usage::Usage,
     },
     testing::{answering, refusal},

@@ -30,6 +30,7 @@ pub struct CacheBuilder {
     #[serde(deserialize_with = "units::duration")]
     stale_if_error: Duration,
     tool_calls: bool,
+    cross_replay: bool,
     #[serde(deserialize_with = "units::bytes")]
     max_memory: u64,
     #[serde(deserialize_with = "units::bytes")]
@@ -90,6 +91,7 @@ impl Default for CacheBuilder {
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             tool_calls: false,
+            cross_replay: false,
             max_memory: 128 << 20,
             max_answer: 4 << 20,
             max_request: 1 << 20,
@@ -155,6 +157,14 @@ impl CacheBuilder {
     /// Whether answers that call tools are kept: no by default.
     pub fn tool_calls(mut self, keep: bool) -> Self {
         self.tool_calls = keep;
+        self
+    }
+
+    /// Whether a stream that is kept answers a chat request for a whole answer, and the other way round: no by default. The one is made of
+    /// the other as OpenAI would have sent it, with the same texts, calls and usage; every stream is then asked to end with its usage, which
+    /// callers who did not ask for it do not see.
+    pub fn cross_replay(mut self, cross: bool) -> Self {
+        self.cross_replay = cross;
         self
     }
 
@@ -265,7 +275,12 @@ impl CacheBuilder {
             Place::Memory => format!("in {} MiB of memory", self.max_memory >> 20),
             Place::Redis => "in Redis".to_owned(),
         };
-        format!("{requests} {scope}, for {:?}, {place}", self.ttl)
+        let form = if self.cross_replay {
+            ", streamed or whole"
+        } else {
+            ""
+        };
+        format!("{requests} {scope}{form}, for {:?}, {place}", self.ttl)
     }
 
     /// The layer.
@@ -343,6 +358,7 @@ impl CacheBuilder {
                 namespace: self.namespace.into(),
                 vary: self.vary.into(),
                 ignore: self.ignore.into_iter().map(Into::into).collect(),
+                cross: self.cross_replay,
             },
             store,
         }))

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use tokio::time::Instant;
 
 use super::{
+    form,
     headers::{X_RELAY_CACHE, X_RELAY_CACHE_SAVED_USD},
     replay::Replay,
 };
@@ -130,6 +131,31 @@ impl Entry {
         };
         // Slicing beyond the end would panic.
         (start <= end && end <= self.0.body.len()).then(|| self.0.body.slice(start..end))
+    }
+
+    /// The same answer as a stream, or whole; `None` where it cannot be made so.
+    pub(super) fn in_form(&self, is_stream: bool) -> Option<Self> {
+        if is_stream == self.is_stream() {
+            return Some(self.clone());
+        }
+        let Kept { headers, body, .. } = &*self.0;
+        let (pieces, media, content_type) = if is_stream {
+            (
+                form::unrolled(body)?,
+                Media::EventStream,
+                "text/event-stream",
+            )
+        } else {
+            (vec![form::gathered(body)?], Media::Json, "application/json")
+        };
+        let mut headers = headers.clone();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let made = Self::new(headers, media, pieces.iter(), self.0.saved);
+        let Ok(mut kept) = Arc::try_unwrap(made.0) else {
+            return None;
+        };
+        kept.answered = self.0.answered;
+        Some(Self(Arc::new(kept)))
     }
 
     /// The answer once more. A stream comes in the same pieces, `pace` apart.

@@ -30,8 +30,8 @@ pub(super) struct Flight {
     pub(super) key: CacheKey,
     /// What was purged before it began.
     pub(super) epoch: u64,
-    /// Whether others can find it.
-    pub(super) is_listed: bool,
+    /// Whether it is a stream, where others can find it.
+    pub(super) listed: Option<bool>,
     /// The bill of the request that began it, and what stood in it.
     pub(super) bill: Option<(Bill, Billed)>,
     state: Mutex<State>,
@@ -96,7 +96,7 @@ impl Flight {
         shared: &Arc<Shared>,
         key: CacheKey,
         epoch: u64,
-        is_listed: bool,
+        listed: Option<bool>,
         bill: Option<Bill>,
     ) -> (Arc<Self>, Member) {
         let leader = Seat {
@@ -125,7 +125,7 @@ impl Flight {
             shared: Arc::clone(shared),
             key,
             epoch,
-            is_listed,
+            listed,
             bill,
             state: Mutex::new(state),
         });
@@ -236,7 +236,7 @@ impl Flight {
     }
 
     fn unlist(self: &Arc<Self>) {
-        if self.is_listed && !std::mem::replace(&mut self.state().is_unlisted, true) {
+        if self.listed.is_some() && !std::mem::replace(&mut self.state().is_unlisted, true) {
             self.shared.flights.remove(self);
         }
     }

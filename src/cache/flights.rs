@@ -22,10 +22,13 @@ pub(super) struct Flights {
 
 #[derive(Default)]
 struct Shard {
-    flights: Mutex<HashMap<[u8; 32], Arc<Flight>>>,
+    flights: Mutex<HashMap<Name, Arc<Flight>>>,
     /// How many have ended.
     landed: AtomicU64,
 }
+
+/// What is asked for: the key's digest, and whether as a stream.
+type Name = ([u8; 32], bool);
 
 /// What comes of a request whose answer is not kept.
 pub(super) enum Entered {
@@ -58,7 +61,7 @@ impl Flights {
         &self,
         shared: &Arc<Shared>,
         key: &CacheKey,
-        landed: u64,
+        (landed, is_stream): (u64, bool),
         bill: impl FnOnce() -> Option<Bill>,
     ) -> Entered {
         let Some(shard) = self.shard(key) else {
@@ -66,7 +69,8 @@ impl Flights {
         };
         let epoch = shared.epoch();
         let mut flights = shard.lock();
-        if let Some(flight) = flights.get(key.digest()) {
+        let name = (*key.digest(), is_stream);
+        if let Some(flight) = flights.get(&name) {
             let joined = (flight.epoch == epoch).then(|| flight.join()).flatten();
             return joined.map_or(Entered::Alone, Entered::Follows);
         }
@@ -74,22 +78,23 @@ impl Flights {
         if shard.landed.load(Ordering::Acquire) != landed {
             return Entered::LookAgain;
         }
-        let (flight, member) = Flight::begin(shared, key.clone(), epoch, true, bill());
-        flights.insert(*key.digest(), Arc::clone(&flight));
+        let listed = Some(is_stream);
+        let (flight, member) = Flight::begin(shared, key.clone(), epoch, listed, bill());
+        flights.insert(name, Arc::clone(&flight));
         Entered::Leads(flight, member)
     }
 
     pub(super) fn remove(&self, flight: &Arc<Flight>) {
-        let Some(shard) = self.shard(&flight.key) else {
+        let (Some(shard), Some(is_stream)) = (self.shard(&flight.key), flight.listed) else {
             return;
         };
         let mut flights = shard.lock();
-        let digest = flight.key.digest();
+        let name = (*flight.key.digest(), is_stream);
         if flights
-            .get(digest)
+            .get(&name)
             .is_some_and(|listed| Arc::ptr_eq(listed, flight))
         {
-            flights.remove(digest);
+            flights.remove(&name);
             shard.landed.fetch_add(1, Ordering::Release);
         }
     }
@@ -106,7 +111,7 @@ impl Flights {
 }
 
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Arc<Flight>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Arc<Flight>>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -27,7 +27,8 @@ use super::{
     state::Use,
 };
 use crate::message::{
-    ApiError, Bill, Dialect, Endpoint, Reason, Rejection, RequestBody, ResponseBody, copy,
+    ApiError, Bill, Dialect, Endpoint, HideUsage, Reason, Rejection, RequestBody, ResponseBody,
+    copy,
 };
 
 pin_project! {
@@ -39,6 +40,7 @@ pin_project! {
     {
         #[pin]
         state: State<S>,
+        hide: Option<HideUsage>,
     }
 }
 
@@ -76,6 +78,9 @@ pub(super) struct Ask<S> {
     pub(super) request: Request<RequestBody>,
     pub(super) key: CacheKey,
     pub(super) directives: Directives,
+    pub(super) is_stream: bool,
+    /// Whether a kept answer may be given in another form.
+    pub(super) any_form: bool,
     /// Calls that had ended before the store was asked.
     pub(super) landed: u64,
 }
@@ -115,6 +120,13 @@ where
 {
     /// What comes of the request, by what is kept.
     pub(super) fn decide(self, kept: Option<Entry>) -> State<S> {
+        let kept = kept.and_then(|entry| {
+            if self.any_form {
+                entry.in_form(self.is_stream)
+            } else {
+                Some(entry)
+            }
+        });
         let Some(entry) = kept else {
             return self.miss(None);
         };
@@ -143,11 +155,12 @@ where
             return self.lead_alone(stale);
         }
         let bill = || Bill::find(self.request.extensions());
-        match self
-            .shared
-            .flights
-            .enter(&self.shared, &self.key, self.landed, bill)
-        {
+        match self.shared.flights.enter(
+            &self.shared,
+            &self.key,
+            (self.landed, self.is_stream),
+            bill,
+        ) {
             Entered::Leads(flight, member) => self.lead(&flight, member, stale),
             Entered::Follows(member) => State::Following {
                 member: Some(member),
@@ -176,7 +189,7 @@ where
     fn lead_alone(self, stale: Option<Entry>) -> State<S> {
         let bill = Bill::find(self.request.extensions());
         let (shared, key) = (&self.shared, self.key.clone());
-        let (flight, member) = Flight::begin(shared, key, shared.epoch(), false, bill);
+        let (flight, member) = Flight::begin(shared, key, shared.epoch(), None, bill);
         self.lead(&flight, member, stale)
     }
 
@@ -206,9 +219,10 @@ where
         // What it costs is the caller's, however late it is known.
         let line = bill.as_ref().map(Bill::open);
         let shared = &self.shared;
-        let entered = shared
-            .flights
-            .enter(shared, &self.key, self.landed, || bill);
+        let entered =
+            shared
+                .flights
+                .enter(shared, &self.key, (self.landed, self.is_stream), || bill);
         let Entered::Leads(flight, mut member) = entered else {
             return;
         };
@@ -305,7 +319,13 @@ where
     S: Service<Request<RequestBody>>,
 {
     pub(super) fn new(state: State<S>) -> Self {
-        Self { state }
+        Self { state, hide: None }
+    }
+
+    /// Takes out of the answer what only the asking for usage caused.
+    pub(super) fn hiding(mut self, hide: Option<HideUsage>) -> Self {
+        self.hide = hide;
+        self
     }
 }
 
@@ -318,9 +338,28 @@ where
     type Output = Result<Response<ResponseBody>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
+        let response = ready!(State::poll(this.state, cx))?;
+        let hide = this.hide.take().filter(|_| response.status().is_success());
+        Poll::Ready(Ok(match hide {
+            Some(hide) => hide.hide(response),
+            None => response,
+        }))
+    }
+}
+
+impl<S> State<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResponseBody>, S::Error>> {
         loop {
-            let next = match this.state.as_mut().project() {
+            let next = match self.as_mut().project() {
                 StateProjection::Passed { future, is_miss } => {
                     let response = ready!(future.poll(cx))?;
                     return Poll::Ready(Ok(if *is_miss { missed(response) } else { response }));
@@ -415,7 +454,7 @@ where
                         .map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)));
                 }
             };
-            this.state.set(next);
+            self.set(next);
         }
     }
 }

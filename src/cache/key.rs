@@ -26,10 +26,14 @@ pub(super) struct KeyParts {
     pub(super) namespace: Box<str>,
     pub(super) vary: Box<[HeaderName]>,
     pub(super) ignore: Box<[Box<str>]>,
+    /// Whether a stream and a whole answer to a chat stand for each other.
+    pub(super) cross: bool,
 }
 
 /// What changes with the meaning of a key's parts, so that stores that outlive a version of this crate do not mistake one for another.
 const VERSION: u8 = 1;
+/// The same where the answer may have either form: a layer that does not cross, with the same store, must not take it for its own.
+const ANY_FORM: u8 = 2;
 
 impl CacheKey {
     /// Of all that decides the answer, a collision-resistant digest.
@@ -63,7 +67,8 @@ impl KeyParts {
         let members = request.body().members().ok()??;
         let length = request.body().as_bytes().map_or(0, bytes::Bytes::len);
         let mut text = Vec::with_capacity(length + 512);
-        text.push(VERSION);
+        let any_form = self.crosses(Endpoint::of(request));
+        text.push(if any_form { ANY_FORM } else { VERSION });
         field(self.namespace.as_bytes(), &mut text);
 
         let (kind, name) = scope.name_bytes();
@@ -73,7 +78,10 @@ impl KeyParts {
 
         target(request, &mut text);
         self.headers(request, &mut text);
-        let counts = |name: &str| !self.ignore.iter().any(|ignored| **ignored == *name);
+        let counts = |name: &str| {
+            let is_form = any_form && matches!(name, "stream" | "stream_options");
+            !is_form && !self.ignore.iter().any(|ignored| **ignored == *name)
+        };
         canonical::write(members, counts, &mut text)?;
 
         let model = members.get("model").and_then(Value::as_str);
@@ -82,6 +90,11 @@ impl KeyParts {
             scope,
             model: model.as_deref().unwrap_or_default().into(),
         })
+    }
+
+    /// Whether a kept answer may be given in another form.
+    pub(super) fn crosses(&self, endpoint: Endpoint) -> bool {
+        self.cross && endpoint == Endpoint::ChatCompletions
     }
 
     /// The headers that providers read.

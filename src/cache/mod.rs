@@ -2,10 +2,12 @@
 
 mod builder;
 mod canonical;
+mod control;
 mod directives;
 mod entry;
 mod flight;
 mod flights;
+mod form;
 mod future;
 mod handle;
 mod head;

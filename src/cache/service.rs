@@ -12,7 +12,7 @@ use super::{
     layer::Shared,
 };
 use crate::{
-    message::{Endpoint, Reason, Rejection, RequestBody, ResponseBody},
+    message::{Endpoint, Reason, Rejection, RequestBody, ResponseBody, require_usage},
     reserve::Answer,
 };
 
@@ -59,7 +59,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> CacheFuture<S> {
+    fn call(&mut self, mut request: Request<RequestBody>) -> CacheFuture<S> {
         let (key, directives) = match self.shared.ask(&request) {
             Ok(Some(ask)) => ask,
             Ok(None) => return CacheFuture::new(State::passed(self.inner.clone(), request)),
@@ -70,7 +70,16 @@ where
                 return CacheFuture::new(State::answered(response));
             }
         };
+        let any_form = self.shared.parts.crosses(Endpoint::of(&request));
+        let hide = if any_form {
+            // The body was read: it is one JSON object.
+            require_usage(&mut request).ok().flatten()
+        } else {
+            None
+        };
         let ask = Ask {
+            is_stream: request.body().is_streaming(),
+            any_form,
             inner: self.inner.clone(),
             shared: Arc::clone(&self.shared),
             landed: self.shared.flights.landed(&key),
@@ -78,9 +87,10 @@ where
             directives,
             request,
         };
-        CacheFuture::new(match self.shared.store.get(&ask.key) {
+        let state = match self.shared.store.get(&ask.key) {
             Answer::Now(kept) => ask.decide(kept.flatten()),
             Answer::Later(kept) => State::looking(ask, kept),
-        })
+        };
+        CacheFuture::new(state).hiding(hide)
     }
 }

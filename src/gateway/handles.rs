@@ -225,6 +225,9 @@ impl LayerHandles {
         for (route, fallback) in &self.fallbacks {
             controls.add(route, fallback.clone());
         }
+        for (route, balance) in &self.balances {
+            controls.add(route, balance.clone());
+        }
         for (route, split) in &self.splits {
             controls.add(route, split.clone());
         }
@@ -247,6 +250,9 @@ impl LayerHandles {
         }
         if let Some(admission) = &self.admission {
             controls.add("all", admission.clone());
+        }
+        if let Some(cache) = &self.cache {
+            controls.add("answers", cache.clone());
         }
         for (name, budget) in self.budgets.iter().flat_map(BudgetHandle::controls) {
             controls.add(&name, budget);

@@ -1,4 +1,4 @@
-//! The fuzz targets of `fuzz/`, on mutated answers: that folder needs a nightly toolchain, this does not.
+//! The fuzz targets of `fuzz/`, on mutated inputs: that folder needs a nightly toolchain, this does not.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,6 +7,10 @@
 )]
 #![cfg(test)]
 
+mod configuration;
+mod failures;
+mod frames;
+mod json;
 mod normalize;
 
 use proptest::{prelude::*, sample::Index};
@@ -31,6 +35,39 @@ const CHUNKS: &[&str] = &[
     r#"{"choices":[{"text":"a","message":{}}]}"#,
     r#"{"error":{"message":"x"}}"#,
     "[DONE]",
+];
+
+const STREAMS: &[&str] = &[
+    "data: {\"a\":1}\n\ndata: [DONE]\n\n",
+    "\u{feff}: comment\r\n\r\nevent: ping\r\ndata: a\r\ndata: b\r\n\r\n",
+    "id: 1\rdata\rdata:  two\r\rretry: 5\n\n",
+    "{\"n\":1}\n{\"n\":2}\r\n\n{\"n\":3}",
+];
+
+const FAILURES: &[&str] = &[
+    r#"{"error":{"message":"Rate limit reached. Please try again in 6m0s.","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#,
+    r#"[{"error":{"code":429,"message":"retry in 48.9s.","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"48s"}]}}]"#,
+    r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+    r#"{"detail":[{"loc":["body","model"],"msg":"field required","type":"missing"}]}"#,
+    "<html><head><title>502 Bad Gateway</title></head></html>",
+    "data: {\"error\":\"x\"}\n\n",
+    "upstream connect error",
+    "Wed, 21 Oct 2026 07:28:00 GMT",
+    "1.5e3",
+    "1h2m3.4s",
+    "2026-11-30T00:00:00Z",
+];
+
+const TABLES: &[&str] = &[
+    r#"{"gpt":{"input_cost_per_token":2e-06,"max_input_tokens":1000,"litellm_provider":"openai","input_cost_per_token_above_200k_tokens":4e-06},"sample_spec":{}}"#,
+    "[models.\"acme-1\"]\nprovider = \"acme\"\ncontext_window = 128_000\n[models.\"acme-1\".prices]\ninput = \"0.10\"\noutput = 0.42\nabove = [{ tokens = 200_000, input = \"0.20\" }]\n",
+    "currency = { label = \"CNY\", usd = \"0.14\" }\n[models.\"local/*\".prices]\ninput = 0\noff_peak = { windows = [{ hours = \"16:30-00:30\", weekdays = [1] }], input = \"0.05\" }\n",
+];
+
+const CONFIGS: &[&str] = &[
+    include_str!("../../examples/gateway.toml"),
+    "listen = \"127.0.0.1:1\"\n[store]\nredis = \"redis://h/\"\n[[tenants]]\nname = \"a\"\nkeys = [{ id = \"b\", sha256 = \"00\" }]\n",
+    "[[upstreams]]\nname = \"u\"\nbase_url = \"http://h/v1\"\ncredential = { env = \"KEY\" }\nretry = {}\n[edge]\nmax_body = \"1MiB\"\n",
 ];
 
 /// A place, how many bytes go there, and what comes instead.
@@ -79,5 +116,60 @@ proptest! {
     ) {
         let text = chunks.iter().fold(String::new(), |all, chunk| all + "data: " + chunk + "\n\n");
         normalize::events(&mutated(what, piece, &text, &mutations));
+    }
+
+    #[test]
+    fn mutated_requests_are_indexed_and_edited_without_harm(
+        what in any::<u8>(),
+        text in prop::sample::select(BODIES),
+        mutations in mutations(),
+    ) {
+        let mut data = mutated(what, 0, text, &mutations);
+        data.remove(1);
+        json::edit(&data);
+    }
+
+    #[test]
+    fn mutated_streams_are_cut_without_harm(
+        piece in any::<u8>(),
+        parts in prop::collection::vec(prop::sample::select(STREAMS), 0..4),
+        mutations in mutations(),
+    ) {
+        let mut data = mutated(piece, 0, &parts.concat(), &mutations);
+        data.remove(1);
+        frames::frames(&data);
+    }
+
+    #[test]
+    fn mutated_failures_are_read_without_harm(
+        what in any::<u8>(),
+        which in 0_u8..12,
+        text in prop::sample::select(FAILURES),
+        mutations in mutations(),
+    ) {
+        let data = mutated(what, which, text, &mutations);
+        failures::error(&data);
+        failures::wait(&data);
+    }
+
+    #[test]
+    fn mutated_tables_are_read_without_harm(
+        text in prop::sample::select(TABLES),
+        mutations in mutations(),
+    ) {
+        configuration::table(&mutated(0, 0, text, &mutations)[2..]);
+    }
+}
+
+proptest! {
+    // A whole configuration is long.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn mutated_configurations_are_read_without_harm(
+        text in prop::sample::select(CONFIGS),
+        mutations in mutations(),
+    ) {
+        configuration::config(&mutated(0, 0, text, &mutations)[2..]);
     }
 }

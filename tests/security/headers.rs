@@ -25,9 +25,10 @@ async fn relay(upstream: &Recorder, more: &str) -> Relay {
         "[server]\naccess_log = true\n[server.headers]\nmodel = \"x-model\"\n[model_select]\nnames = [\"auto\"]\n\
          [models]\nrestore_name = true\n[models.aliases]\n\"alias-*\" = \"*\"\n[admin]\n\
          [[upstreams]]\nname = \"u\"\ncredential = {{ env = \"DEMO_KEY\" }}\nnormalize = {{}}\n{}{more}\n",
-        match more.contains("template") {
-            true => String::new(),
-            false => format!("base_url = \"http://{}/v1\"\n", upstream.address),
+        if more.contains("template") {
+            String::new()
+        } else {
+            format!("base_url = \"http://{}/v1\"\n", upstream.address)
         }
     );
     Relay::start(&config).await

@@ -2,9 +2,10 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use tokio::time::Instant;
 use tower_relay::server::tenants::KeyHash;
 
 use crate::{
@@ -38,7 +39,8 @@ fn hostile() -> Vec<(&'static str, Vec<u8>)> {
         |member: &str, value: &str| format!(r#"{{"model":"m","{member}":{value}}}"#).into_bytes();
     let arrays = deep("[", "]", 20_000);
     let objects = deep(r#"{"a":"#, "}", 20_000);
-    let members: String = (0..100_000).map(|n| format!(",\"k{n}\":1")).collect();
+    let members: Vec<_> = (0..100_000).map(|n| format!(",\"k{n}\":1")).collect();
+    let members = members.concat();
     let mut cases = vec![
         ("an array in arrays", arrays.clone().into_bytes()),
         ("an object in objects", objects.clone().into_bytes()),

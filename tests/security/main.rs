@@ -4,6 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unnecessary_debug_formatting,
     reason = "a test that cannot go on has failed"
 )]
 

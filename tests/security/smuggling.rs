@@ -224,12 +224,12 @@ async fn nothing_is_tunnelled() {
 async fn heads_are_bounded() {
     let upstream = Recorder::start().await;
     let relay = relay(&upstream).await;
-    let many: String = (0..20_000)
+    let many: Vec<_> = (0..20_000)
         .map(|number| format!("x-{number}: 1\r\n"))
         .collect();
     let name = format!("{}: 1\r\n", "x".repeat(1 << 20));
     let value = format!("x-long: {}\r\n", "x".repeat(1 << 20));
-    for more in [many, name, value] {
+    for more in [many.concat(), name, value] {
         let answer = exchange(relay.address, head(&more).as_bytes()).await;
         assert!(
             statuses(&answer).iter().all(|status| *status >= 400),

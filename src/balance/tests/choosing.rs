@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::{
+    control::{Change, Controls, Parameters},
     key::StickyBy,
     message::{AllowedUpstreams, Effects, Endpoint},
     reserve::AttemptLimit,
@@ -130,6 +131,36 @@ async fn one_that_is_drained_is_asked_for_nothing_new_until_it_is_put_back() {
             .to_string()
             .contains("known are a, b, c")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_shown_and_drained_by_name() {
+    let balance = balance(BalanceLayer::builder().ramp(Duration::ZERO), &three(1, 1));
+    let controls = Controls::default();
+    controls.add("fast", balance.handle());
+    let act = |action, json: &str| {
+        let with = Parameters::parse(json.as_bytes()).unwrap();
+        controls.act(("balances", "fast"), action, with)
+    };
+    let change = act("drain", r#"{"target":"a"}"#).await;
+    assert_eq!(change, Ok(Change::new(Vec::<String>::new(), vec!["a"])));
+    let shown = controls.show_kind("balances").unwrap();
+    let shown = shown.pointer("/fast/members/0").unwrap();
+    assert_eq!(
+        (&shown["name"], &shown["drained"]),
+        (&"a".into(), &true.into())
+    );
+    assert_eq!(all_asked(&balance, chat).await, names(&["b", "c"]));
+    let change = act("restore", r#"{"target":"a"}"#).await;
+    assert_eq!(change, Ok(Change::new(vec!["a"], Vec::<String>::new())));
+    assert_eq!(all_asked(&balance, chat).await.len(), 3);
+    for (json, reason) in [
+        ("{}", "missing field `target`"),
+        (r#"{"target":"d"}"#, "known are a, b, c"),
+    ] {
+        let error = act("drain", json).await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -113,6 +113,23 @@ async fn an_answer_that_is_left_is_no_cheaper_than_what_was_reserved() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_from_a_cache_costs_nothing_read_or_left() {
+    let layer = one(team("1"));
+    let cached = layer.layer(answering(|_| {
+        let mut response = answer(ANSWER);
+        let hit = Cached::new(Duration::from_secs(9));
+        response.extensions_mut().insert(hit);
+        response
+    }));
+    let Ok(left) = cached.clone().oneshot(ask("gpt-4.1", 1_000)).await;
+    assert!(level(&layer).reserved > Cost::ZERO);
+    drop(left);
+    let Ok(response) = cached.oneshot(ask("gpt-4.1", 1_000)).await;
+    read(response).await;
+    assert!(layer.handle().levels("team").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_costs_nothing() {
     let layer = one(team("1"));
     let failing = answering(|_| {

@@ -65,6 +65,59 @@ async fn a_stream_may_be_played_again_at_a_pace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_in_one_form_answers_for_the_other_where_that_is_asked_for() {
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"total_tokens\":5}}\n\n";
+    let streaming = |_| events([EVENTS[0], EVENTS[1], USAGE, EVENTS[2]]);
+    let crossing = || CacheLayer::builder().cross_replay(true);
+    // Without it they are two.
+    let relay = Relay::new(CacheLayer::builder(), streaming);
+    relay.ask(request(STREAMED)).await;
+    assert_eq!(relay.ask(request(CHAT)).await.0, "miss");
+
+    let relay = Relay::new(crossing(), streaming);
+    let (status, stream) = relay.ask(request(STREAMED)).await;
+    assert_eq!((status.as_str(), stream), ("miss", EVENTS.concat()));
+    assert_eq!(
+        relay.ask(request(STREAMED)).await,
+        told("hit", &EVENTS.concat())
+    );
+    let response = relay.send(request(CHAT)).await;
+    assert_eq!(response.headers()["x-relay-cache"], "hit");
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body.pointer("/choices/0/message/content").unwrap(), "Hello");
+    assert_eq!(body.pointer("/usage/total_tokens").unwrap(), 5);
+    let wants = STREAMED.replace("true", "true,\"stream_options\":{\"include_usage\":true}");
+    assert!(
+        relay
+            .ask(request(wants))
+            .await
+            .1
+            .contains("\"total_tokens\":5")
+    );
+    assert_eq!(relay.calls(), 1);
+
+    // A layer that does not cross never takes what may have another form for its own.
+    let key = |builder: CacheBuilder| {
+        let layer = builder.build().unwrap();
+        layer.handle().key_of(&request(CHAT)).unwrap()
+    };
+    assert_ne!(key(crossing()), key(CacheLayer::builder()));
+
+    let relay = Relay::new(crossing(), |_| json(ANSWER));
+    relay.ask(request(CHAT)).await;
+    let (status, stream) = relay.ask(request(STREAMED)).await;
+    assert_eq!((status.as_str(), relay.calls()), ("hit", 1));
+    assert!(
+        stream.contains("Hello")
+            && stream.ends_with("data: [DONE]\n\n")
+            && !stream.contains("usage"),
+        "{stream}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_is_kept_for_its_time() {
     let relay = Relay::new(CacheLayer::builder().ttl(Duration::from_secs(60)), |_| {
         json(ANSWER)

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::{ANSWER, CHAT, Relay, json, request, shared};
 use crate::{
     cache::{CacheKey, CacheLayer, CacheStore, Entry, MemoryStore, Purge},
+    control::{Controls, Parameters},
     key::Key,
     reserve::Answer,
 };
@@ -97,4 +98,54 @@ async fn the_cache_says_how_much_it_keeps() {
         bytes > ANSWER.len() as u64 && bytes < ANSWER.len() as u64 + 1_000,
         "{bytes}"
     );
+}
+
+#[tokio::test]
+async fn what_is_kept_is_shown_and_purged_by_name() {
+    let relay = Relay::new(shared(), |_| json(ANSWER));
+    let controls = Controls::default();
+    controls.add("answers", relay.handle.clone());
+    let purge = |json: &str| {
+        let with = Parameters::parse(json.as_bytes()).unwrap();
+        controls.act(("caches", "answers"), "purge", with)
+    };
+    let answers = |count: u64| serde_json::json!({"answers": count});
+    let other = CHAT.replace("\"m\"", "\"other\"");
+    for body in [CHAT.to_owned(), other.clone()] {
+        relay.ask(request(body)).await;
+    }
+    assert_eq!(controls.show_kind("caches").unwrap()["answers"]["kept"], 2);
+    for (refused, reason) in [
+        (r#"{"model":""}"#, "model: must not be empty"),
+        (r#"{"modle":"m"}"#, "unknown field `modle`"),
+    ] {
+        let error = purge(refused).await.unwrap_err().to_string();
+        assert!(error.starts_with(reason), "{error}");
+    }
+    let change = purge(r#"{"model":"m"}"#).await.unwrap();
+    assert_eq!(change.old, answers(2));
+    assert_eq!(relay.ask(request(CHAT)).await.0, "miss");
+    assert_eq!(relay.ask(request(other.clone())).await.0, "hit");
+    purge("").await.unwrap();
+    for body in [CHAT.to_owned(), other] {
+        assert_eq!(relay.ask(request(body)).await.0, "miss");
+    }
+}
+
+#[tokio::test]
+#[ignore = "takes a while; for a release build"]
+async fn a_million_distinct_requests_stay_within_the_weight() {
+    const MAX: u64 = 8 << 20;
+    let relay = Relay::new(shared().max_memory(MAX), |_| json(ANSWER));
+    let mut most = 0;
+    for number in 0..1_000_000_u32 {
+        let body = CHAT.replace("hi", &number.to_string());
+        assert_eq!(relay.ask(request(body)).await.0, "miss");
+        if number % 1_000 == 0 {
+            let (_, bytes) = relay.handle.size().unwrap();
+            most = most.max(bytes);
+        }
+    }
+    assert!(most <= MAX && most > MAX / 2, "{most}");
+    assert_eq!(relay.handle.in_flight(), 0);
 }

@@ -10,7 +10,7 @@ use tokio_test::{assert_pending, task};
 
 use super::*;
 use crate::{
-    message::{ApiError, Dialect, Reason, Rejection, Served, TransportError},
+    message::{ApiError, Cached, Dialect, Reason, Rejection, Served, TransportError},
     rate_limit::{OutputEstimate, UnknownUsage},
 };
 
@@ -52,6 +52,20 @@ async fn the_real_usage_counts_in_both_directions() {
         used_after(limit(), |_| answer(3, 90_000), true).await,
         [1, 2_000]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_a_cache_is_a_request_without_tokens() {
+    let cached = |_| {
+        let mut response = answer(3, 50);
+        let hit = Cached::new(Duration::from_secs(9));
+        response.extensions_mut().insert(hit);
+        response
+    };
+    for reads in [true, false] {
+        let used = used_after(limited(10, 1_000), cached, reads).await;
+        assert_eq!(used, [1, 0], "read to its end: {reads}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
