@@ -134,10 +134,16 @@ pub(super) fn clean_request(
 }
 
 /// Removes what must not reach the caller.
-pub(super) fn clean_response(headers: &mut HeaderMap) {
+pub(super) fn clean_response(headers: &mut HeaderMap, is_callers_key: bool) {
     remove(headers, |name| {
-        is_upstreams(name.as_str()) || is_account(name.as_str())
+        let text = name.as_str();
+        is_upstreams(text) || is_account(text) || (!is_callers_key && is_about_the_key(text))
     });
+}
+
+/// What is said of the key that was presented, which some servers repeat.
+fn is_about_the_key(name: &str) -> bool {
+    matches!(name, "www-authenticate" | "authentication-info")
 }
 
 /// Removes what speaks of one hop only, and what `also` names.

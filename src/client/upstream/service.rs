@@ -209,7 +209,8 @@ impl Attempt {
         if let Some(instead) = self.instead_of(response) {
             *response = instead;
         }
-        hygiene::clean_response(response.headers_mut());
+        let is_callers_key = self.shared.credential.is_callers();
+        hygiene::clean_response(response.headers_mut(), is_callers_key);
         // An HTTP/1.0 upstream must not cost the caller their connection, and hyper's server writes no HTTP/3.
         *response.version_mut() = Version::HTTP_11;
         response.extensions_mut().insert(self.served);

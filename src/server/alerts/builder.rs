@@ -1,4 +1,11 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -180,7 +187,19 @@ impl AlertsBuilder {
                     posting.await;
                 }
             };
-            tokio::join!(watching.run(shutdown), posting);
+            let (mut watching, mut posting) = (pin!(watching.run(shutdown)), pin!(posting));
+            let (mut has_watched, mut has_posted) = (false, false);
+            // `tokio::join!` would want tokio's macros.
+            poll_fn(|cx| {
+                has_watched = has_watched || watching.as_mut().poll(cx).is_ready();
+                has_posted = has_posted || posting.as_mut().poll(cx).is_ready();
+                if has_watched && has_posted {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
         });
         Ok((alerts, worker))
     }

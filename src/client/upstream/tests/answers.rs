@@ -69,10 +69,16 @@ async fn the_callers_own_key_rejected_is_the_callers_401() {
     let response = answered(
         &layer,
         chat().header("authorization", "Bearer sk-theirs"),
-        || status(401),
+        || {
+            let mut response = status(401);
+            let asked = "Bearer".parse().unwrap();
+            response.headers_mut().insert("www-authenticate", asked);
+            response
+        },
     )
     .await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(response.headers()["www-authenticate"], "Bearer");
     assert!(read(response).await.1.contains("of the upstream"));
 }
 

@@ -206,6 +206,8 @@ async fn what_the_upstream_says_to_the_relay_stays_here() {
             "openai-organization",
             "openai-project",
             "anthropic-organization-id",
+            "www-authenticate",
+            "authentication-info",
         ] {
             response = response.header(name, "of-the-upstream");
         }
