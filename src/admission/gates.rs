@@ -47,6 +47,10 @@ pub(super) struct Settings {
     keys: HashMap<Key, Limits>,
     limits_of: Option<LimitsOf>,
     /// The first two as they were set at first.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        allow(dead_code, reason = "a reload compares it")
+    )]
     set: (Limits, HashMap<Key, Limits>),
     changes: u64,
 }

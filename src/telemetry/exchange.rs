@@ -40,6 +40,10 @@ pub(super) struct About {
     pub(super) trail: Trail,
     pub(super) bill: Bill,
     /// The label of the model that was asked for, where the request was read.
+    #[cfg_attr(
+        not(feature = "metrics"),
+        allow(dead_code, reason = "a label of metrics")
+    )]
     pub(super) model: Option<Arc<str>>,
     deadline: Option<Deadline>,
     pub(super) head: Option<Head>,

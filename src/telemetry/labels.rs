@@ -43,6 +43,10 @@ impl Labels {
         &self.none
     }
 
+    #[cfg_attr(
+        not(feature = "metrics"),
+        allow(dead_code, reason = "a label of metrics")
+    )]
     pub(super) fn other(&self) -> &Arc<str> {
         &self.other
     }

@@ -25,6 +25,10 @@ pub(super) struct Book {
     pub(super) default: Limits,
     pub(super) limits: HashMap<Arc<str>, Limits>,
     /// Both as they were set at first.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        allow(dead_code, reason = "a reload compares it")
+    )]
     pub(super) set: (Limits, HashMap<Arc<str>, Limits>),
 }
 

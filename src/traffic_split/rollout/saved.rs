@@ -82,6 +82,10 @@ impl Saved {
     }
 
     /// Where it says that the rollout is: all of it that somebody decides, and time alone does not change.
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(dead_code, reason = "replicas compare it")
+    )]
     pub(super) fn position(&self) -> Position {
         let force = self.force.clone();
         (self.state, self.stage, self.step, force)

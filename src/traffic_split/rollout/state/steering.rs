@@ -89,6 +89,31 @@ impl Machine {
         }
     }
 
+    fn place_of(&self, name: &Arc<str>) -> Option<usize> {
+        self.plan.targets.iter().position(|target| target == name)
+    }
+
+    /// Takes over what was written down, in this process or another, or by hand.
+    pub(in super::super) fn adopt(&mut self, saved: &Saved) {
+        if (saved.state, saved.stage) != (self.state, self.stage) {
+            self.acquit();
+        }
+        self.restart_clock();
+        self.state = saved.state;
+        self.stage = saved.stage;
+        self.elapsed = Duration::from_secs(saved.elapsed_seconds);
+        self.step = saved.step;
+        self.forced = saved.force.as_ref().and_then(|name| self.place_of(name));
+        for (watched, requests) in self.targets.iter_mut().zip(&saved.requests) {
+            watched.requests = *requests;
+        }
+        self.changed(RolloutEvent::Edited);
+    }
+}
+
+/// What it takes from others who have the same rollout.
+#[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "only replicas do"))]
+impl Machine {
     /// Leaves all to the baseline until somebody knows where it was.
     pub(in super::super) fn wait(&mut self) {
         self.unknown = true;
@@ -131,26 +156,5 @@ impl Machine {
         let forced = saved.force.as_ref().and_then(|name| self.place_of(name));
         let theirs = (saved.state, saved.stage, saved.step, forced);
         !self.unknown && theirs == (self.state, self.stage, self.step, self.forced)
-    }
-
-    fn place_of(&self, name: &Arc<str>) -> Option<usize> {
-        self.plan.targets.iter().position(|target| target == name)
-    }
-
-    /// Takes over what was written down, in this process or another, or by hand.
-    pub(in super::super) fn adopt(&mut self, saved: &Saved) {
-        if (saved.state, saved.stage) != (self.state, self.stage) {
-            self.acquit();
-        }
-        self.restart_clock();
-        self.state = saved.state;
-        self.stage = saved.stage;
-        self.elapsed = Duration::from_secs(saved.elapsed_seconds);
-        self.step = saved.step;
-        self.forced = saved.force.as_ref().and_then(|name| self.place_of(name));
-        for (watched, requests) in self.targets.iter_mut().zip(&saved.requests) {
-            watched.requests = *requests;
-        }
-        self.changed(RolloutEvent::Edited);
     }
 }
