@@ -8,7 +8,10 @@ use crate::message::ConfigError;
 /// use tower_relay::gateway::Config;
 ///
 /// let error = Config::from_toml("listen = \"here\"", "gateway.toml").unwrap_err();
-/// assert_eq!(error.to_string(), "gateway.toml:1: listen: invalid socket address syntax");
+/// assert_eq!(
+///     error.to_string(),
+///     "gateway.toml:1: listen: invalid socket address syntax: write an address and a port, as in \"127.0.0.1:8080\"",
+/// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidConfig {
