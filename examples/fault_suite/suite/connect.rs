@@ -64,7 +64,7 @@ impl Connect {
                     sleep(Duration::from_millis(*ms)).await;
                 }
                 let (ours, theirs) = Line::pair();
-                tokio::spawn(self.upstream.serve(theirs, call));
+                tokio::spawn(self.upstream.serve(theirs, Some(call)));
                 ClientWire::Memory(ours)
             }
             (_, Some(address)) => {

@@ -93,25 +93,31 @@ impl Upstream {
         loop {
             let (socket, _) = listener.accept().await?;
             socket.set_nodelay(true)?;
-            let call = self.next();
+            // A client may open a connection that it has no use for in the end: only what is asked on it makes a call.
+            let call = self.peek().contains(&Step::Unread).then(|| self.next());
             tokio::spawn(Arc::clone(&self).serve(socket, call));
         }
     }
 
     /// Plays `call`, and the next ones that come on the same connection.
-    pub(crate) async fn serve<W: Wire>(self: Arc<Self>, wire: W, mut call: Call) {
+    pub(crate) async fn serve<W: Wire>(self: Arc<Self>, wire: W, call: Option<Call>) {
         let (mut reader, mut writer) = split(wire);
         let mut inbox = Vec::new();
+        let mut begun = call;
         loop {
+            let call = match begun.take() {
+                Some(call) => call,
+                None if !inbox.is_empty() => self.next(),
+                None => match reader.read_buf(&mut inbox).await {
+                    Ok(1..) => self.next(),
+                    _ => return,
+                },
+            };
             match self.one(&mut reader, &mut writer, &mut inbox, &call).await {
                 Ended::Open => {}
                 Ended::Reset => return reader.unsplit(writer).reset(),
                 Ended::Close | Ended::Left => return,
             }
-            if inbox.is_empty() && !matches!(reader.read_buf(&mut inbox).await, Ok(1..)) {
-                return;
-            }
-            call = self.next();
         }
     }
 
