@@ -17,7 +17,7 @@ use super::choosing::{builder, catalog, post};
 use crate::{
     cost_meter::CostMeterLayer,
     ledger::{Ledger, Record, Slot},
-    message::{Bill, RequestBody, ResponseBody, Selection, catalog::Cost},
+    message::{AllowedModels, Bill, RequestBody, ResponseBody, Selection, catalog::Cost},
     model_select::{BuiltinCheck, EscalationBuilder},
     reserve::AttemptLimit,
     testing::{answering, read},
@@ -251,6 +251,24 @@ async fn probabilities_of_a_stream_are_taken_out_of_its_events() {
     assert_eq!(models(&sent), ["small", "middle"]);
     assert_eq!(sent[0]["logprobs"], true);
     assert!(text.contains("guess") && !text.contains("-3.0"), "{text}");
+}
+
+#[tokio::test]
+async fn a_caller_is_not_escalated_to_a_model_that_he_may_not_ask_for() {
+    for (allowed, asked) in [
+        (vec!["small"], vec!["small"]),
+        (vec!["small", "large"], vec!["small", "large"]),
+    ] {
+        let mut body = ask();
+        body["model"] = json!("small");
+        body["auto_model_select"] = json!(true);
+        let mut request = post(&body);
+        let allowed = allowed.iter().map(|name| name.parse().unwrap());
+        request.extensions_mut().insert(AllowedModels::new(allowed));
+        let checks = EscalationBuilder::new().check(BuiltinCheck::Empty);
+        let (_, _, sent) = send(checks, request, |_| answer(200, &says(""))).await;
+        assert_eq!(models(&sent), asked);
+    }
 }
 
 #[tokio::test]
