@@ -80,6 +80,8 @@ pub struct LayerHandles {
     pub normalizers: BTreeMap<String, ResponseNormalizeHandle>,
     /// The answers that are given again.
     pub cache: Option<CacheHandle>,
+    /// Those of routes that have their own, by route.
+    pub caches: BTreeMap<String, CacheHandle>,
     /// How good callers said that answers were.
     pub feedback: Option<FeedbackHandle>,
     /// What copies requests.
@@ -182,6 +184,11 @@ impl Handles {
         self.layers().cache.clone()
     }
 
+    /// The same of a route that has its own.
+    pub fn cache_of(&self, route: &str) -> Option<CacheHandle> {
+        self.layers().caches.get(route).cloned()
+    }
+
     /// The limits of tenants' tables that are kept at this level.
     pub fn rate_limit_by(&self, level: AllowanceLevel) -> Option<RateLimitHandle> {
         self.layers().rate_limits_by.get(&level).cloned()
@@ -259,6 +266,9 @@ impl LayerHandles {
         }
         if let Some(cache) = &self.cache {
             controls.add("answers", cache.clone());
+        }
+        for (route, cache) in &self.caches {
+            controls.add(&format!("route {route}"), cache.clone());
         }
         for (name, budget) in self.budgets.iter().flat_map(BudgetHandle::controls) {
             controls.add(&name, budget);

@@ -302,6 +302,6 @@ fn described(mut target: Target, route: &RouteConfig) -> Target {
 }
 
 /// Says in which route a field is.
-fn at(index: usize, error: ConfigError) -> ConfigError {
+pub(super) fn at(index: usize, error: ConfigError) -> ConfigError {
     error.within(&index.to_string()).within("routes")
 }

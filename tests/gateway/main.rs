@@ -37,6 +37,7 @@ mod program;
 #[path = "../../src/testing/redis_server.rs"]
 mod redis_server;
 mod reload;
+mod replicas;
 mod resilience;
 mod restart;
 mod splits;

@@ -11,7 +11,7 @@ use tower_relay::gateway::{Config, Reloader};
 
 use crate::harness::{Got, Relay, caller, chat, demo, get, post, send, soon};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -23,14 +23,14 @@ fn env(name: &str) -> Option<String> {
 }
 
 /// A relay, and where its operators ask.
-struct Watched {
-    relay: Relay,
+pub(crate) struct Watched {
+    pub(crate) relay: Relay,
     reloader: Reloader,
     admin: String,
 }
 
 impl Watched {
-    async fn start(config: &str) -> Self {
+    pub(crate) async fn start(config: &str) -> Self {
         let config = Config::from_toml(config, "test");
         let gateway = config.and_then(|config| config.build_with_env(&env));
         let gateway = gateway.unwrap_or_else(|error| panic!("{error}"));
@@ -80,7 +80,7 @@ impl Watched {
         (answer["old"].clone(), answer["new"].clone())
     }
 
-    fn ctl(&self, arguments: &[&str], token: &str) -> (Option<i32>, String, String) {
+    pub(crate) fn ctl(&self, arguments: &[&str], token: &str) -> (Option<i32>, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_tower-relay"))
             .arg("ctl")
             .args(arguments)

@@ -1,9 +1,15 @@
 //! When a second model is tried.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
-use futures_util::FutureExt;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 
@@ -211,6 +217,28 @@ async fn a_stream_is_checked_where_that_is_asked_for() {
         assert_eq!((models(&sent), text), (asked, stream(said)));
         assert_eq!(head.headers["content-type"], "text/event-stream");
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_has_said_its_last_word_is_checked_though_its_upstream_leaves_it_open() {
+    let mut asks = ask();
+    asks["stream"] = json!(true);
+    let checks = EscalationBuilder::new().check(BuiltinCheck::Empty);
+    let (_, text, sent) = send(checks.streams(true), post(&asks), |model| match model {
+        "small" => {
+            let said = Frame::data(Bytes::from(stream("")));
+            let said = futures_util::stream::iter([Ok::<_, Infallible>(said)]);
+            let body = StreamBody::new(said.chain(futures_util::stream::pending()));
+            let response = Response::builder().header("content-type", "text/event-stream");
+            ResponseBody::wrap(response.body(body).unwrap())
+        }
+        _ => streams("better"),
+    })
+    .await;
+    assert_eq!(
+        (models(&sent), text),
+        (vec!["small", "middle"], stream("better"))
+    );
 }
 
 #[tokio::test]
