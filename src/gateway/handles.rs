@@ -235,6 +235,9 @@ impl LayerHandles {
         for (route, balance) in &self.balances {
             controls.add(route, balance.clone());
         }
+        for (route, hedge) in &self.hedges {
+            controls.add(route, hedge.clone());
+        }
         for (route, split) in &self.splits {
             controls.add(route, split.clone());
         }
@@ -257,6 +260,9 @@ impl LayerHandles {
         }
         if let Some(admission) = &self.admission {
             controls.add("all", admission.clone());
+        }
+        if let Some(feedback) = &self.feedback {
+            controls.add("answers", feedback.clone());
         }
         if let Some(cache) = &self.cache {
             controls.add("answers", cache.clone());

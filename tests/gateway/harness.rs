@@ -128,6 +128,7 @@ fn env(name: &str) -> Option<String> {
     match name {
         "DEMO_KEY" => Some("demo-key".to_owned()),
         "WRONG_KEY" => Some("stale-key".to_owned()),
+        "RELAY_ADMIN_TOKEN" => Some("sixteen-letters-or-more".to_owned()),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ mod bills;
 mod broken;
 mod budgets;
 mod cached;
+mod every_layer;
 mod exported;
 mod fitting;
 mod guides;
