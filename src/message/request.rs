@@ -233,19 +233,31 @@ pub fn edit(
     if !edit.is_changed() {
         return Ok(());
     }
-    let (text, index) = edit.finish();
+    let (text, reindex) = edit.write();
     let length = text.len();
-    let edited = |held| Json {
-        text,
-        index: OnceLock::from(Ok(index)),
-        prompt: OnceLock::new(),
-        held,
-    };
-    if let Some(only) = Arc::get_mut(json) {
-        let held = only.held.take();
-        *only = edited(held);
-    } else {
-        *json = Arc::new(edited(json.held.clone()));
+    let text = Bytes::from(text);
+    match Arc::get_mut(json) {
+        Some(Json {
+            text: old,
+            index,
+            prompt,
+            ..
+        }) => {
+            *old = text;
+            *prompt = OnceLock::new();
+            if let Some(Ok(index)) = index.get_mut() {
+                reindex.apply(index);
+            }
+        }
+        None => {
+            let index = reindex.of(json.index().map_err(JsonError::clone)?);
+            *json = Arc::new(Json {
+                text,
+                index: OnceLock::from(Ok(index)),
+                prompt: OnceLock::new(),
+                held: json.held.clone(),
+            });
+        }
     }
 
     let headers = request.headers_mut();

@@ -31,6 +31,13 @@ pub(super) struct Member {
     pub(super) value: Range<usize>,
 }
 
+/// One value that was replaced: which member's, and how long it is now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Splice {
+    pub(super) member: usize,
+    pub(super) length: usize,
+}
+
 impl Index {
     /// Validates `text` and finds its members.
     ///
@@ -122,27 +129,31 @@ impl Index {
         range.and_then(|range| text.get(range)).unwrap_or_default()
     }
 
-    /// The text with the value of one member replaced, and its index.
-    pub(super) fn splice(&self, text: &[u8], member: usize, value: &[u8]) -> (Vec<u8>, Self) {
+    /// The text with the value of one member replaced.
+    pub(super) fn splice(&self, text: &[u8], member: usize, value: &[u8]) -> Vec<u8> {
         let Some(old) = self.members.get(member).map(|member| member.value.clone()) else {
-            return (text.to_vec(), self.clone());
+            return text.to_vec();
         };
         let mut spliced = Vec::with_capacity((text.len() + value.len()).saturating_sub(old.len()));
         spliced.extend_from_slice(text.get(..old.start).unwrap_or_default());
         spliced.extend_from_slice(value);
         spliced.extend_from_slice(text.get(old.end..).unwrap_or_default());
+        spliced
+    }
 
-        let mut index = self.clone();
-        let shift = |at: usize| at + value.len() - old.len();
-        let mut rest = index.members.iter_mut().skip(member);
-        if let Some(edited) = rest.next() {
-            edited.value.end = shift(old.end);
-        }
+    /// The index of a text in which one value was replaced.
+    pub(super) fn shift(&mut self, Splice { member, length }: Splice) {
+        let mut rest = self.members.iter_mut().skip(member);
+        let Some(edited) = rest.next() else {
+            return;
+        };
+        let old = edited.value.clone();
+        let shift = |at: usize| at + length - old.len();
+        edited.value.end = shift(old.end);
         for Member { name, value } in rest {
             *name = shift(name.start)..shift(name.end);
             *value = shift(value.start)..shift(value.end);
         }
-        (spliced, index)
     }
 }
 
