@@ -16,7 +16,10 @@ use super::{
     BodyError, BoxError, Endpoint, HeldBytes, Prompt,
     boxed::{BoxedBody, unwrap_same},
 };
-use crate::wire::json::{Edit, Index, JsonError, Members, Value};
+use crate::wire::{
+    digits,
+    json::{Edit, Index, JsonError, Members, Value},
+};
 
 /// The body of a request on its way to an upstream.
 ///
@@ -268,7 +271,7 @@ pub fn edit(
         }
     }
     if let header::Entry::Occupied(mut stated) = headers.entry(header::CONTENT_LENGTH) {
-        stated.insert(length.into());
+        stated.insert(digits::header(length as u64));
     }
     Ok(())
 }

@@ -32,6 +32,10 @@ pub(super) fn count(cursor: &mut Cursor<'_>, count: &mut Option<u64>) -> Option<
 )]
 fn count_in(value: Value<'_>) -> Option<u64> {
     const LONGEST: usize = 24;
+    // What nearly all of them are.
+    if let Some(count) = value.as_u64() {
+        return (count <= MAX_COUNT).then_some(count);
+    }
     let text = match value.kind() {
         Kind::Number => std::str::from_utf8(value.raw()).ok()?.into(),
         Kind::String => value.as_str().filter(|text| text.len() <= LONGEST)?,

@@ -266,13 +266,12 @@ impl<'a> Cursor<'a> {
 
 /// How many bytes come before the next quote, backslash or control character of a string.
 ///
-/// Names and other short strings end within a word; long text goes by in blocks until the one in which it ends.
+/// Names and other short strings end within a few words; long text goes by in blocks until the one in which it ends.
 pub(super) fn plain(text: &[u8]) -> usize {
-    let chunk = |at: usize| text.get(at..).and_then(<[u8]>::first_chunk);
     let mut at = 0;
-    if let Some(word) = chunk(0) {
+    for word in text.as_chunks().0.iter().take(WORDS) {
         if let Some(found) = special_in(*word) {
-            return found;
+            return at + found;
         }
         at += word.len();
     }
@@ -281,7 +280,15 @@ pub(super) fn plain(text: &[u8]) -> usize {
     {
         at += block.len();
     }
-    while let Some(word) = chunk(at) {
+    plain_to_end(text, at)
+}
+
+/// Words that are looked at one by one before blocks are: as many as a block has.
+const WORDS: usize = 4;
+
+/// The same from `at` on, word by word and then byte by byte.
+fn plain_to_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) {
         if let Some(found) = special_in(*word) {
             return at + found;
         }

@@ -263,13 +263,8 @@ impl<'a> List<'a> {
         };
         let members = self.slots.iter().map(write_slot).collect();
         put(self.tail);
-        (
-            text,
-            Index {
-                open: self.open,
-                members,
-            },
-        )
+        let index = Index::of(&text, self.open, members);
+        (text, index)
     }
 
     fn position(&self, name: &str) -> Option<usize> {
