@@ -25,7 +25,7 @@
 mod identity;
 mod read;
 
-use std::{any::type_name, fmt, fmt::Write, sync::Arc};
+use std::{any::type_name, fmt, fmt::Write, ptr, sync::Arc};
 
 use http::{Extensions, HeaderMap, HeaderName, Request, StatusCode, header};
 use sha2::{Digest, Sha256};
@@ -120,8 +120,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// Where a request's [`Key`] is read from.
-#[derive(Clone)]
+/// Where a request's [`Key`] is read from. Two are equal where they read the same; by code of one's own, only where they are clones of each other.
+#[derive(Clone, PartialEq)]
 pub struct KeyBy {
     source: Source,
     missing: Missing,
@@ -151,6 +151,22 @@ enum Source {
     Identity(fn(&Identity) -> Option<&Key>),
     Extension(&'static str, ReadExtension),
     Custom(ReadKey),
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Global, Self::Global)
+            | (Self::ApiKey, Self::ApiKey)
+            | (Self::Upstream, Self::Upstream) => true,
+            (Self::Header(one), Self::Header(other)) => one == other,
+            (Self::Model(one), Self::Model(other)) => one == other,
+            (Self::Identity(one), Self::Identity(other)) => ptr::fn_addr_eq(*one, *other),
+            (Self::Extension(_, one), Self::Extension(_, other)) => Arc::ptr_eq(one, other),
+            (Self::Custom(one), Self::Custom(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
 }
 
 type ReadExtension = Arc<dyn Fn(&Extensions) -> Option<Key> + Send + Sync>;

@@ -16,7 +16,7 @@ use crate::{
 /// Which answers a [`CacheLayer`] keeps, for whom and for how long; also its configuration.
 ///
 /// Spans of time deserialize from text such as `"10m"`, and sizes from text such as `"64MiB"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct CacheBuilder {
@@ -54,7 +54,17 @@ pub struct CacheBuilder {
     #[serde(skip)]
     by: Option<KeyBy>,
     #[serde(skip)]
-    store: Option<Arc<dyn CacheStore>>,
+    store: Option<OwnStore>,
+}
+
+/// A store that was given, equal to itself alone.
+#[derive(Debug, Clone)]
+struct OwnStore(Arc<dyn CacheStore>);
+
+impl PartialEq for OwnStore {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Where a configuration file has answers kept.
@@ -241,7 +251,7 @@ impl CacheBuilder {
 
     /// Where answers are kept: a [`MemoryStore`] by default.
     pub fn store(mut self, store: Arc<dyn CacheStore>) -> Self {
-        self.store = Some(store);
+        self.store = Some(OwnStore(store));
         self
     }
 
@@ -330,7 +340,7 @@ impl CacheBuilder {
             }
         };
         let store = match (self.store, self.place) {
-            (Some(store), _) => store,
+            (Some(OwnStore(store)), _) => store,
             (None, Place::Memory) => Arc::new(MemoryStore::new(self.max_memory)),
             (None, Place::Redis) => {
                 let reason = "there is no Redis: it is to be given, or named in the configuration";

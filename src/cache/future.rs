@@ -120,17 +120,20 @@ where
 {
     /// What comes of the request, by what is kept.
     pub(super) fn decide(self, kept: Option<Entry>) -> State<S> {
-        let kept = kept.and_then(|entry| {
-            if self.any_form {
-                entry.in_form(self.is_stream)
-            } else {
-                Some(entry)
-            }
-        });
         let Some(entry) = kept else {
             return self.miss(None);
         };
-        match self.shared.lifetimes.judge(entry.age(), &self.directives) {
+        // Before it is put into another form, which takes longer than anything else here.
+        let good_for = self.shared.lifetimes.judge(entry.age(), &self.directives);
+        let kept = match good_for {
+            Use::Nothing => None,
+            _ if self.any_form => entry.in_form(self.is_stream),
+            _ => Some(entry),
+        };
+        let Some(entry) = kept else {
+            return self.miss(None);
+        };
+        match good_for {
             Use::Fresh => self.hit(&entry, false),
             Use::Stale => self.hit(&entry, true),
             Use::Refresh => {

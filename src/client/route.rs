@@ -35,6 +35,12 @@ impl ModelRoute {
         Self { upstreams }
     }
 
+    /// What `request` would be given to.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn target_of(&self, request: &Request<RequestBody>) -> Option<&Target> {
+        self.choose(request).ok()
+    }
+
     fn choose(&self, request: &Request<RequestBody>) -> Result<&Target, Unserved> {
         let endpoint = Endpoint::of(request);
         let allowed = request.extensions().get::<AllowedUpstreams>();

@@ -20,7 +20,12 @@ pub enum ControlError {
 impl ControlError {
     /// The action is none that `kind` has.
     pub fn unknown_action(action: &str, actions: &[&str]) -> Self {
-        Self::Unknown(format!("action {action:?}, but {}", actions.join(", ")))
+        let known = if actions.is_empty() {
+            "nothing".to_owned()
+        } else {
+            actions.join(", ")
+        };
+        Self::Unknown(format!("action {action:?}, but {known}"))
     }
 
     /// What a client of the admin API is told.

@@ -80,6 +80,8 @@ pub struct LayerHandles {
     pub normalizers: BTreeMap<String, ResponseNormalizeHandle>,
     /// The answers that are given again.
     pub cache: Option<CacheHandle>,
+    /// Those of routes that have their own, by route.
+    pub caches: BTreeMap<String, CacheHandle>,
     /// How good callers said that answers were.
     pub feedback: Option<FeedbackHandle>,
     /// What copies requests.
@@ -182,6 +184,11 @@ impl Handles {
         self.layers().cache.clone()
     }
 
+    /// The same of a route that has its own.
+    pub fn cache_of(&self, route: &str) -> Option<CacheHandle> {
+        self.layers().caches.get(route).cloned()
+    }
+
     /// The limits of tenants' tables that are kept at this level.
     pub fn rate_limit_by(&self, level: AllowanceLevel) -> Option<RateLimitHandle> {
         self.layers().rate_limits_by.get(&level).cloned()
@@ -228,6 +235,9 @@ impl LayerHandles {
         for (route, balance) in &self.balances {
             controls.add(route, balance.clone());
         }
+        for (route, hedge) in &self.hedges {
+            controls.add(route, hedge.clone());
+        }
         for (route, split) in &self.splits {
             controls.add(route, split.clone());
         }
@@ -251,8 +261,14 @@ impl LayerHandles {
         if let Some(admission) = &self.admission {
             controls.add("all", admission.clone());
         }
+        if let Some(feedback) = &self.feedback {
+            controls.add("answers", feedback.clone());
+        }
         if let Some(cache) = &self.cache {
             controls.add("answers", cache.clone());
+        }
+        for (route, cache) in &self.caches {
+            controls.add(&format!("route {route}"), cache.clone());
         }
         for (name, budget) in self.budgets.iter().flat_map(BudgetHandle::controls) {
             controls.add(&name, budget);

@@ -28,8 +28,8 @@ pub use self::{
     cli::main,
     config::{
         AdminConfig, AlertsConfig, AllowanceConfig, CatalogConfig, Config, CorsConfig,
-        CredentialConfig, Headers, InvalidConfig, RouteConfig, ServerConfig, StoreConfig,
-        StyleConfig, TenantConfig, UpstreamConfig, WebhookConfig,
+        CredentialConfig, Headers, InvalidConfig, RouteCache, RouteConfig, ServerConfig,
+        StoreConfig, StyleConfig, TenantConfig, UpstreamConfig, WebhookConfig,
     },
     handles::{Handles, LayerHandles},
     reload::{ReloadSignal, Reloaded, Reloader},

@@ -9,7 +9,7 @@ use super::{Config, UpstreamConfig};
 use crate::{
     client::{Target, Upstreams},
     message::{
-        AllowedUpstreams, ModelPattern,
+        AllowedModels, AllowedUpstreams, ModelPattern,
         catalog::{ModelCatalog, ModelInfo},
     },
     model_rewrite::ModelRewriteHandle,
@@ -73,7 +73,8 @@ impl Offer<'_> {
             }
         }
         // What only the tenant names.
-        for model in exact(tenant.and_then(Tenant::allowed_models).unwrap_or_default()) {
+        let own = tenant.and_then(Tenant::allowed_models);
+        for model in exact(own.map_or(&[], AllowedModels::patterns)) {
             if passes(&model)
                 && let Ok(Some(target)) = self.server(&model, allowed)
             {

@@ -186,6 +186,7 @@ impl Config {
                     .clone()
                     .catalog(parts.catalog.clone())
                     .stats(parts.stats);
+                let balance = balance.continuing(parts.before.balances.get(name));
                 let balance = balance.balance(&members).map_err(within)?;
                 let handles = &mut parts.layers.balances;
                 handles.insert(name.to_owned(), balance.handle());
@@ -194,6 +195,7 @@ impl Config {
             }
             Way::Hedge(hedge) => {
                 let hedge = hedge.clone().stats(parts.stats);
+                let hedge = hedge.continuing(parts.before.hedges.get(name));
                 let hedge = hedge.hedge(&members).map_err(within)?;
                 let handles = &mut parts.layers.hedges;
                 handles.insert(name.to_owned(), hedge.handle());
@@ -300,6 +302,6 @@ fn described(mut target: Target, route: &RouteConfig) -> Target {
 }
 
 /// Says in which route a field is.
-fn at(index: usize, error: ConfigError) -> ConfigError {
+pub(super) fn at(index: usize, error: ConfigError) -> ConfigError {
     error.within(&index.to_string()).within("routes")
 }

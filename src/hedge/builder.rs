@@ -169,7 +169,8 @@ impl HedgeBuilder {
     }
 
     /// Goes on from where another hedge is: switched on or off, paid for and counted as there, with what it knows of the time to first
-    /// output. A budget or a window of other settings begins anew.
+    /// output, and with a delay that was [set](HedgeHandle::set_delay) where the settings of the delay are the same. A budget or a window of other
+    /// settings begins anew.
     pub fn continuing(mut self, before: Option<&HedgeHandle>) -> Self {
         self.before = before.cloned();
         self
@@ -269,6 +270,8 @@ impl HedgeBuilder {
             None => Stats::new(self.window, Stats::MAX_SERIES),
         };
         let record = before.map_or_else(Arc::default, |before| Arc::clone(&before.record));
+        let steered = before.filter(|before| before.patience == patience);
+        let steered = steered.map_or_else(Arc::default, |before| Arc::clone(&before.steered));
         let now = Instant::now();
         let header = |name: &str| HeaderValue::from_str(name).ok();
         let other = |target: Target| {
@@ -282,6 +285,7 @@ impl HedgeBuilder {
         };
         Ok(Shared {
             patience,
+            steered,
             attempts: self.attempts,
             max_hedges: self.max_hedges,
             held: HeldCap::new(self.max_held),

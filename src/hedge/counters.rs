@@ -10,6 +10,8 @@ pub struct HedgeCounts {
     pub hedged: u64,
     /// Of those, the ones that the second attempt answered.
     pub won: u64,
+    /// Of those, the ones whose first attempt had failed by then.
+    pub saved: u64,
     /// Requests without, as the budget was spent, or the attempts were.
     pub unpaid: u64,
     /// Requests without, as there were as many second attempts as may be.
@@ -24,6 +26,7 @@ pub struct HedgeCounts {
 pub(super) struct Counters {
     pub(super) hedged: Counter,
     pub(super) won: Counter,
+    pub(super) saved: Counter,
     pub(super) unpaid: Counter,
     pub(super) busy: Counter,
     pub(super) nowhere: Counter,
@@ -49,6 +52,7 @@ impl Counters {
         HedgeCounts {
             hedged: self.hedged.get(),
             won: self.won.get(),
+            saved: self.saved.get(),
             unpaid: self.unpaid.get(),
             busy: self.busy.get(),
             nowhere: self.nowhere.get(),

@@ -6,7 +6,7 @@ use std::{
 use super::{HedgeCounts, layer::Shared};
 use crate::stats::Latency;
 
-/// Switches a running [`HedgeLayer`](super::HedgeLayer) on and off, and shows what it does.
+/// Switches a running [`HedgeLayer`](super::HedgeLayer) on and off, says how long it waits, and shows what it does.
 #[derive(Debug, Clone)]
 pub struct HedgeHandle {
     shared: Arc<Shared>,
@@ -29,6 +29,20 @@ impl HedgeHandle {
     /// Whether second attempts are made.
     pub fn is_enabled(&self) -> bool {
         self.shared.is_enabled()
+    }
+
+    /// Waits this long for a first output from now on, in place of what was configured; `None` for that again. Requests that wait already
+    /// wait as they did.
+    pub fn set_delay(&self, delay: Option<Duration>) {
+        self.shared.steered.set(delay);
+    }
+
+    /// How long every first output is waited for; `None` where that goes by percentile.
+    pub fn fixed_delay(&self) -> Option<Duration> {
+        self.shared
+            .steered
+            .get()
+            .or_else(|| self.shared.patience.fixed())
     }
 
     /// How long the first output of a stream of `model` is waited for now, before there is a second attempt.

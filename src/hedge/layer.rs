@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +30,8 @@ pub struct HedgeLayer {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) patience: Patience,
+    /// What is waited in its place, where an operator has said so.
+    pub(super) steered: Arc<SteeredDelay>,
     pub(super) attempts: u32,
     pub(super) max_hedges: usize,
     pub(super) budget: RetryBudget,
@@ -60,6 +62,35 @@ impl Default for Record {
             enabled: true.into(),
             counters: Counters::default(),
         }
+    }
+}
+
+/// A delay that was set at run time, in nanoseconds; more than there can be, where none was.
+#[derive(Debug)]
+pub(super) struct SteeredDelay(AtomicU64);
+
+impl Default for SteeredDelay {
+    fn default() -> Self {
+        Self(u64::MAX.into())
+    }
+}
+
+impl SteeredDelay {
+    const MAX: u64 = u64::MAX - 1;
+
+    pub(super) fn set(&self, delay: Option<Duration>) {
+        let nanos = |delay: Duration| {
+            let nanos = u64::try_from(delay.as_nanos());
+            nanos.unwrap_or(Self::MAX).min(Self::MAX)
+        };
+        // A value alone: no other memory hangs on it.
+        self.0
+            .store(delay.map_or(u64::MAX, nanos), Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Option<Duration> {
+        let nanos = self.0.load(Ordering::Relaxed);
+        (nanos <= Self::MAX).then(|| Duration::from_nanos(nanos))
     }
 }
 
@@ -102,7 +133,8 @@ impl Shared {
     /// How long a first output is waited for.
     pub(super) fn delay(&self, series: &Series, latency: Latency) -> Duration {
         let quantile = |share| series.recent_quantile(Instant::now(), latency, share);
-        self.patience.delay(quantile)
+        let steered = self.steered.get();
+        steered.unwrap_or_else(|| self.patience.delay(quantile))
     }
 
     /// The first other target that can take `request`.

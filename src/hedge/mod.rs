@@ -1,6 +1,7 @@
 #![doc = include_str!("../docs/hedge.md")]
 
 mod builder;
+mod control;
 mod counters;
 mod future;
 mod handle;

@@ -172,6 +172,9 @@ impl Race {
             }
             Ended::Second(response) => {
                 shared.record.counters.won.add();
+                if failed.is_some() {
+                    shared.record.counters.saved.add();
+                }
                 let loser = match failed {
                     Some(Ok((response, outcome))) => Loser::new(Some(response), outcome),
                     Some(Err(_)) => Loser::new(None, Outcome::Transport { phase: Phase::Head }),

@@ -16,6 +16,14 @@ pub(super) enum Patience {
 }
 
 impl Patience {
+    /// How long it is, where it is always the same.
+    pub(super) fn fixed(self) -> Option<Duration> {
+        match self {
+            Self::Fixed(delay) => Some(delay),
+            Self::Quantile { .. } => None,
+        }
+    }
+
     /// How long it is, by what `quantile` says of the spans that are known: how many there are, and the one that the share does not
     /// exceed. Asked only where it counts.
     pub(super) fn delay(self, quantile: impl FnOnce(f64) -> (u64, Option<Duration>)) -> Duration {

@@ -49,7 +49,7 @@ mod watch;
 pub(crate) use self::events::{Kept, MAX_JSON};
 pub use self::{
     accounts::Accounts,
-    allowed::AllowedUpstreams,
+    allowed::{AllowedModels, AllowedUpstreams},
     api_error::{ApiError, Dialect},
     bill::{Bill, BillLine, CostSource, OpenLine},
     body_error::BodyError,

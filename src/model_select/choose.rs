@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, sync::Arc, time::SystemTime};
 
 use crate::message::{
-    Endpoint, RequestBody,
+    AllowedModels, Endpoint, RequestBody,
     catalog::{Cost, ModelInfo, ModelTable},
     estimate::TokenEstimator,
     features,
@@ -37,6 +37,8 @@ pub(super) enum Unfit {
     TooLong { window: u64, estimate: u64 },
     /// No model has what this parameter asks for.
     Lacks(&'static str),
+    /// The caller may ask for none of them.
+    NotAllowed,
 }
 
 /// What a model must have to take a request.
@@ -46,6 +48,8 @@ pub(super) struct Needs<'a> {
     /// The prompt in tokens, where it must fit into one window.
     prompt: Option<u64>,
     output: Option<u64>,
+    /// The models that the caller may ask for, where not all.
+    allowed: Option<&'a AllowedModels>,
 }
 
 /// How much is left to chance.
@@ -65,7 +69,18 @@ impl<'a> Needs<'a> {
             body,
             prompt: in_one_window.then(|| estimator.estimate(body)).flatten(),
             output: body.max_output_tokens(),
+            allowed: None,
         }
+    }
+
+    /// One of these models alone.
+    pub(super) fn among(mut self, allowed: Option<&'a AllowedModels>) -> Self {
+        self.allowed = allowed;
+        self
+    }
+
+    fn allows(&self, model: &str) -> bool {
+        self.allowed.is_none_or(|allowed| allowed.contains(model))
     }
 
     /// Whether the model takes the request. What is not known of it hinders nothing.
@@ -123,7 +138,7 @@ impl Search<'_> {
     /// Whether `model` still takes a request that goes on with its conversation.
     pub(super) fn may_stay(&self, model: &str, needs: &Needs<'_>) -> bool {
         let info = self.table.get(model);
-        info.is_none_or(|info| needs.fits(info, Fit::Sure).is_ok())
+        needs.allows(model) && info.is_none_or(|info| needs.fits(info, Fit::Sure).is_ok())
     }
 
     /// The model to try after that of `choice` gave an answer that will not do: of a higher tier.
@@ -169,7 +184,7 @@ impl Search<'_> {
             let mut best: Option<(Option<Reverse<Cost>>, &Arc<str>)> = None;
             for model in &tier.models {
                 let info = self.table.get(model).map(|info| &**info);
-                if !wanted(model, info) {
+                if !needs.allows(model) || !wanted(model, info) {
                     continue;
                 }
                 if let Some(reason) = info.and_then(|info| needs.fits(info, fit).err()) {
@@ -193,7 +208,7 @@ impl Search<'_> {
                 });
             }
         }
-        Err(unfit.unwrap_or(Unfit::Lacks("model")))
+        Err(unfit.unwrap_or(Unfit::NotAllowed))
     }
 }
 

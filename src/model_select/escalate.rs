@@ -165,11 +165,13 @@ async fn look(
 /// The fault of a request that was too long.
 const CONTEXT: &str = "context_too_long";
 
-/// Reads the body ahead of the caller; its text, where it is whole and within the bounds.
+/// Reads the body ahead of the caller; its text, where it is whole and within the bounds. A stream that has said its last word is whole, though its
+/// upstream may leave it open.
 async fn read_ahead(
-    mut body: ResponseBody,
+    body: ResponseBody,
     escalation: &Escalation,
 ) -> (ResponseBody, Option<bytes::Bytes>) {
+    let mut body = body.watched();
     let mut held = escalation.held.hold();
     let (mut text, mut read, mut place) = (Gather::default(), 0, 0);
     let is_whole = loop {
@@ -184,6 +186,9 @@ async fn read_ahead(
             break false;
         }
         text.push(data, 0);
+        if body.seen().is_some_and(|seen| seen.end.is_some()) {
+            break true;
+        }
     };
     // They are held until the answer is gone.
     let body = body.on_end(move |_| drop(held));

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     message::{
-        self, ApiError, Bill, Endpoint, HeldCap, ModelPattern, RequestBody, Selection,
-        catalog::ModelCatalog,
+        self, AllowedModels, ApiError, Bill, Endpoint, HeldCap, ModelPattern, RequestBody,
+        Selection, catalog::ModelCatalog,
     },
     wire::{clock, json::Value},
 };
@@ -57,6 +57,8 @@ pub(super) struct Selected {
     pub(super) choice: Choice,
     pub(super) selection: Selection,
     pub(super) conversation: Option<u64>,
+    /// The models that the caller may ask for, where not all and the choice was not asked for by its name.
+    pub(super) allowed: Option<AllowedModels>,
     /// Whether the caller is not to see the probabilities that the relay asked for.
     pub(super) hides_logprobs: bool,
 }
@@ -124,11 +126,10 @@ impl Shared {
             .then(|| members.get(&self.flag))
             .flatten();
         let asked = members.get("model").and_then(Value::as_str);
-        let is_asked = self.always
-            || flag.and_then(Value::as_bool) == Some(true)
-            || asked
-                .as_deref()
-                .is_some_and(|model| self.names.iter().any(|name| name.matches(model)));
+        let is_named = asked
+            .as_deref()
+            .is_some_and(|model| self.names.iter().any(|name| name.matches(model)));
+        let is_asked = is_named || self.always || flag.and_then(Value::as_bool) == Some(true);
         if !is_asked {
             if flag.is_some() {
                 message::edit(request, |edit| {
@@ -142,7 +143,10 @@ impl Shared {
         };
         let score = self.scorer.score(&features);
         let tier = score.tier.min(self.tiers.len().saturating_sub(1));
-        let needs = Needs::of(endpoint, request.body());
+        // Who may ask for the choice by its name may ask for whatever is chosen.
+        let allowed = request.extensions().get::<AllowedModels>();
+        let allowed = allowed.filter(|_| !is_named).cloned();
+        let needs = Needs::of(endpoint, request.body()).among(allowed.as_ref());
         let table = self.catalog.table();
         let search = self.search(&table);
         let conversation = self.sticky.as_ref().and_then(|s| s.conversation(request));
@@ -187,6 +191,7 @@ impl Shared {
             choice,
             selection,
             conversation,
+            allowed,
             hides_logprobs,
         };
         note(&selected.selection, request);
@@ -201,6 +206,7 @@ impl Shared {
         is_long: bool,
     ) -> Option<Choice> {
         let needs = Needs::of(Endpoint::of(request), request.body());
+        let needs = needs.among(selected.allowed.as_ref());
         let table = self.catalog.table();
         let search = self.search(&table);
         if is_long {
@@ -268,6 +274,11 @@ fn refusal(unfit: Unfit) -> ApiError {
             ApiError::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
                 .with_param(param)
                 .with_code("unsupported_parameter")
+        }
+        Unfit::NotAllowed => {
+            let message = "You are not allowed to use any of the models to choose from.";
+            ApiError::new(StatusCode::FORBIDDEN, "invalid_request_error", message)
+                .with_code("model_not_allowed")
         }
     }
 }

@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
 use super::{
@@ -97,7 +97,11 @@ impl<S: Clone> ModelSelect<S> {
 }
 
 fn refused(error: &ApiError, dialect: Dialect) -> Response<ResponseBody> {
-    let rejection = Rejection::new("model_select", Reason::InvalidRequest);
+    let reason = match error.status() {
+        StatusCode::FORBIDDEN => Reason::Forbidden,
+        _ => Reason::InvalidRequest,
+    };
+    let rejection = Rejection::new("model_select", reason);
     let mut response = rejection.into_response(error, dialect);
     if error.code() == Some(CONTEXT_LENGTH_EXCEEDED) {
         // As if the upstream had said so.

@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     client::Target,
-    message::{self, Deadline, Effects, Endpoint, RequestBody, RequestId, Shadowed, Tags, copy},
+    message::{
+        self, AllowedUpstreams, Deadline, Effects, Endpoint, RequestBody, RequestId, Shadowed,
+        Tags, copy,
+    },
     reserve::AttemptLimit,
     worker::Worker,
 };
@@ -155,8 +158,10 @@ impl Shared {
         let id = id
             .or_else(|| RequestId::from_headers(request.headers()))
             .unwrap_or_else(RequestId::generate);
+        let allowed = extensions.get::<AllowedUpstreams>();
         if !is_sampled(id.as_str(), percent)
             || !self.target.serves_endpoint(endpoint)
+            || allowed.is_some_and(|allowed| !self.target.is_allowed(allowed))
             || Effects::of(request) != Effects::Generate
         {
             return None;
@@ -213,6 +218,9 @@ impl Shared {
         }
         if let Some(tags) = of.get::<Tags>() {
             extensions.insert(tags.clone());
+        }
+        if let Some(allowed) = of.get::<AllowedUpstreams>() {
+            extensions.insert(allowed.clone());
         }
         extensions
     }

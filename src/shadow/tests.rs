@@ -19,7 +19,9 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use super::{Comparison, ShadowBuilder, ShadowHandle, ShadowLayer, X_RELAY_SHADOW};
 use crate::{
     client::Target,
-    message::{Bill, Effects, Media, RequestBody, RequestId, ResponseBody, Shadowed},
+    message::{
+        AllowedUpstreams, Bill, Effects, Media, RequestBody, RequestId, ResponseBody, Shadowed,
+    },
     reserve::AttemptLimit,
     testing::{answering, read},
     worker::ShutdownHandle,
@@ -100,6 +102,29 @@ async fn both_answers_are_compared_and_the_caller_gets_the_first() {
     assert_eq!(comparison.similarity, Some(0.5));
     assert!(primary.deviations.is_empty() && shadow.deviations.is_empty());
     assert_eq!((running.handle.sent(), running.handle.dropped()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_may_not_be_sent_to_the_target_is_not_copied() {
+    let (told, mut copies) = unbounded_channel();
+    let target = service_fn(move |request: Request<RequestBody>| {
+        let _ = told.send(request);
+        async { Ok(json(ANSWER)) }
+    });
+    let running = run(ShadowLayer::builder(), Target::new("candidate", target));
+    let primary = running.layer.layer(answering(|_| json(ANSWER)));
+    for (allowed, sent) in [(&["eu"][..], 0), (&["eu", "candidate"], 1)] {
+        let mut request = chat();
+        let allowed = AllowedUpstreams::new(allowed.iter().copied());
+        request.extensions_mut().insert(allowed.clone());
+        read(primary.clone().oneshot(request).await.unwrap()).await;
+        assert_eq!((running.handle.sent(), running.handle.dropped()), (sent, 0));
+        if sent > 0 {
+            // The target may choose among others, and is bound as well.
+            let copy = copies.recv().await.unwrap();
+            assert_eq!(copy.extensions().get(), Some(&allowed));
+        }
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::Target,
-    message::{Effects, Endpoint, RequestBody},
+    message::{AllowedUpstreams, Effects, Endpoint, RequestBody},
     random::Random,
     stats::Standing,
 };
@@ -128,14 +128,18 @@ impl Shared {
         if let Some(forced) = weights.forced {
             return (forced, SplitReason::Forced);
         }
+        let allowed = request.extensions().get::<AllowedUpstreams>();
         let serves = |place: usize| {
             let member = self.members.get(place);
             let target = member.and_then(|member| member.target.as_ref());
-            target.is_none_or(|target| target.serves_endpoint(endpoint))
+            target.is_none_or(|target| {
+                target.serves_endpoint(endpoint)
+                    && allowed.is_none_or(|allowed| target.is_allowed(allowed))
+            })
         };
         let mut number = None;
         let chosen = weights.place(&self.seeds, serves, || *number.insert(self.number(request)));
-        // Where none with a weight serves the endpoint, the baseline says so.
+        // Where none with a weight may have it, the baseline says so.
         let Some(chosen) = chosen else {
             return (0, SplitReason::Weight);
         };

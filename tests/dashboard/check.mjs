@@ -151,6 +151,54 @@ await check("a breaker is forced and reset", async () => {
   await page.locator("#upstreams tr.up:has-text('broken')", { hasText: "in service" }).waitFor();
 });
 
+await check("a member is taken out of a balancer, and put back", async () => {
+  const member = page.locator("#pools tr", { has: page.getByRole("rowheader", { name: "new", exact: true }) });
+  await member.getByRole("button", { name: "Take out" }).click();
+  await page.locator("#ask-sure[open]").waitFor();
+  assert.match(await text("#sure-text"), /new/);
+  await page.keyboard.press("Escape");
+  const drained = async () => (await status()).controls.balances.pool.members.map((one) => one.drained);
+  assert.deepEqual(await drained(), [false, false]);
+  await member.getByRole("button", { name: "Take out" }).focus();
+  await page.keyboard.press("Enter");
+  await page.locator("#sure-ok").focus();
+  await page.keyboard.press("Enter");
+  await member.getByText("taken out").waitFor();
+  assert.deepEqual(await drained(), [false, true]);
+  await member.getByRole("button", { name: "Put back" }).click();
+  await member.getByText("in service").waitFor();
+  assert.deepEqual(await drained(), [false, false]);
+});
+
+await check("hedging is switched off and on", async () => {
+  const hedge = page.locator("#pools tr", { has: page.getByRole("rowheader", { name: "quick", exact: true }) });
+  assert.match(await hedge.innerText(), /20\.00 s/);
+  await hedge.getByRole("button", { name: "Switch off" }).click();
+  await page.locator("#sure-ok").click();
+  await hedge.getByRole("button", { name: "Switch on" }).waitFor();
+  assert.equal((await status()).controls.hedges.quick.enabled, false);
+  await hedge.getByRole("button", { name: "Switch on" }).click();
+  await hedge.getByRole("button", { name: "Switch off" }).waitFor();
+  assert.equal((await status()).controls.hedges.quick.enabled, true);
+});
+
+await check("a cache is purged", async () => {
+  const ask = async () => {
+    const body = JSON.stringify({ model: "pooled", temperature: 0, messages: [{ role: "user", content: "Hello there!" }] });
+    const headers = { "content-type": "application/json", authorization: "Bearer acme-key" };
+    const answer = await fetch(`http://${process.env.RELAY}/v1/chat/completions`, { method: "POST", headers, body });
+    await answer.text();
+    return answer.headers.get("x-relay-cache");
+  };
+  assert.deepEqual([await ask(), await ask()], ["miss", "hit"]);
+  await page.waitForFunction(() => document.querySelector("#caches td:nth-of-type(2)").textContent === "1");
+  await page.getByRole("button", { name: "Purge" }).click();
+  await page.locator("#sure-ok").click();
+  await page.waitForFunction(() => document.querySelector("#caches td:nth-of-type(2)").textContent === "0");
+  assert.equal((await status()).changes[0].action, "purge");
+  assert.equal(await ask(), "miss");
+});
+
 await check("everything that can be done is reached by Tab, and focus stays while numbers change", async () => {
   await page.locator("body").evaluate(() => document.activeElement?.blur());
   const reached = new Set();
@@ -158,7 +206,7 @@ await check("everything that can be done is reached by Tab, and focus stays whil
     await page.keyboard.press("Tab");
     reached.add(await page.evaluate(() => document.activeElement?.innerText || document.activeElement?.id));
   }
-  for (const name of ["Skip to the figures", "Hold updates", "Forget token", "Force", "Begin again", "gpt-4.1"]) {
+  for (const name of ["Skip to the figures", "Hold updates", "Forget token", "Force", "Begin again", "Take out", "Switch off", "Purge", "gpt-4.1"]) {
     assert.ok([...reached].some((one) => one?.includes(name)), `${name} is not reached: ${[...reached].join(" | ")}`);
   }
   const again = page.getByRole("button", { name: "Begin again" });

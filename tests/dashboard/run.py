@@ -64,16 +64,29 @@ hard = "0.2"
 [models]
 aliases = {{ "fast" = "demo-small" }}
 
+[cache]
+
 [[routes]]
 name = "moving"
 models = ["demo-small"]
 split = {{ targets = ["old", "new"] }}
 rollout = {{ stages = [[70, 30], [30, 70], [0, 100]], stage_time = "30m", minimum_requests = 1000 }}
 
+[[routes]]
+name = "quick"
+models = ["pooled"]
+hedge = {{ targets = ["pool"], delay = "20s" }}
+
+[[routes]]
+name = "pool"
+models = ["pooled"]
+balance = {{ targets = ["old", "new"] }}
+
 [[upstreams]]
 name = "old"
 base_url = "http://{upstream}/v1"
 credential = {{ env = "DEMO_KEY" }}
+aliases = {{ "pooled" = "demo-small" }}
 models = ["demo-small", "demo-large"]
 circuit_breaker = {{}}
 commit_guard = {{}}
@@ -82,6 +95,7 @@ commit_guard = {{}}
 name = "new"
 base_url = "http://{upstream}/v1"
 credential = {{ env = "DEMO_KEY" }}
+aliases = {{ "pooled" = "demo-small" }}
 models = ["demo-small"]
 circuit_breaker = {{}}
 commit_guard = {{}}

@@ -12,6 +12,7 @@ mod bills;
 mod broken;
 mod budgets;
 mod cached;
+mod every_layer;
 mod exported;
 mod fitting;
 mod guides;
@@ -36,6 +37,7 @@ mod program;
 #[path = "../../src/testing/redis_server.rs"]
 mod redis_server;
 mod reload;
+mod replicas;
 mod resilience;
 mod restart;
 mod splits;

@@ -11,7 +11,7 @@ use tower_relay::gateway::{Config, Reloader};
 
 use crate::harness::{Got, Relay, caller, chat, demo, get, post, send, soon};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -23,14 +23,14 @@ fn env(name: &str) -> Option<String> {
 }
 
 /// A relay, and where its operators ask.
-struct Watched {
-    relay: Relay,
+pub(crate) struct Watched {
+    pub(crate) relay: Relay,
     reloader: Reloader,
     admin: String,
 }
 
 impl Watched {
-    async fn start(config: &str) -> Self {
+    pub(crate) async fn start(config: &str) -> Self {
         let config = Config::from_toml(config, "test");
         let gateway = config.and_then(|config| config.build_with_env(&env));
         let gateway = gateway.unwrap_or_else(|error| panic!("{error}"));
@@ -80,7 +80,7 @@ impl Watched {
         (answer["old"].clone(), answer["new"].clone())
     }
 
-    fn ctl(&self, arguments: &[&str], token: &str) -> (Option<i32>, String, String) {
+    pub(crate) fn ctl(&self, arguments: &[&str], token: &str) -> (Option<i32>, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_tower-relay"))
             .arg("ctl")
             .args(arguments)
@@ -552,4 +552,40 @@ fn what_cannot_work_names_its_field() {
         assert!(said.starts_with(error), "{said}");
         assert!(!said.contains("secret"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hedges_are_steered_and_scores_are_shown() {
+    let (address, _) = demo().await;
+    let config = format!(
+        "[admin]\ntokens = {{ ops = {{ env = \"ADMIN_TOKEN\" }} }}\n[feedback]\n\
+         [[routes]]\nname = \"quick\"\nhedge = {{ targets = [\"a\", \"b\"] }}\n\
+         [[upstreams]]\nname = \"a\"\nbase_url = \"http://{address}/v1\"\ncredential = {{ env = \"DEMO_KEY\" }}\n\
+         [[upstreams]]\nname = \"b\"\nbase_url = \"http://{address}/v1\"\ncredential = {{ env = \"DEMO_KEY\" }}\n"
+    );
+    let watched = Watched::start(&config).await;
+    let got = watched.ask("demo-small").await;
+    assert_eq!(got.status, StatusCode::OK, "{}", got.text);
+    let id = got.headers["x-relay-request-id"].to_str().unwrap();
+    let score = json!({"request_id": id, "score": 0.25});
+    let scored = send(post(watched.relay.uri("/v1/feedback"), &score)).await;
+    assert_eq!(scored.status, StatusCode::OK, "{}", scored.text);
+
+    let delay = json!({"delay": "1s"});
+    let change = watched.change("hedges/quick/delay", &delay).await;
+    assert_eq!(change, (Value::Null, json!(1.0)));
+    let (code, _, said) = watched.ctl(&["do", "hedges", "quick", "disable"], TOKEN);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, shown, _) = watched.ctl(&["show", "hedges"], TOKEN);
+    assert_eq!(code, Some(0));
+    assert!(shown.contains("under_way"), "{shown}");
+    let controls = watched.status().await["controls"].clone();
+    let hedge = &controls["hedges"]["quick"];
+    assert_eq!(hedge["enabled"], false);
+    assert_eq!(hedge["hedged"], 0);
+    let a = &controls["feedback"]["answers"]["upstreams"]["a"];
+    assert_eq!((&a["scores"], &a["mean"]), (&json!(1), &json!(0.25)));
+    let none = watched.act("feedback/answers/purge", &json!({})).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    assert!(none.text.contains("but nothing"), "{}", none.text);
 }

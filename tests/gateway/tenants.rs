@@ -130,6 +130,44 @@ async fn what_may_not_go_to_an_upstream_is_never_sent_there() {
 }
 
 #[tokio::test]
+async fn what_may_not_go_to_an_upstream_is_neither_split_nor_copied_there() {
+    let (near, near_taken) = demo().await;
+    let (far, far_taken) = demo().await;
+    let config = tenant("eu", "upstreams = [\"near\"]")
+        + "[shadow]\ntarget = \"far\"\npercent = 100\n\
+           [[routes]]\nname = \"moving\"\nmodels = [\"demo-small\"]\n\
+           split = { targets = [\"far\", \"near\"], weights = [1, 1] }\n"
+        + &upstream("far", far, "models = [\"demo-small\"]")
+        + &upstream("near", near, "models = [\"demo-small\"]");
+    let relay = Relay::start(&config).await;
+    for _ in 0..10 {
+        assert_eq!(ask(&relay, "sk-eu", "demo-small").await.status, 200);
+    }
+    assert_eq!(relay.handles.shadow().unwrap().sent(), 0);
+    let served =
+        |taken: &std::sync::atomic::AtomicUsize| taken.load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(served(&far_taken), 0);
+    assert!(served(&near_taken) > 0);
+}
+
+#[tokio::test]
+async fn the_flag_chooses_among_the_models_that_a_tenant_may_ask_for() {
+    let (address, _) = demo().await;
+    let config = tenant("small", "models = [\"demo-small\"]")
+        + &tenant("all", "")
+        + "[model_select.tiers]\nlow = [\"demo-small\"]\nmedium = [\"demo-large\"]\nhigh = [\"demo-large\"]\n"
+        + &upstream("demo", address, "");
+    let relay = Relay::start(&config).await;
+    let mut body = chat("demo-small", &json!({"auto_model_select": true}));
+    body["messages"][0]["content"] = "words ".repeat(1_000).into();
+    for (key, model) in [("sk-small", "demo-small"), ("sk-all", "demo-large")] {
+        let request = post(relay.uri("/v1/chat/completions"), &body);
+        let got = send(with_key(request, key)).await;
+        assert_eq!(got.json()["model"], model, "{}", got.text);
+    }
+}
+
+#[tokio::test]
 async fn limits_lie_within_limits_and_who_is_refused_by_his_own_takes_nothing_of_the_others() {
     let limited = |requests| format!("limits = [{{ requests = {requests}, per = \"1h\" }}]");
     let two = |name: &str, more: &str| {

@@ -118,6 +118,10 @@ contract_tests!(model_select_with_every_setting, || {
         .build()
         .unwrap()
 }, bodies: json_held);
+contract_tests!(model_select_that_checks_streams, || {
+    let escalation = EscalationBuilder::new().check(BuiltinCheck::Refused).streams(true);
+    ModelSelectBuilder::guide_e().always(true).escalation(escalation).build().unwrap()
+}, bodies: read_ahead);
 
 contract_tests!(normalize, ResponseNormalizeLayer::new, bodies: json_held);
 

@@ -3,9 +3,10 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 
 use crate::{
+    cache::CacheBuilder,
     gateway::{
-        AllowanceConfig, Config, CredentialConfig, RouteConfig, TenantConfig, UpstreamConfig,
-        client::ClientConfig, config::Way,
+        AllowanceConfig, Config, CredentialConfig, RouteCache, RouteConfig, TenantConfig,
+        UpstreamConfig, client::ClientConfig, config::Way,
     },
     message::{Endpoint, ModelPattern},
     model_rewrite::ModelRewriteBuilder,
@@ -143,9 +144,22 @@ impl Display for Tree<'_> {
             writeln!(f, "{indent}└─ ModelRewrite  {}", rewrite(models))?;
             indent.push_str("   ");
         }
-        if let Some(cache) = cache {
-            writeln!(f, "{indent}└─ Cache  {}", cache.describe())?;
+        if cache.is_some() || routes.iter().any(has_cache) {
+            let described = cache.as_ref().map(CacheBuilder::describe);
+            writeln!(
+                f,
+                "{indent}└─ Cache  {}",
+                described.as_deref().unwrap_or("off")
+            )?;
             indent.push_str("   ");
+            for route in routes {
+                let described = match &route.cache {
+                    None => continue,
+                    Some(RouteCache::Off) => "off".to_owned(),
+                    Some(RouteCache::Own(cache)) => cache.describe(),
+                };
+                writeln!(f, "{indent}├─ for {}  {described}", route.name)?;
+            }
         }
         if let Some(shadow) = shadow {
             writeln!(f, "{indent}└─ Shadow  {}", shadow.describe())?;
@@ -164,6 +178,10 @@ impl Display for Tree<'_> {
         }
         Ok(())
     }
+}
+
+fn has_cache(route: &RouteConfig) -> bool {
+    matches!(route.cache, Some(RouteCache::Own(_)))
 }
 
 fn tenant(tenant: &TenantConfig) -> String {

@@ -9,6 +9,7 @@ mod invalid;
 mod observe;
 mod place;
 mod route;
+mod route_cache;
 mod server;
 mod store;
 mod suggest;
@@ -36,6 +37,7 @@ pub use self::{
     headers::Headers,
     invalid::InvalidConfig,
     route::RouteConfig,
+    route_cache::RouteCache,
     server::{CorsConfig, ServerConfig},
     store::StoreConfig,
     tenants::{AllowanceConfig, TenantConfig},

@@ -61,6 +61,7 @@ impl RouteConfig {
     /// `ways` are the targets of all routes.
     fn observe(&mut self, ways: &BTreeMap<String, Vec<String>>) {
         self.rollout = None;
+        self.cache = None;
         let is_plain = self.fallback.is_some() || self.split.is_some();
         let targets = match self.targets() {
             // A hedge over one route that balances: that route's targets are its own.

@@ -1,5 +1,6 @@
 use serde::Deserialize;
 
+use super::RouteCache;
 use crate::{
     balance::BalanceBuilder,
     fallback::FallbackBuilder,
@@ -32,6 +33,9 @@ pub struct RouteConfig {
     pub hedge: Option<HedgeBuilder>,
     /// Moves the weights of its split in stages.
     pub rollout: Option<RolloutBuilder>,
+    /// Which of its answers are given again, in place of what the gateway's [`cache`](crate::gateway::Config::cache) says: of requests that it is chosen
+    /// for, not of those that another route sends here. As there, unless it is said.
+    pub cache: Option<RouteCache>,
 }
 
 /// What kind of route it is.

@@ -208,6 +208,7 @@ mod tests {
             ("/properties/feedback", "file"),
             ("/properties/routes/items/properties/balance", "targets"),
             ("/properties/routes/items/properties/hedge", "delay"),
+            ("/properties/routes/items/properties/cache/anyOf/1", "ttl"),
         ] {
             assert!(
                 at(table)["properties"][option].is_object(),
@@ -248,6 +249,8 @@ mod tests {
             "[telemetry]\nprovider = {}",
             "[store.redis]\nuri = \"redis://a\"",
             "[cache]\nsize = 1",
+            "[[routes]]\nname = \"a\"\ncache = true",
+            "[[routes]]\nname = \"a\"\ncache = { size = 1 }",
             "[feedback]\nfiles = \"a\"",
             "[admin]\nport = 1",
             "[alerts]\nhook = 1",

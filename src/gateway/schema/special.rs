@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::traced;
-use crate::{reserve::RedisBuilder, telemetry::TelemetryBuilder};
+use crate::{cache::CacheBuilder, reserve::RedisBuilder, telemetry::TelemetryBuilder};
 
 /// The schema at `path`, where a type says that it expects this and decides by what it finds.
 pub(super) fn of(path: &str, expected: &str) -> Option<Value> {
@@ -11,6 +11,7 @@ pub(super) fn of(path: &str, expected: &str) -> Option<Value> {
     Some(match path {
         "telemetry" => any_of([json!({ "type": "boolean" }), traced::<TelemetryBuilder>()]),
         "store/redis" => any_of([text, traced::<RedisBuilder>()]),
+        "routes/*/cache" => any_of([json!({ "enum": [false] }), traced::<CacheBuilder>()]),
         "server/headers" => any_of([
             json!({ "enum": ["relay", "guide", "none"] }),
             json!({ "type": "object", "additionalProperties": text }),

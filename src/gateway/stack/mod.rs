@@ -1,5 +1,6 @@
 //! From a configuration to layers.
 
+mod caches;
 mod outer;
 mod parts;
 mod upstream;

@@ -1,6 +1,6 @@
 //! The stack that every request passes.
 
-use std::{borrow::Cow, fmt::Write, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use tower::util::option_layer;
 use tower_layer::Layer;
@@ -9,7 +9,6 @@ use super::{Parts, Stack, within};
 use crate::{
     admission::AdmissionBuilder,
     budget::BudgetLayer,
-    cache::{CacheLayer, RedisStore},
     client::{ModelRoute, Upstreams},
     cost_meter::BillLayer,
     gateway::{
@@ -21,7 +20,7 @@ use crate::{
         tenants::{self, AllowanceLayer},
     },
     message::ConfigError,
-    model_rewrite::{Aliases, ModelRewriteHandle, ModelRewriteLayer},
+    model_rewrite::{ModelRewriteHandle, ModelRewriteLayer},
     model_select::ModelSelectBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     server::{
@@ -61,7 +60,7 @@ impl Config {
         let log = self.server.access_log.then_some(AccessLogLayer);
         let bill = self.keeps_bills().then(BillLayer::new);
         let feedback = self.feedback.clone().map(|feedback| {
-            let made_of = format!("{feedback:?}");
+            let made_of = feedback.clone();
             let build = || {
                 feedback
                     .build()
@@ -100,7 +99,7 @@ impl Config {
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
-        let cache = self.cache(parts).map_err(within("cache"))?;
+        let caches = self.caches(&upstreams, parts)?;
         let budget = self.budget(aliases.clone(), parts)?;
         parts.layers.models = aliases;
         parts.layers.budgets = budget.as_ref().map(BudgetLayer::handle);
@@ -120,7 +119,7 @@ impl Config {
             option_layer(admission),
             option_layer(select),
             option_layer(rewrite),
-            option_layer(cache),
+            option_layer(caches),
             option_layer(shadow),
         );
         let stack = layers.layer(ModelRoute::new(upstreams));
@@ -154,56 +153,6 @@ impl Config {
         let tenants = built.map(|built| same.unwrap_or(built));
         parts.layers.tenants.clone_from(&tenants);
         Ok(tenants)
-    }
-
-    /// What answers again: the same as before where nothing is said differently, so that no answer is lost.
-    fn cache(&self, parts: &mut Parts<'_>) -> Result<Option<CacheLayer>, ConfigError> {
-        let Some(cache) = self.cache.clone() else {
-            return Ok(None);
-        };
-        let made_of = (format!("{cache:?}"), self.upstream_set());
-        let env = parts.env;
-        let build = || {
-            let cache = cache.by(tenants::answered_by());
-            let mut cache = cache.default_namespace(|| self.upstream_set());
-            let mut workers = Vec::new();
-            if cache.is_in_redis()
-                && let Some(redis) = &self.store.redis
-            {
-                let (store, worker) = RedisStore::with_env(redis, env)?;
-                workers.push(worker);
-                cache = cache.store(Arc::new(store));
-            }
-            Ok((cache.build()?, workers))
-        };
-        let cache = parts.keep("cache", "", made_of, build)?;
-        parts.layers.cache = Some(cache.handle());
-        Ok(Some(cache))
-    }
-
-    /// What may answer, in words: another set than that of an earlier run, or of another gateway, has answers of its own.
-    fn upstream_set(&self) -> String {
-        let mut set = String::new();
-        for upstream in &self.upstreams {
-            let address = upstream.base_url.as_ref().or(upstream.template.as_ref());
-            let names = upstream.aliases.as_ref().map(Aliases::entries);
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                set,
-                "{:?} {address:?} {:?} {:?} {names:?}",
-                upstream.name, upstream.models, upstream.endpoints
-            );
-        }
-        for route in &self.routes {
-            let _ = writeln!(
-                set,
-                "{:?} {:?} {:?}",
-                route.name,
-                route.models,
-                route.targets()
-            );
-        }
-        set
     }
 
     /// What copies requests.

@@ -107,7 +107,10 @@ async fn whoever_fails_during_the_race_is_waited_out() {
         let upstreams = both(first, second);
         let hedge = hedge(after(100), &upstreams);
         assert_eq!(ask(&hedge).await, expected);
-        assert_eq!(hedge.handle().counts().under_way, 0);
+        let counts = hedge.handle().counts();
+        assert_eq!(counts.under_way, 0);
+        let won = u64::from(expected.0 == "b");
+        assert_eq!((counts.won, counts.saved), (won, won));
         for upstream in [&upstreams.0, &upstreams.1] {
             assert_eq!(
                 (upstream.calls(), upstream.alive(), upstream.ends().len()),

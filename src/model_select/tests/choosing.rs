@@ -11,7 +11,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::{
     message::{
-        Bill, Outcome, RequestBody, ResponseBody, Selection,
+        AllowedModels, Bill, Outcome, RequestBody, ResponseBody, Selection,
         catalog::{ModelCatalog, ModelInfo, ModelTable, Price, Prices},
     },
     model_select::{Features, ModelSelectBuilder, ModelSelectLayer, Score, Scorer, ScorerKind},
@@ -93,6 +93,39 @@ async fn the_flag_asks_for_a_choice_and_is_never_sent_on() {
     }
     let always = chosen(builder().always(true).flag(""), &body).await;
     assert_eq!(always, "small");
+}
+
+#[tokio::test]
+async fn who_may_not_ask_for_the_choice_by_name_gets_a_model_that_he_may_ask_for() {
+    let long = "words ".repeat(2_000);
+    let flagged = |text: &str| {
+        let mut body = ask(json!(text));
+        body["model"] = json!("small");
+        body["auto_model_select"] = json!(true);
+        body
+    };
+    for (body, allowed, expected) in [
+        (flagged(&long), vec![], Ok("large")),
+        (flagged(&long), vec!["small", "middle"], Ok("middle")),
+        (flagged("hi"), vec!["cheap"], Ok("cheap")),
+        (flagged("hi"), vec!["gpt-*"], Err("model_not_allowed")),
+        (ask(json!(long)), vec!["auto"], Ok("large")),
+    ] {
+        let mut request = post(&body);
+        if !allowed.is_empty() {
+            let allowed = allowed.iter().map(|name| name.parse().unwrap());
+            request.extensions_mut().insert(AllowedModels::new(allowed));
+        }
+        let response = send(builder(), request).await;
+        match expected {
+            Ok(model) => {
+                let (_, text) = read(response).await;
+                let sent: Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(sent["model"], model, "{allowed:?}");
+            }
+            Err(code) => assert_eq!(refusal(response).await, (403, code.to_owned())),
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,15 @@
 //! When a second model is tried.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
-use futures_util::FutureExt;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 
@@ -11,7 +17,7 @@ use super::choosing::{builder, catalog, post};
 use crate::{
     cost_meter::CostMeterLayer,
     ledger::{Ledger, Record, Slot},
-    message::{Bill, RequestBody, ResponseBody, Selection, catalog::Cost},
+    message::{AllowedModels, Bill, RequestBody, ResponseBody, Selection, catalog::Cost},
     model_select::{BuiltinCheck, EscalationBuilder},
     reserve::AttemptLimit,
     testing::{answering, read},
@@ -214,6 +220,28 @@ async fn a_stream_is_checked_where_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_stream_that_has_said_its_last_word_is_checked_though_its_upstream_leaves_it_open() {
+    let mut asks = ask();
+    asks["stream"] = json!(true);
+    let checks = EscalationBuilder::new().check(BuiltinCheck::Empty);
+    let (_, text, sent) = send(checks.streams(true), post(&asks), |model| match model {
+        "small" => {
+            let said = Frame::data(Bytes::from(stream("")));
+            let said = futures_util::stream::iter([Ok::<_, Infallible>(said)]);
+            let body = StreamBody::new(said.chain(futures_util::stream::pending()));
+            let response = Response::builder().header("content-type", "text/event-stream");
+            ResponseBody::wrap(response.body(body).unwrap())
+        }
+        _ => streams("better"),
+    })
+    .await;
+    assert_eq!(
+        (models(&sent), text),
+        (vec!["small", "middle"], stream("better"))
+    );
+}
+
+#[tokio::test]
 async fn probabilities_of_a_stream_are_taken_out_of_its_events() {
     let mut asks = ask();
     asks["stream"] = json!(true);
@@ -223,6 +251,24 @@ async fn probabilities_of_a_stream_are_taken_out_of_its_events() {
     assert_eq!(models(&sent), ["small", "middle"]);
     assert_eq!(sent[0]["logprobs"], true);
     assert!(text.contains("guess") && !text.contains("-3.0"), "{text}");
+}
+
+#[tokio::test]
+async fn a_caller_is_not_escalated_to_a_model_that_he_may_not_ask_for() {
+    for (allowed, asked) in [
+        (vec!["small"], vec!["small"]),
+        (vec!["small", "large"], vec!["small", "large"]),
+    ] {
+        let mut body = ask();
+        body["model"] = json!("small");
+        body["auto_model_select"] = json!(true);
+        let mut request = post(&body);
+        let allowed = allowed.iter().map(|name| name.parse().unwrap());
+        request.extensions_mut().insert(AllowedModels::new(allowed));
+        let checks = EscalationBuilder::new().check(BuiltinCheck::Empty);
+        let (_, _, sent) = send(checks, request, |_| answer(200, &says(""))).await;
+        assert_eq!(models(&sent), asked);
+    }
 }
 
 #[tokio::test]

@@ -97,6 +97,15 @@ impl RedisBuilder {
         self
     }
 
+    /// With keys of its own among those of this one.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn under(mut self, name: &str) -> Self {
+        // Braces mean something to a cluster.
+        let name = name.replace(['{', '}'], "_");
+        self.prefix = format!("{}:{name}", self.prefix);
+        self
+    }
+
     /// How long a request waits for the server: 50 ms by default.
     pub fn timeout(mut self, at_most: Duration) -> Self {
         self.timeout = at_most;

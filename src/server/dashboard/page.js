@@ -215,6 +215,39 @@ function rollouts(status) {
   }));
 }
 
+function pools(status) {
+  const balances = entries(status.controls.balances);
+  const hedges = entries(status.controls.hedges);
+  $("s-pools").hidden = !balances.length && !hedges.length;
+  const members = [["Member"], ["State", 0, 1], ["Share", 1], ["In flight", 1], ["Requests", 1], ["First token", 1], ["Health", 1]];
+  const races = [["Route"], ["State", 0, 1], ["Waits", 1], ["Second attempts", 1], ["Won", 1], ["After a failure", 1], ["Not made", 1]];
+  const mark = (good, words) => h("span", { class: `mark ${good ? "good" : "warn"}` }, h("b", { "aria-hidden": "true" }, good ? "●" : "○"), words);
+  show("pools",
+    balances.map(([name, balance]) => table(`${name}, balanced`, members, balance.members.map((one) => {
+      const [words, action] = one.drained ? ["Put back", "restore"] : ["Take out", "drain"];
+      const sure = one.drained ? null : `${name} gives ${one.name} no more requests, as long as it has others, until it is put back.`;
+      return row(members, [one.name,
+        [mark(!one.drained, one.drained ? "taken out" : "in service"), " ", button(words, path("balances", name, action), { target: one.name }, null, sure)],
+        pct(one.share, 0), num(one.in_flight), num(one.requests), ms(known(one.first_token_seconds) ? one.first_token_seconds * 1000 : null), pct(one.health, 0)]);
+    }))),
+    hedges.length > 0 && table("Hedged", races, hedges.map(([name, hedge]) => row(races, [name,
+      [mark(hedge.enabled, hedge.enabled ? "on" : "off"), " ", hedge.enabled
+        ? button("Switch off", path("hedges", name, "disable"), {}, null, `No second attempts are made in ${name} until it is switched on.`)
+        : button("Switch on", path("hedges", name, "enable"))],
+      known(hedge.delay_seconds) ? ms(hedge.delay_seconds * 1000) : "by percentile", num(hedge.hedged), num(hedge.won), num(hedge.saved),
+      num(hedge.unpaid + hedge.busy + hedge.nowhere)]))));
+}
+
+const size = (bytes) => (!known(bytes) ? "–" : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+function caches(status) {
+  const all = entries(status.controls.caches);
+  $("s-caches").hidden = !all.length;
+  const heads = [["Cache"], ["", 0, 1], ["Answers", 1], ["Size", 1], ["Found", 1], ["Shared", 1], ["Not found", 1], ["Saved, USD", 1]];
+  show("caches", table(null, heads, all.map(([name, cache]) => row(heads, [name,
+    button("Purge", path("caches", name, "purge"), {}, "danger", `All that is kept in ${name} is forgotten, and asked for again.`),
+    num(cache.answers), size(cache.bytes), num(cache.hits + cache.stale), num(cache.shared), num(cache.misses), money(cache.saved_usd)]))));
+}
+
 function spend(status) {
   const all = status.spend;
   $("s-spend").hidden = !all;
@@ -291,7 +324,7 @@ function render(status) {
   const shared = replica.shared.length ? `. Shared with the others: ${replica.shared.join(", ")}` : "";
   $("scope").textContent = `${others[0].toUpperCase()}${others.slice(1)}, up for ${span(status.uptime_seconds)}${shared}.`;
   $("foot").textContent = `tower-relay ${status.version}`;
-  for (const part of [alerts, figures, pace, upstreams, rollouts, spend, limits, refusals, changes]) part(status);
+  for (const part of [alerts, figures, pace, upstreams, rollouts, pools, caches, spend, limits, refusals, changes]) part(status);
 }
 
 function take(status) {

@@ -25,7 +25,15 @@ use crate::{
 /// Scores that wait to be written at most.
 const MAX_WAITING: usize = 1_000;
 
-pub(super) type Sink = Arc<dyn Fn(&Feedback) + Send + Sync>;
+/// Whom scores are told, equal to itself alone.
+#[derive(Clone)]
+pub(super) struct Sink(pub(super) Arc<dyn Fn(&Feedback) + Send + Sync>);
+
+impl PartialEq for Sink {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
 
 /// Takes scores of answers, by the ids of their requests.
 ///
@@ -36,7 +44,7 @@ pub struct FeedbackLayer {
 }
 
 /// What a [`FeedbackLayer`] takes and remembers; also its configuration.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct FeedbackBuilder {
@@ -105,7 +113,7 @@ impl FeedbackBuilder {
 
     /// Told of each score, by the worker, on a thread that may block.
     pub fn on_feedback(mut self, told: impl Fn(&Feedback) + Send + Sync + 'static) -> Self {
-        self.sink = Some(Arc::new(told));
+        self.sink = Some(Sink(Arc::new(told)));
         self
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../../docs/feedback.md")]
 
 mod ask;
+mod control;
 mod future;
 mod layer;
 mod service;

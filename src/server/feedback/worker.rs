@@ -56,7 +56,7 @@ pub(super) async fn run(
                 if let Some(file) = &mut file {
                     write(file, &feedback);
                 }
-                if let Some(told) = &told {
+                if let Some(Sink(told)) = &told {
                     told(&feedback);
                 }
             }

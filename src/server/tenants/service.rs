@@ -67,6 +67,9 @@ where
                 if let Some(upstreams) = caller.tenant().allowed_upstreams().cloned() {
                     request.extensions_mut().insert(upstreams);
                 }
+                if let Some(models) = caller.tenant().allowed_models().cloned() {
+                    request.extensions_mut().insert(models);
+                }
                 request.extensions_mut().insert(caller.identity().clone());
                 request.extensions_mut().insert(caller);
                 AuthFuture {

@@ -7,7 +7,7 @@ use serde::{
 
 use super::KeyHash;
 use crate::{
-    message::{AllowedUpstreams, Endpoint, ModelPattern},
+    message::{AllowedModels, AllowedUpstreams, Endpoint, ModelPattern},
     wire::rfc3339,
 };
 
@@ -18,7 +18,7 @@ pub struct Tenant {
     pub(super) name: String,
     pub(super) organisation: Option<String>,
     pub(super) team: Option<String>,
-    pub(super) models: Option<Vec<ModelPattern>>,
+    pub(super) models: Option<AllowedModels>,
     pub(super) endpoints: Option<Vec<Endpoint>>,
     pub(super) upstreams: Option<AllowedUpstreams>,
     pub(super) stored_objects: Option<bool>,
@@ -57,7 +57,7 @@ impl Tenant {
     /// May ask for these models only, by the names that callers use. A request whose model cannot be read may not pass then, unless
     /// its endpoint is named.
     pub fn models(mut self, models: impl IntoIterator<Item = ModelPattern>) -> Self {
-        self.models = Some(models.into_iter().collect());
+        self.models = Some(AllowedModels::new(models));
         self
     }
 
@@ -102,12 +102,12 @@ impl Tenant {
     pub fn may_ask_for(&self, model: &str) -> bool {
         self.models
             .as_ref()
-            .is_none_or(|models| models.iter().any(|pattern| pattern.matches(model)))
+            .is_none_or(|models| models.contains(model))
     }
 
     /// The models that it may ask for, where not all.
-    pub fn allowed_models(&self) -> Option<&[ModelPattern]> {
-        self.models.as_deref()
+    pub fn allowed_models(&self) -> Option<&AllowedModels> {
+        self.models.as_ref()
     }
 
     /// The upstreams that it may be sent to, where not all.

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 
 use super::{plan::Plan, state::Machine, status::RolloutEvent, view::Sample};
 use crate::traffic_split::{TrafficSplitHandle, handle::WeakSteering};
@@ -21,6 +24,8 @@ pub(in crate::traffic_split) struct RolloutShared {
     judged_by: Vec<Option<Arc<str>>>,
     /// Attempts that other replicas are to learn of.
     attempts: Option<mpsc::Sender<(usize, Sample)>>,
+    /// There is something to write down.
+    changed: Notify,
 }
 
 impl RolloutShared {
@@ -39,6 +44,7 @@ impl RolloutShared {
             events,
             judged_by,
             attempts,
+            changed: Notify::new(),
         }
     }
 
@@ -56,6 +62,7 @@ impl RolloutShared {
         let result = act(&mut machine, Instant::now());
         if machine.revision() != before {
             self.steer(&machine);
+            self.changed.notify_one();
         }
         let events = machine.take_events();
         drop(machine);
@@ -63,6 +70,11 @@ impl RolloutShared {
             self.tell(event);
         }
         result
+    }
+
+    /// Waits until there is something to write down that was not waited for yet.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// An attempt at a target has ended here.

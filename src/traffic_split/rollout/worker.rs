@@ -1,6 +1,12 @@
 //! What keeps a rollout going: the time, where its state is kept, and who is told.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::{sync::mpsc::Receiver, task::spawn_blocking, time::Instant};
 
@@ -14,9 +20,10 @@ use super::{
     state::Machine,
     status::{RolloutEvent, RolloutState},
 };
-use crate::worker::Worker;
+use crate::worker::{Shutdown, Worker};
 
-/// How often it looks at the time, at its state where that is kept, and at what has happened.
+/// How often it looks at the time and at its state where that is kept. What is decided here is written down at once, so whoever else looks as often
+/// knows of it after as long, and what both ask of the store.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// How often the time spent in a stage is written down while nothing else changes.
@@ -44,7 +51,7 @@ pub(super) fn run(
         };
         let mut wait = Duration::ZERO;
         loop {
-            let ends = shutdown.fired_within(wait).await;
+            let ends = fired_before(&mut shutdown, wait, &shared).await;
             wait = EVERY;
             shared.with(Machine::tick);
             keeper.turn(&shared, ends).await;
@@ -58,6 +65,17 @@ pub(super) fn run(
             }
         }
     })
+}
+
+/// Waits at most for `wait`, and no longer once the rollout has changed; whether the shutdown has fired.
+async fn fired_before(shutdown: &mut Shutdown, wait: Duration, shared: &RolloutShared) -> bool {
+    let (mut fired, mut changed) = (pin!(shutdown.fired_within(wait)), pin!(shared.changed()));
+    // `tokio::select!` would want tokio's macros.
+    poll_fn(|cx| match fired.as_mut().poll(cx) {
+        Poll::Ready(fired) => Poll::Ready(fired),
+        Poll::Pending => changed.as_mut().poll(cx).map(|()| false),
+    })
+    .await
 }
 
 struct Keeper {

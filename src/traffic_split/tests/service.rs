@@ -8,7 +8,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    message::{Effects, Endpoint, Served},
+    message::{AllowedUpstreams, Effects, Endpoint, Served},
     stats::{Availability, Stats},
     testing::{read, refusal},
 };
@@ -208,6 +208,28 @@ async fn a_target_that_does_not_serve_the_endpoint_gives_its_share_to_the_others
     let builder = TrafficSplitBuilder::default().weights([0, 1]);
     let split = builder.split(&all.build().unwrap()).unwrap();
     assert_eq!(ask(&split, chat("a")).await, "old weight");
+}
+
+#[tokio::test]
+async fn a_target_that_a_request_may_not_be_sent_to_gives_its_share_to_the_others() {
+    let split = split(TrafficSplitBuilder::default().weights([1, 1]));
+    let only = |name: &str, id: &str| {
+        let mut request = chat(id);
+        let allowed = AllowedUpstreams::new([name]);
+        request.extensions_mut().insert(allowed);
+        request
+    };
+    for name in ["old", "new"] {
+        for number in 0..20 {
+            let id = format!("req-{number}");
+            let answered = ask(&split, only(name, &id)).await;
+            assert_eq!(answered, format!("{name} weight"));
+        }
+    }
+    // What has no weight gets nothing even so, and what is chosen for all is refused.
+    split.handle().set_weights(&[1, 0]).unwrap();
+    let response = split.clone().oneshot(only("new", "a")).await.unwrap();
+    assert_eq!(refusal(response).await.1, "upstream_not_allowed");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ fn the_defaults_that_the_example_names_are_the_defaults() {
                 tokens = { ops = { env = \"RELAY_ADMIN_TOKEN\" } }\n\
                 [alerts.webhook]\nurl = { env = \"ALERT_WEBHOOK\" }\nauthorization = { env = \"ALERT_AUTHORIZATION\" }\n\
                 [[routes]]\nname = \"steady\"\nlabel = \"OpenAI, and Azure when that fails\"\nmodels = [\"gpt-4.1\"]\n\
-                endpoints = [\"chat_completions\"]\n\
+                endpoints = [\"chat_completions\"]\ncache = false\n\
                 fallback = { targets = [\"openai\", \"azure\"], budget_percent = 100 }\n\
                 [[routes]]\nname = \"moving\"\nsplit = { targets = [\"openai\", \"groq\"], weights = [90, 10] }\n\
                 rollout = { file = \"rollout.json\" }\n\

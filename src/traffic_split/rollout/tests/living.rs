@@ -188,6 +188,26 @@ async fn what_an_operator_writes_into_the_file_holds_within_a_second_and_nonsens
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_decided_is_written_down_before_the_next_look() {
+    let site = Site::new();
+    let (rollout, worker) = site.rollout();
+    tokio::spawn(worker);
+    moment().await;
+    for (decide, state) in [
+        (Rollout::pause as fn(&Rollout), "paused"),
+        (Rollout::resume, "active"),
+        (Rollout::rollback_now, "rolled_back"),
+    ] {
+        decide(&rollout);
+        // As good as no time: of the four looks a second it waits for none.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(site.saved()["state"], state);
+    }
+    let events = site.events();
+    assert_eq!(events.len(), 3, "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_is_broken_is_no_beginning() {
     let site = Site::new();
     fs::write(site.file(), "").unwrap();
