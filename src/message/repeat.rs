@@ -37,6 +37,9 @@ pub(crate) struct Saved {
     body: RequestBody,
 }
 
+/// As much as the values of a client library's headers take, a key among them.
+const USUAL: usize = 256;
+
 struct SavedHeader {
     name: HeaderName,
     /// Where its value ends, which begins where the one before does.
@@ -48,8 +51,6 @@ impl Saved {
     /// Keeps `request`; `None` where its body can be sent once only.
     pub(crate) fn new(request: &Request<RequestBody>) -> Option<Self> {
         let body = request.body().try_clone()?;
-        // As much as the values of a client library's headers take, a key among them.
-        const USUAL: usize = 256;
         let mut headers = Vec::with_capacity(request.headers().len());
         let mut values = Vec::with_capacity(USUAL);
         for (name, value) in request.headers() {

@@ -239,28 +239,20 @@ pub fn edit(
     let (text, reindex) = edit.write();
     let length = text.len();
     let text = Bytes::from(text);
-    match Arc::get_mut(json) {
-        Some(Json {
-            text: old,
-            index,
-            prompt,
-            ..
-        }) => {
-            *old = text;
-            *prompt = OnceLock::new();
-            if let Some(Ok(index)) = index.get_mut() {
-                reindex.apply(index);
-            }
+    if let Some(only) = Arc::get_mut(json) {
+        only.text = text;
+        only.prompt = OnceLock::new();
+        if let Some(Ok(index)) = only.index.get_mut() {
+            reindex.apply(index);
         }
-        None => {
-            let index = reindex.of(json.index().map_err(JsonError::clone)?);
-            *json = Arc::new(Json {
-                text,
-                index: OnceLock::from(Ok(index)),
-                prompt: OnceLock::new(),
-                held: json.held.clone(),
-            });
-        }
+    } else {
+        let index = reindex.of(json.index().map_err(JsonError::clone)?);
+        *json = Arc::new(Json {
+            text,
+            index: OnceLock::from(Ok(index)),
+            prompt: OnceLock::new(),
+            held: json.held.clone(),
+        });
     }
 
     let headers = request.headers_mut();

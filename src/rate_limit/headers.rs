@@ -66,7 +66,7 @@ fn span(span: Duration) -> HeaderValue {
 /// A span as [Go](https://pkg.go.dev/time#Duration.String) writes it, and OpenAI in its headers, in whole milliseconds, rounded up: `6m0s`,
 /// `1.5s`, `120ms`, `0s`.
 pub(super) fn go_duration(span: Duration) -> String {
-    let millis = span.as_millis() + u128::from(span.subsec_nanos() % 1_000_000 > 0);
+    let millis = span.as_millis() + u128::from(!span.subsec_nanos().is_multiple_of(1_000_000));
     // The two that nearly every answer carries, without the costs of formatting.
     match u16::try_from(millis) {
         Ok(0) => return "0s".to_owned(),

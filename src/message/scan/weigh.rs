@@ -105,7 +105,7 @@ impl OutputWeight {
         while let Some(at) = name.find(rest) {
             rest = rest.get(at + name.needle().len()..).unwrap_or_default();
             if let Some((text, after)) = string_after_colon(rest) {
-                self.weight.add(&unescaped(text));
+                self.weight.add(unescaped(text));
                 if !text.is_empty() {
                     found += 1;
                     let before = data.len() - after.len() - text.len();
