@@ -11,13 +11,14 @@ SHARED = {
     "wire": set(),
     "timer": set(),
     "random": set(),
+    "sync": set(),
     "message": {"wire", "timer", "random"},
-    "stats": {"wire", "message"},
+    "stats": {"wire", "message", "sync"},
     "key": {"wire", "message"},
     "worker": set(),
     "control": {"message"},
     "ledger": {"wire", "message", "key", "worker"},
-    "reserve": {"wire", "message", "key", "stats", "worker"},
+    "reserve": {"wire", "message", "key", "stats", "sync", "worker"},
 }
 SHARED_ROOMS = set(SHARED)
 EDGES = {"client", "server"}

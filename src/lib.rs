@@ -228,6 +228,7 @@ pub mod server;
 #[cfg(feature = "shadow")]
 pub mod shadow;
 pub mod stats;
+mod sync;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 #[cfg(test)]

@@ -3,6 +3,8 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
+use crate::reserve::Places;
+
 /// What a layer has done so far; see [`AdmissionHandle::counts`](super::AdmissionHandle::counts).
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,11 +21,11 @@ pub struct AdmissionCounts {
 
 /// The sums of all keys.
 ///
-/// Relaxed: each number stands for itself, and what hangs on the bound of those who wait is decided by the one that it is read from.
+/// Relaxed: each number stands for itself.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) in_flight: AtomicUsize,
-    pub(super) waiting: AtomicUsize,
+    pub(super) waiting: Places,
     pub(super) max_waiting: usize,
     pub(super) admitted: AtomicU64,
     pub(super) full: AtomicU64,
@@ -46,14 +48,13 @@ impl Totals {
     }
 
     pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
-        let more = |waiting| (waiting < self.max_waiting).then_some(waiting + 1);
-        let taken = self.waiting.fetch_update(Relaxed, Relaxed, more);
-        taken.ok().map(|_| Seat(Arc::clone(self)))
+        let is_taken = self.waiting.take(self.max_waiting);
+        is_taken.then(|| Seat(Arc::clone(self)))
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Relaxed);
+        self.0.waiting.give_back();
     }
 }

@@ -37,7 +37,7 @@ impl AdmissionHandle {
 
     /// How many wait, of all keys.
     pub fn waiting(&self) -> usize {
-        self.shared.gates.totals().waiting.load(Relaxed)
+        self.shared.gates.totals().waiting.taken()
     }
 
     /// What has become of the requests so far.

@@ -1,19 +1,8 @@
 //! One circuit as concurrent calls share it.
 
-#[cfg(not(all(test, loom)))]
-use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
-};
 use std::{
     sync::{Arc, PoisonError},
     time::Duration,
-};
-
-#[cfg(all(test, loom))]
-use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::time::Instant;
@@ -26,6 +15,10 @@ use super::{
 use crate::{
     message::{Ours, Outcome},
     stats::AvailabilityCell,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 #[derive(Debug)]

@@ -3,14 +3,13 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::atomic::{AtomicUsize, Ordering},
     task::Poll,
     time::Duration,
 };
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::stats::Subscription;
+use crate::{reserve::Places, stats::Subscription};
 
 /// The longest that a request may wait.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -24,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Queue {
     pub(super) wait: Duration,
     pub(super) max_waiting: usize,
-    waiting: AtomicUsize,
+    waiting: Places,
 }
 
 /// A place in the queue, until it is dropped.
@@ -36,7 +35,7 @@ impl Queue {
         Self {
             wait,
             max_waiting,
-            waiting: AtomicUsize::new(0),
+            waiting: Places::default(),
         }
     }
 
@@ -45,24 +44,18 @@ impl Queue {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.taken()
     }
 
     /// A place, where there is one.
     pub(super) fn enter(&self) -> Option<Place<'_>> {
-        // A count alone: no other memory hangs on it.
-        let entered = self
-            .waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-                (waiting < self.max_waiting).then_some(waiting + 1)
-            });
-        entered.ok().map(|_| Place(self))
+        self.waiting.take(self.max_waiting).then(|| Place(self))
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting.give_back();
     }
 }
 

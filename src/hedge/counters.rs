@@ -1,6 +1,8 @@
 //! What became of requests whose first attempt was slow.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::reserve::Places;
 
 /// What became of requests since the layer was built whose first output was late.
 #[non_exhaustive]
@@ -30,7 +32,7 @@ pub(super) struct Counters {
     pub(super) unpaid: Counter,
     pub(super) busy: Counter,
     pub(super) nowhere: Counter,
-    pub(super) under_way: AtomicUsize,
+    pub(super) under_way: Places,
 }
 
 /// A count alone: no other memory hangs on it.
@@ -56,7 +58,7 @@ impl Counters {
             unpaid: self.unpaid.get(),
             busy: self.busy.get(),
             nowhere: self.nowhere.get(),
-            under_way: self.under_way.load(Ordering::Relaxed),
+            under_way: self.under_way.taken(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Poll, ready},
 };
 
@@ -231,17 +231,13 @@ impl Loser {
 impl Slot {
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let under_way = &shared.record.counters.under_way;
-        // A count alone: no other memory hangs on it.
-        let taken = under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-            (count < shared.max_hedges).then_some(count + 1)
-        });
-        taken.is_ok().then(|| Self(Arc::clone(shared)))
+        let is_taken = under_way.take(shared.max_hedges);
+        is_taken.then(|| Self(Arc::clone(shared)))
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let under_way = &self.0.record.counters.under_way;
-        under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.record.counters.under_way.give_back();
     }
 }

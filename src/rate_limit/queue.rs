@@ -2,22 +2,26 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError},
 };
 
 use tokio::sync::Notify;
 
-use crate::reserve::Account;
+use crate::{
+    reserve::Account,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 /// A line for each key, first come, first served, so that no key waits for another. Bounded in all and by key.
 #[derive(Debug)]
 pub(super) struct Queue {
     lines: Mutex<HashMap<Account, VecDeque<Arc<Notify>>>>,
     /// How many wait, so that requests pass without the lock while nobody does. Relaxed: who reads it late is as one who came a moment
-    /// earlier, before the other had to wait.
+    /// earlier, before the other had to wait. Who gives something back has to read it after that, not before: then either it sees who
+    /// waits, or who waits sees what was given back, by the lock that the limiter takes for both.
     waiting: AtomicUsize,
     max: usize,
     max_per_key: usize,
@@ -141,6 +145,27 @@ mod tests {
         assert_eq!(queue.waiting(), 0);
         assert!(queue.lock().is_empty());
         assert!(!queue.has(&account("a")));
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn loom_who_comes_finds_what_was_given_back_or_is_called() {
+        use futures_util::FutureExt;
+
+        loom::model(|| {
+            let queue = Arc::new(Queue::new(9, 9));
+            // The limiter, of which something is given back.
+            let room = Arc::new(Mutex::new(false));
+            let (nudging, giving) = (Arc::clone(&queue), Arc::clone(&room));
+            let giving = loom::thread::spawn(move || {
+                *giving.lock().unwrap() = true;
+                nudging.nudge(&account("a"));
+            });
+            let place = queue.join(&account("a")).unwrap();
+            let found = *room.lock().unwrap();
+            giving.join().unwrap();
+            assert!(found || place.called().now_or_never().is_some());
+        });
     }
 
     #[tokio::test]

@@ -193,15 +193,12 @@ impl Pass {
     }
 
     fn finish(&mut self, used: Amounts) {
-        let Some(reservation) = self.reservation.take() else {
+        let Some(mut reservation) = self.reservation.take() else {
             return;
         };
-        let shared = &self.shared;
-        let account = (shared.queue.waiting() > 0).then(|| reservation.account().clone());
-        reservation.settle(used);
-        if let Some(account) = account {
-            shared.queue.nudge(&account);
-        }
+        reservation.settle_once(used);
+        // Only now: who comes in between finds what was given back, or is called.
+        self.shared.queue.nudge(reservation.account());
     }
 }
 

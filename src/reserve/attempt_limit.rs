@@ -1,11 +1,10 @@
 //! How often one request may be sent, by all layers together.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Extensions;
+
+use crate::sync::atomic::{AtomicU32, Ordering};
 
 /// How many attempts one request may yet make, whichever layer makes them.
 ///
@@ -162,6 +161,24 @@ mod tests {
         assert!(!limit.is_set_aside());
         limit.set_aside().unwrap().spend();
         assert!(!limit.is_set_aside() && !limit.take());
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn loom_an_attempt_is_made_once_or_left() {
+        loom::model(|| {
+            let limit = AttemptLimit::new(2);
+            let (leaving, spending) = (limit.clone(), limit.clone());
+            let leaving = loom::thread::spawn(move || drop(leaving.set_aside()));
+            let spending = loom::thread::spawn(move || {
+                let aside = spending.set_aside().map(SetAside::spend);
+                u32::from(aside.is_some())
+            });
+            let mine = u32::from(limit.take());
+            leaving.join().unwrap();
+            assert_eq!(spending.join().unwrap() + mine + limit.left(), 1);
+            assert!(!limit.is_set_aside());
+        });
     }
 
     #[test]

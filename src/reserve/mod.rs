@@ -42,6 +42,8 @@ mod limit;
 mod limiter;
 mod local;
 mod original;
+#[cfg(any(feature = "admission", feature = "fallback", feature = "hedge"))]
+mod places;
 mod quota;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -49,6 +51,8 @@ mod reservation;
 mod retry_budget;
 
 pub(crate) use self::original::Original;
+#[cfg(any(feature = "admission", feature = "fallback", feature = "hedge"))]
+pub(crate) use self::places::Places;
 #[cfg(all(feature = "redis", feature = "cache"))]
 pub(crate) use self::redis::Breaker;
 #[cfg(feature = "redis")]

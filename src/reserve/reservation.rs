@@ -53,10 +53,11 @@ impl Reservation {
 
     /// So much was used: what is left over goes back, what is missing is owed.
     pub fn settle(mut self, used: Amounts) {
-        self.finish(used);
+        self.settle_once(used);
     }
 
-    fn finish(&mut self, used: Amounts) {
+    /// [`settle`](Self::settle), for who wants to know afterwards whose it was.
+    pub(crate) fn settle_once(&mut self, used: Amounts) {
         if std::mem::replace(&mut self.is_settled, true) || used == self.reserved {
             return;
         }
@@ -72,6 +73,6 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.finish(Amounts::NONE);
+        self.settle_once(Amounts::NONE);
     }
 }

@@ -1,9 +1,8 @@
 //! How much load extra attempts may add.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// What one extra attempt costs: the balance is kept in hundredths of one, so that a percentage is exact.
 const ATTEMPT: u64 = 100;
@@ -199,6 +198,24 @@ mod tests {
         });
         assert!(made <= 7 + 2_000, "{made}");
         assert!(made >= 2_000, "{made}");
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn loom_nothing_is_paid_out_that_was_not_paid_in() {
+        loom::model(|| {
+            let budget = RetryBudget::new(100, 1);
+            let depositing = budget.clone();
+            let depositing = loom::thread::spawn(move || depositing.deposit());
+            let spending = budget.clone();
+            let spending = loom::thread::spawn(move || {
+                let attempt = spending.withdraw().map(Withdrawal::spend);
+                u64::from(attempt.is_some())
+            });
+            drop(budget.withdraw());
+            depositing.join().unwrap();
+            assert_eq!(spending.join().unwrap() + budget.available(), 2);
+        });
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! What whoever chooses an upstream knows of its availability.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{Availability, AvailabilityCell};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// One that is probing gets a request this often, in milliseconds: enough to be found well again, and no more callers are put at risk.
 const PROBE_EVERY_MILLIS: u64 = 1000;
@@ -50,5 +48,27 @@ impl Standing {
                 .probed
                 .compare_exchange(last, millis.max(1), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
+    }
+}
+
+#[cfg(all(test, loom))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn loom_one_of_two_callers_sends_the_probe() {
+        loom::model(|| {
+            let start = Instant::now();
+            let standing = Arc::new(Standing::new(None, start));
+            for round in 1..3 {
+                let now = start + Duration::from_millis(round * PROBE_EVERY_MILLIS);
+                let other = Arc::clone(&standing);
+                let other = loom::thread::spawn(move || other.takes_probe(now));
+                let mine = standing.takes_probe(now);
+                assert_ne!(other.join().unwrap(), mine);
+            }
+        });
     }
 }

@@ -12,6 +12,7 @@ mod failures;
 mod frames;
 mod json;
 mod normalize;
+mod usage;
 
 use proptest::{prelude::*, sample::Index};
 
@@ -24,6 +25,11 @@ const BODIES: &[&str] = &[
     r#"{"models":[{"name":"models/a","created_at":"2025-03-15T08:58:28Z"},"b"]}"#,
     r#"[{"id":"a/b"},{"id":"c","object":"model","created":1,"owned_by":"x"}]"#,
     r#"{"error":{"message":"x"}}"#,
+    r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{"type":"thinking","thinking":"a"},{"type":"text","text":"b"},{"type":"tool_use","id":"t","name":"f","input":{"a":1}}],"stop_reason":"tool_use","usage":{"input_tokens":3,"cache_read_input_tokens":2,"output_tokens":5}}"#,
+    r#"{"candidates":[{"content":{"parts":[{"text":"a","thought":true},{"text":"b"},{"functionCall":{"name":"f","args":{}}}],"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"thoughtsTokenCount":1,"totalTokenCount":6},"modelVersion":"g"}"#,
+    r#"{"id":"c","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"a"}]},"usage":{"billed_units":{"input_tokens":1,"output_tokens":2},"tokens":{"input_tokens":4,"output_tokens":2}}}"#,
+    r#"{"model":"llama","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"a","thinking":"b"},"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2}"#,
+    r#"{"output":{"message":{"role":"assistant","content":[{"text":"a"}]}},"stopReason":"end_turn","usage":{"inputTokens":1,"outputTokens":2,"totalTokens":3}}"#,
 ];
 
 const CHUNKS: &[&str] = &[
@@ -34,6 +40,16 @@ const CHUNKS: &[&str] = &[
     r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#,
     r#"{"choices":[{"text":"a","message":{}}]}"#,
     r#"{"error":{"message":"x"}}"#,
+    r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"c","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}"#,
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{"}}"#,
+    r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"a"}}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#,
+    r#"{"type":"message_stop"}"#,
+    r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"totalTokenCount":6}}"#,
+    r#"{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"a"}}}}"#,
+    r#"{"type":"response.completed","response":{"model":"m","status":"completed","usage":{"input_tokens":1,"output_tokens":2}}}"#,
+    r#"{"model":"l","message":{"role":"assistant","content":"a"},"done":true,"eval_count":2}"#,
     "[DONE]",
 ];
 
@@ -94,6 +110,57 @@ fn mutated(what: u8, piece: u8, text: &str, mutations: &[Mutation]) -> Vec<u8> {
     text
 }
 
+fn streamed(chunks: &[&str]) -> String {
+    chunks
+        .iter()
+        .fold(String::new(), |all, chunk| all + "data: " + chunk + "\n\n")
+}
+
+/// A target, texts for it, and what it may take for itself of the bytes before each.
+type Seeds<'a> = (&'a str, &'a [&'a str], &'a [&'a [u8]]);
+
+/// What the fuzzer begins with.
+#[test]
+#[ignore = "it writes `fuzz/corpus`, for `cargo fuzz`"]
+fn the_fuzzer_gets_its_seeds() {
+    let (chunks, lines) = (streamed(CHUNKS), CHUNKS.join("\n"));
+    let answers: Vec<&str> = BODIES.iter().copied().chain([&*chunks, &*lines]).collect();
+    let seeds: [Seeds<'_>; 9] = [
+        (
+            "normalize_body",
+            BODIES,
+            &[b"\0\x07", b"\x01\x07", b"\x02\x07", b"\x03\x07"],
+        ),
+        (
+            "normalize_events",
+            &answers,
+            &[b"\0\x07", b"\x21\x07", b"\x40\x07"],
+        ),
+        ("usage", &answers, &[b"\x08\x07", b"\x09\x07", b"\x0a\x07"]),
+        ("json_edit", BODIES, &[b"\0", b"\x01", b"\x02", b"\x03"]),
+        ("frames", STREAMS, &[b"\x07"]),
+        ("error_body", FAILURES, &[b"\x72\0", b"\x72\x07"]),
+        (
+            "retry_after",
+            FAILURES,
+            &[b"\x72\0", b"\x72\x01", b"\x72\x03", b"\x72\x04"],
+        ),
+        ("price_table", TABLES, &[b""]),
+        ("gateway_config", CONFIGS, &[b""]),
+    ];
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (target, texts, firsts) in seeds {
+        let folder = corpus.join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (number, text) in texts.iter().enumerate() {
+            for (variant, first) in firsts.iter().enumerate() {
+                let seed = [first, text.as_bytes()].concat();
+                std::fs::write(folder.join(format!("seed-{number}-{variant}")), seed).unwrap();
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -114,8 +181,19 @@ proptest! {
         chunks in prop::collection::vec(prop::sample::select(CHUNKS), 0..6),
         mutations in mutations(),
     ) {
-        let text = chunks.iter().fold(String::new(), |all, chunk| all + "data: " + chunk + "\n\n");
-        normalize::events(&mutated(what, piece, &text, &mutations));
+        normalize::events(&mutated(what, piece, &streamed(&chunks), &mutations));
+    }
+
+    #[test]
+    fn mutated_answers_are_read_alike_however_they_are_cut(
+        what in any::<u8>(),
+        piece in any::<u8>(),
+        body in prop::sample::select(BODIES),
+        chunks in prop::collection::vec(prop::sample::select(CHUNKS), 0..6),
+        mutations in mutations(),
+    ) {
+        usage::usage(&mutated(what, piece, body, &mutations));
+        usage::usage(&mutated(what, piece, &streamed(&chunks), &mutations));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Every order in which threads may meet at a circuit: `RUSTFLAGS="--cfg loom" cargo test --lib loom_`.
+//! Every order in which threads may meet at a circuit: `RUSTC_WORKSPACE_WRAPPER=.ci/loom cargo test --lib loom_`.
 
 use loom::{
     model::{self, model},

@@ -150,28 +150,31 @@ impl Facts {
     }
 
     fn look_at(&mut self, frame: &Frame<'_>) {
+        let is_over = self.terminal;
         self.terminal |= is_terminal(frame);
         if let Some(data) = frame.data() {
-            self.look_at_data(&data);
+            self.look_at_data(&data, is_over);
         }
     }
 
     fn look_at_line(&mut self, json: &[u8]) {
+        let is_over = self.terminal;
         if let Some(is_last) = is_last_line(json) {
             self.terminal |= is_last;
             self.owes_a_last_line = true;
         }
-        self.look_at_data(json);
+        self.look_at_data(json, is_over);
     }
 
-    fn look_at_data(&mut self, data: &[u8]) {
+    /// Of what comes when the answer `is_over`, no error counts: it would, or not, by where the network cuts the stream.
+    fn look_at_data(&mut self, data: &[u8], is_over: bool) {
         self.chunks += u64::from(!data.starts_with(b"[DONE]"));
         self.usage.event(data);
         if let Some(weight) = &mut self.weight {
             weight.event(data);
         }
         self.output = self.output || has_output(data);
-        if ApiError::may_be_in(data) {
+        if !is_over && ApiError::may_be_in(data) {
             self.error = self
                 .error
                 .take()

@@ -13,6 +13,19 @@ fn scan(media: Media, text: &str, split: usize) -> (bool, AnswerScan) {
 }
 
 #[test]
+fn what_is_stated_after_the_end_is_no_error_of_the_answer() {
+    let error = "data: {\"error\":{\"message\":\"x\"}}\n\n";
+    let after = format!("data: {{\"choices\":[]}}\n\ndata: [DONE]\n\n{error}");
+    let before = format!("{error}data: [DONE]\n\n");
+    for split in [1, 7, 4096] {
+        for (text, is_stated) in [(&after, false), (&before, true)] {
+            let (_, scan) = scan(Media::EventStream, text, split);
+            assert_eq!(scan.facts().error.is_some(), is_stated, "{text} by {split}");
+        }
+    }
+}
+
+#[test]
 fn a_stream_is_whole_by_its_terminal_event_or_its_finish_reason() {
     for (text, whole) in [
         ("data: {\"choices\":[]}\n\ndata: [DONE]\n\n", true),

@@ -1,10 +1,13 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, task};
 
 use super::*;
-use crate::message::Deadline;
+use crate::{
+    message::Deadline,
+    reserve::{Account, Amounts, Answer, Decision, Levels, Limiter, LocalLimiter, Settlement},
+};
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_is_admitted_in_turn_as_soon_as_there_is_room() {
@@ -50,6 +53,63 @@ async fn what_is_given_back_goes_to_who_waits() {
     assert_eq!(assert_ready!(waiting.poll()).unwrap().status(), 200);
     assert!(small.is_woken());
     assert_eq!(assert_ready!(small.poll()).unwrap().status(), 200);
+}
+
+/// A limiter that does something just before it settles, as another thread might.
+#[derive(Default)]
+struct Before {
+    limiter: LocalLimiter,
+    settling: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Before {
+    fn settling(&self) -> MutexGuard<'_, Option<Box<dyn FnOnce() + Send>>> {
+        self.settling.lock().unwrap()
+    }
+}
+
+impl std::fmt::Debug for Before {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Before")
+    }
+}
+
+impl Limiter for Before {
+    fn reserve(&self, account: &Account, quota: &Quota, amounts: Amounts) -> Answer<Decision> {
+        self.limiter.reserve(account, quota, amounts)
+    }
+
+    fn settle(&self, settlement: &Settlement<'_>) {
+        if let Some(first) = self.settling().take() {
+            first();
+        }
+        self.limiter.settle(settlement);
+    }
+
+    fn levels(&self, account: &Account, quota: &Quota) -> Answer<Levels> {
+        self.limiter.levels(account, quota)
+    }
+
+    fn reset(&self, account: &Account) -> Answer<()> {
+        self.limiter.reset(account)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_goes_to_who_came_at_the_last_moment() {
+    let limiter = Arc::new(Before::default());
+    let builder = limited(60, 100).limiter(Arc::clone(&limiter) as _);
+    let service = builder.wait(MINUTE).build().unwrap().layer(using(0, 1));
+    let held = service.clone().oneshot(chat(100)).await.unwrap();
+    let waiting = Arc::new(Mutex::new(task::spawn(service.oneshot(chat(90)))));
+    let comes = Arc::clone(&waiting);
+    *limiter.settling() = Some(Box::new(move || {
+        assert_pending!(comes.lock().unwrap().poll());
+    }));
+    crate::testing::read(held).await;
+    let mut waiting = waiting.lock().unwrap();
+    assert!(waiting.is_woken());
+    assert_eq!(assert_ready!(waiting.poll()).unwrap().status(), 200);
 }
 
 #[tokio::test(start_paused = true)]

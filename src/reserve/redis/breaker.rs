@@ -1,11 +1,10 @@
 //! When the store is left alone.
 
-use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Closed while the store answers; open after so many failures in a row. Then one call each time the span is over finds out.
 ///
@@ -34,10 +33,11 @@ impl Breaker {
     /// Whether the store may be asked now. A probe that is never heard of again holds nothing: the next one may go when its time has come.
     pub(crate) fn admits(&self) -> bool {
         let until = self.until.load(Ordering::Relaxed);
-        if until == 0 {
-            return true;
-        }
-        let now = self.now();
+        until == 0 || self.takes_probe(until, self.now())
+    }
+
+    /// Whether it is time for a probe, and nobody else sends it.
+    fn takes_probe(&self, until: u64, now: u64) -> bool {
         now >= until
             && self
                 .until
@@ -112,6 +112,23 @@ mod tests {
         assert!(breaker.admits());
         breaker.succeeded();
         assert!(breaker.admits() && breaker.admits() && !breaker.is_open());
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn loom_one_of_two_callers_finds_out() {
+        loom::model(|| {
+            let breaker = std::sync::Arc::new(Breaker::new(1, SECOND));
+            assert!(breaker.failed());
+            let now = breaker.until.load(Ordering::Relaxed);
+            let probes = move |breaker: &Breaker| {
+                breaker.takes_probe(breaker.until.load(Ordering::Relaxed), now)
+            };
+            let other = std::sync::Arc::clone(&breaker);
+            let other = loom::thread::spawn(move || probes(&other));
+            let mine = probes(&breaker);
+            assert_ne!(other.join().unwrap(), mine);
+        });
     }
 
     #[tokio::test(start_paused = true)]
