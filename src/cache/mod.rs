@@ -1,5 +1,6 @@
 #![doc = include_str!("../docs/cache.md")]
 
+mod build;
 mod builder;
 mod canonical;
 mod control;
