@@ -1,5 +1,7 @@
 #![doc = include_str!("../docs/cache.md")]
 
+mod answers;
+mod ask;
 mod build;
 mod builder;
 mod canonical;
