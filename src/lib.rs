@@ -150,7 +150,7 @@
 //! # Features
 //!
 //! One for each layer, named as its module is, all on by default but `cache`. Opt-in, because they bring dependencies: `cache` (a concurrent map that evicts), `reqwest` (a client to wrap), `async-openai` (a client to stand beneath),
-//! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `metrics` (the `metrics` facade, and Prometheus' text), `otlp` (spans under OpenTelemetry's ids, and their export by the gateway), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
+//! `redis` (limits that replicas share), `tiktoken` (token counts by OpenAI's vocabulary), `metrics` (the `metrics` facade, and Prometheus' text), `otlp` (spans under OpenTelemetry's ids, and export of spans and metrics by the gateway), `audit` (a report of an audit file) and `gateway` (a configuration file becomes a running relay; brings hyper, rustls and a TOML parser).
 //!
 //! # What is not there yet
 //!

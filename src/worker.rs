@@ -24,7 +24,7 @@ pub struct Worker {
 pub struct ShutdownHandle(watch::Sender<bool>);
 
 /// The worker's side of its shutdown.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shutdown(watch::Receiver<bool>);
 
 impl Worker {

@@ -42,6 +42,8 @@ pub(crate) struct Round {
     pub(crate) seen: Seen,
     /// Resident memory of the proxy at its highest, in KiB.
     pub(crate) peak_rss: Option<u64>,
+    /// The same before anybody called.
+    pub(crate) idle_rss: Option<u64>,
 }
 
 /// A proxy, the connections to it, and what it has cost so far.
@@ -51,6 +53,7 @@ struct Contender {
     clock: CpuClock,
     cpu: Duration,
     seen: Seen,
+    idle_rss: Option<u64>,
 }
 
 impl Contender {
@@ -63,6 +66,7 @@ impl Contender {
         requests: u32,
     ) -> Self {
         let role = Role::start(&[role, &upstream.address], cpus);
+        let idle_rss = procfs::peak_rss(role.pid());
         let mut connections = Connections::open(&role.address, load.connections).await;
         connections
             .send(&load.workload, requests, &mut Seen::default())
@@ -74,6 +78,7 @@ impl Contender {
             clock,
             cpu: Duration::ZERO,
             seen: Seen::default(),
+            idle_rss,
         }
     }
 
@@ -93,6 +98,7 @@ impl Contender {
             clock: self.clock,
             seen: self.seen,
             peak_rss: procfs::peak_rss(self.role.pid()),
+            idle_rss: self.idle_rss,
         }
     }
 }

@@ -51,9 +51,10 @@ const PROGRAM: &str = r#"
     credential = { env = "KEY" }
 "#;
 
-/// The program with the six layers that most relays want: limits, a breaker, a fallback, costs, aliases, normalized answers. Nothing is
-/// ever refused, and nothing fails.
+/// The program with the six layers that most relays want, and no more: limits, a breaker, a fallback, costs, aliases, normalized answers.
+/// Nothing is ever refused, and nothing fails.
 const SIX: &str = r#"
+    telemetry = false
     [rate_limit]
     limits = [{ requests = 1000000000, per = "1m" }, { tokens = 1000000000000, per = "1m" }]
     [models.aliases]

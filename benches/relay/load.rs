@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -28,13 +28,18 @@ pub(crate) struct Seen {
     /// From the first request to the last answer, idle time between turns left out.
     pub(crate) wall: Duration,
     /// From each request to the end of its answer.
-    latencies: Vec<Duration>,
+    pub(crate) latencies: Latencies,
+    /// From each request to the first bytes of its answer's body.
+    pub(crate) first: Latencies,
 }
 
-impl Seen {
-    /// The time from a request to the end of its answer that `percent` of them do not exceed (by nearest rank).
+#[derive(Debug, Default)]
+pub(crate) struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// The time that `percent` of them do not exceed (by nearest rank).
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
-        let mut ascending = self.latencies.clone();
+        let mut ascending = self.0.clone();
         ascending.sort_unstable();
         let rank = (ascending.len() * percent).div_ceil(100);
         ascending
@@ -75,9 +80,10 @@ impl Connections {
                 left.clone(),
             ));
         }
-        for (connection, latencies) in callers.join_all().await {
+        for (connection, latencies, first) in callers.join_all().await {
             self.idle.push(connection);
-            seen.latencies.extend(latencies);
+            seen.latencies.0.extend(latencies);
+            seen.first.0.extend(first);
         }
         seen.wall += started.elapsed();
     }
@@ -88,8 +94,8 @@ async fn call(
     host: HeaderValue,
     workload: Arc<Workload>,
     left: Arc<AtomicU32>,
-) -> (SendRequest<Full<Bytes>>, Vec<Duration>) {
-    let mut latencies = Vec::new();
+) -> (SendRequest<Full<Bytes>>, Vec<Duration>, Vec<Duration>) {
+    let (mut latencies, mut first) = (Vec::new(), Vec::new());
     // The callers share one count, so that all are busy until the round ends.
     while left
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -104,18 +110,21 @@ async fn call(
             .await
             .expect("an answer");
         assert_eq!(response.status(), StatusCode::OK, "{}", workload.name);
-        let answer = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a whole answer")
-            .to_bytes();
+        let mut body = response.into_body();
+        let mut answer = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let data = frame.expect("a whole answer").into_data();
+            if answer.is_empty() {
+                first.push(started.elapsed());
+            }
+            answer.extend_from_slice(&data.unwrap_or_default());
+        }
         latencies.push(started.elapsed());
         assert!(
-            answer == workload.answer,
+            workload.accepts(&answer),
             "{}: not the upstream's answer: {answer:?}",
             workload.name
         );
     }
-    (connection, latencies)
+    (connection, latencies, first)
 }

@@ -1,8 +1,10 @@
 //! CPU time per request of a relay, beside a bare hyper proxy that does the same work with no layers.
 //!
 //! ```text
-//! cargo bench --bench relay                        # every workload, 20 rounds each: two minutes
+//! cargo bench --bench relay                        # small, prompt and stream, 20 rounds each: two minutes
 //! cargo bench --bench relay -- small --rounds 50   # one workload, more rounds
+//! cargo bench --bench relay -- large --rounds 4    # a prompt of 400 kB; also `deviating` and `streams`, 512 at a time
+//! cargo bench --bench relay -- --connections 1     # one request at a time: what a relay adds to each
 //! cargo bench --bench relay -- --quick             # a tenth of the requests, 4 rounds
 //! cargo bench --bench relay -- --program           # the gateway as it is configured and run, in place of its layers
 //! cargo bench --bench relay -- --six               # the same with limits, breaker, fallback, costs and normalized answers

@@ -91,9 +91,10 @@ impl Options {
         self.connections.unwrap_or(workload.connections)
     }
 
-    /// Whether the workload was named, or none was.
+    /// Whether the workload was named, or none was and it need not be.
     pub(crate) fn selects(&self, workload: &Workload) -> bool {
-        self.workloads.is_empty() || self.workloads.iter().any(|name| name == workload.name)
+        let is_named = self.workloads.iter().any(|name| name == workload.name);
+        is_named || self.workloads.is_empty() && !workload.on_request
     }
 }
 

@@ -12,8 +12,11 @@ struct Summary {
     wall: f64,
     p50: f64,
     p99: f64,
+    first: f64,
     /// The highest of all rounds, in KiB.
     peak_rss: Option<u64>,
+    /// What a connection, with its request under way, has added to it at most, in KiB.
+    connection_rss: Option<f64>,
 }
 
 /// CPU time of the gateway to that of the bare proxy, over the pairs.
@@ -25,16 +28,23 @@ struct Ratio {
 }
 
 impl Summary {
-    fn of(rounds: &[&Round], requests: u32) -> Self {
+    fn of(rounds: &[&Round], requests: u32, connections: u32) -> Self {
         let median = |figure: &dyn Fn(&Round) -> f64| {
             quantile(&ascending(rounds.iter().map(|round| figure(round))), 0.5)
         };
+        let added = |round: &Round| {
+            let added = round.peak_rss?.saturating_sub(round.idle_rss?);
+            Some(f64::from(u32::try_from(added).ok()?) / f64::from(connections))
+        };
+        let added = ascending(rounds.iter().filter_map(|round| added(round)));
         Self {
             cpu: median(&|round| micros(round.cpu) / f64::from(requests)),
             wall: median(&|round| micros(round.seen.wall) / f64::from(requests)),
-            p50: median(&|round| micros(round.seen.percentile(50))),
-            p99: median(&|round| micros(round.seen.percentile(99))),
+            p50: median(&|round| micros(round.seen.latencies.percentile(50))),
+            p99: median(&|round| micros(round.seen.latencies.percentile(99))),
+            first: median(&|round| micros(round.seen.first.percentile(50))),
             peak_rss: rounds.iter().filter_map(|round| round.peak_rss).max(),
+            connection_rss: (!added.is_empty()).then(|| quantile(&added, 0.5)),
         }
     }
 
@@ -44,11 +54,14 @@ impl Summary {
             wall,
             p50,
             p99,
+            first,
             peak_rss,
+            connection_rss,
         } = self;
         let peak_rss = peak_rss.map_or_else(|| "-".to_owned(), |kib| format!("{kib} KiB"));
+        let each = connection_rss.map_or_else(|| "-".to_owned(), |kib| format!("{kib:.1} KiB"));
         format!(
-            "  {name:<8}{cpu:>10.2} µs{wall:>12.2} µs{p50:>10.0} µs{p99:>10.0} µs{peak_rss:>12}"
+            "  {name:<8}{cpu:>10.2} µs{wall:>12.2} µs{first:>10.0} µs{p50:>10.0} µs{p99:>10.0} µs{peak_rss:>12}{each:>15}"
         )
     }
 
@@ -58,7 +71,9 @@ impl Summary {
             "wall_us": self.wall,
             "p50_us": self.p50,
             "p99_us": self.p99,
+            "first_byte_p50_us": self.first,
             "peak_rss_kib": self.peak_rss,
+            "connection_rss_kib": self.connection_rss,
         })
     }
 }
@@ -104,7 +119,8 @@ pub(crate) fn table(comparison: &Comparison) -> String {
             rounds.len(),
             clock(rounds),
         ),
-        "           CPU/request   wall/request          p50          p99    peak RSS".to_owned(),
+        "           CPU/request   wall/request   first byte          p50          p99    peak RSS  a connection"
+            .to_owned(),
         bare.row("bare"),
         gateway.row("gateway"),
         format!(
@@ -146,10 +162,8 @@ pub(crate) fn json(comparison: &Comparison) -> Value {
 fn summaries(comparison: &Comparison) -> (Summary, Summary) {
     let bare: Vec<&Round> = comparison.rounds.iter().map(|pair| &pair.bare).collect();
     let gateway: Vec<&Round> = comparison.rounds.iter().map(|pair| &pair.gateway).collect();
-    (
-        Summary::of(&bare, comparison.requests),
-        Summary::of(&gateway, comparison.requests),
-    )
+    let of = |rounds: &[&Round]| Summary::of(rounds, comparison.requests, comparison.connections);
+    (of(&bare), of(&gateway))
 }
 
 fn clock(rounds: &[Pair]) -> &'static str {

@@ -1,4 +1,4 @@
-//! The mock upstream: two fixed answers in OpenAI's schema, one whole and one streamed.
+//! The mock upstream: fixed answers, whole and streamed, in OpenAI's schema and beside it.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,16 +7,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use tokio::time::{self, Interval};
 
-/// A request with `x-bench: stream` is answered by a stream.
+/// Names the [`Answer`] that a request is to get.
 pub(crate) const X_BENCH: &str = "x-bench";
-pub(crate) const STREAM: &str = "stream";
 pub(crate) const PATH: &str = "/v1/chat/completions";
 
 const EVENTS: usize = 64;
@@ -25,6 +24,48 @@ const EVENTS: usize = 64;
 /// events would wait for a proxy at each of its reads, and a slower proxy would be flattered by reading more of them
 /// at once.
 const PACE: Duration = Duration::from_millis(1);
+
+/// The same for a stream that only has to stay open.
+const SLOW_PACE: Duration = Duration::from_millis(10);
+
+/// What the upstream answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Whole,
+    /// As providers answer whose API only resembles OpenAI's.
+    Deviating,
+    Stream,
+    SlowStream,
+}
+
+impl Answer {
+    const ALL: [Self; 4] = [Self::Whole, Self::Deviating, Self::Stream, Self::SlowStream];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Deviating => "deviating",
+            Self::Stream => "stream",
+            Self::SlowStream => "slow-stream",
+        }
+    }
+
+    fn asked_for(headers: &HeaderMap) -> Self {
+        let named = headers.get(X_BENCH);
+        let mut all = Self::ALL.into_iter();
+        all.find(|answer| named.is_some_and(|named| named == answer.as_str()))
+            .unwrap_or(Self::Whole)
+    }
+
+    /// The body, all of it.
+    pub(crate) fn body(self) -> Bytes {
+        match self {
+            Self::Whole => Bytes::from_static(COMPLETION.as_bytes()),
+            Self::Deviating => Bytes::from_static(DEVIATING.as_bytes()),
+            Self::Stream | Self::SlowStream => events().concat().into(),
+        }
+    }
+}
 
 const COMPLETION: &str = concat!(
     r#"{"id":"chatcmpl-CfN2vJkq8mZbX4tRyLw0aPdHs7UeG","object":"chat.completion","created":1763683200,"#,
@@ -37,13 +78,16 @@ const COMPLETION: &str = concat!(
     r#""rejected_prediction_tokens":0}},"service_tier":"default","system_fingerprint":"fp_51db84afab"}"#,
 );
 
-/// The answer to a request that does not stream.
-pub(crate) fn completion() -> Bytes {
-    Bytes::from_static(COMPLETION.as_bytes())
-}
+/// No object, an end of another name, content in parts, counts under other names.
+const DEVIATING: &str = concat!(
+    r#"{"id":"","created":1763683200.5,"model":"gpt-4o-mini-2024-07-18","choices":[{"message":{"role":"assistant","#,
+    r#""content":[{"type":"text","text":"A relay sits between a program and the services it calls. It passes every request on and hands "},"#,
+    r#"{"type":"text","text":"every answer back, and on the way it may rename, count, retry or refuse."}]},"#,
+    r#""finish_reason":"eos"}],"usage":{"input_tokens":52,"output_tokens":36}}"#,
+);
 
 /// The frames of a streamed answer: its events, then `[DONE]`.
-pub(crate) fn events() -> Vec<Bytes> {
+fn events() -> Vec<Bytes> {
     let event = |delta: &str, finish_reason: &str| {
         Bytes::from(format!(
             "data: {{\"id\":\"chatcmpl-CfN2vJkq8mZbX4tRyLw0aPdHs7UeG\",\"object\":\"chat.completion.chunk\",\
@@ -101,21 +145,21 @@ impl Service<Request<Incoming>> for Upstream {
         let events = self.events.clone();
         Box::pin(async move {
             let known = request.method() == Method::POST && request.uri().path() == PATH;
-            let streams = request
-                .headers()
-                .get(X_BENCH)
-                .is_some_and(|value| value == STREAM);
+            let answer = Answer::asked_for(request.headers());
             let mut body = request.into_body();
             while let Some(frame) = body.frame().await {
                 frame?;
             }
-            let (content_type, answer) = if streams {
+            let stream = |pace| {
                 (
                     "text/event-stream; charset=utf-8",
-                    Either::Right(EventStream::new(events)),
+                    Either::Right(EventStream::new(events, pace)),
                 )
-            } else {
-                ("application/json", Either::Left(Full::new(completion())))
+            };
+            let (content_type, answer) = match answer {
+                Answer::Stream => stream(PACE),
+                Answer::SlowStream => stream(SLOW_PACE),
+                whole => ("application/json", Either::Left(Full::new(whole.body()))),
             };
             let mut response = Response::new(answer);
             if !known {
@@ -129,7 +173,7 @@ impl Service<Request<Incoming>> for Upstream {
     }
 }
 
-/// Sends an event every [`PACE`].
+/// Sends an event at every tick.
 #[derive(Debug)]
 pub(crate) struct EventStream {
     events: Arc<[Bytes]>,
@@ -138,11 +182,11 @@ pub(crate) struct EventStream {
 }
 
 impl EventStream {
-    fn new(events: Arc<[Bytes]>) -> Self {
+    fn new(events: Arc<[Bytes]>, pace: Duration) -> Self {
         Self {
             events,
             next: 0,
-            pace: time::interval(PACE),
+            pace: time::interval(pace),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use http_body_util::Full;
+use tower_relay::normalize;
 
-use crate::upstream;
+use crate::upstream::{self, Answer};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
@@ -16,41 +17,70 @@ pub(crate) struct Workload {
     pub(crate) requests: u32,
     /// Connections of a full run: they keep a proxy busy, and it keeps up with the paced stream.
     pub(crate) connections: u32,
+    /// Only where it is asked for by name: it takes its time.
+    pub(crate) on_request: bool,
+    answer: Answer,
     /// The answer's body.
-    pub(crate) answer: Bytes,
+    expected: Bytes,
     body: Bytes,
-    streams: bool,
 }
 
-pub(crate) fn all() -> [Workload; 3] {
+pub(crate) fn all() -> Vec<Workload> {
     let question = "Explain in two sentences what a relay for language models does, and what it must never do.";
-    [
-        Workload {
-            name: "small",
-            about: "0.3 kB request, 0.7 kB answer",
-            requests: 10_000,
-            connections: 16,
-            answer: upstream::completion(),
-            body: chat(question, false),
-            streams: false,
-        },
+    let usual = Workload {
+        name: "small",
+        about: "0.3 kB request, 0.7 kB answer",
+        requests: 10_000,
+        connections: 16,
+        on_request: false,
+        answer: Answer::Whole,
+        expected: Answer::Whole.body(),
+        body: chat(question, false),
+    };
+    let stream = Workload {
+        name: "stream",
+        about: "0.3 kB request, stream of 64 events 1 ms apart",
+        requests: 640,
+        connections: 32,
+        answer: Answer::Stream,
+        expected: Answer::Stream.body(),
+        body: chat(question, true),
+        ..usual.clone()
+    };
+    vec![
+        usual.clone(),
         Workload {
             name: "prompt",
             about: "100 kB prompt, 0.7 kB answer",
             requests: 2_000,
-            connections: 16,
-            answer: upstream::completion(),
             body: chat(&document(100_000), false),
-            streams: false,
+            ..usual.clone()
+        },
+        stream.clone(),
+        Workload {
+            name: "large",
+            about: "400 kB prompt, 0.7 kB answer",
+            requests: 500,
+            on_request: true,
+            body: chat(&document(400_000), false),
+            ..usual.clone()
         },
         Workload {
-            name: "stream",
-            about: "0.3 kB request, stream of 64 events 1 ms apart",
-            requests: 640,
-            connections: 32,
-            answer: upstream::events().concat().into(),
-            body: chat(question, true),
-            streams: true,
+            name: "deviating",
+            about: "0.3 kB request, 0.5 kB answer that is not OpenAI's",
+            on_request: true,
+            answer: Answer::Deviating,
+            expected: Answer::Deviating.body(),
+            ..usual
+        },
+        Workload {
+            name: "streams",
+            about: "0.3 kB request, 512 streams at a time of 64 events 10 ms apart",
+            requests: 4_096,
+            connections: 512,
+            on_request: true,
+            answer: Answer::SlowStream,
+            ..stream
         },
     ]
 }
@@ -67,14 +97,20 @@ impl Workload {
                 header::AUTHORIZATION,
                 "Bearer sk-bench-0123456789abcdef0123456789abcdef",
             );
-        let request = if self.streams {
-            request.header(upstream::X_BENCH, upstream::STREAM)
-        } else {
-            request
+        let request = match self.answer {
+            Answer::Whole => request,
+            other => request.header(upstream::X_BENCH, other.as_str()),
         };
         request
             .body(Full::new(self.body.clone()))
             .expect("a valid request")
+    }
+}
+
+impl Workload {
+    /// Whether `answer` is what must come of it: what the upstream sent or, from a relay that repairs answers, what OpenAI would have.
+    pub(crate) fn accepts(&self, answer: &[u8]) -> bool {
+        answer == self.expected || self.answer == Answer::Deviating && normalize::conforms(answer)
     }
 }
 

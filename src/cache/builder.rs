@@ -3,63 +3,56 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderName;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{
-    CacheLayer, CacheStore, Cacheable, MemoryStore, key::KeyParts, layer::Settings,
-    state::Lifetimes,
-};
-use crate::{
-    key::{KeyBy, Missing},
-    message::{ConfigError, ModelPattern},
-    wire::units,
-};
+use super::{CacheStore, Cacheable};
+use crate::{key::KeyBy, message::ModelPattern, wire::units};
 
-/// Which answers a [`CacheLayer`] keeps, for whom and for how long; also its configuration.
+/// Which answers a [`CacheLayer`](super::CacheLayer) keeps, for whom and for how long; also its configuration.
 ///
 /// Spans of time deserialize from text such as `"10m"`, and sizes from text such as `"64MiB"`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use]
 pub struct CacheBuilder {
-    scope: CacheScope,
-    requests: Cacheable,
-    models: Vec<ModelPattern>,
+    pub(super) scope: CacheScope,
+    pub(super) requests: Cacheable,
+    pub(super) models: Vec<ModelPattern>,
     #[serde(deserialize_with = "units::duration")]
-    ttl: Duration,
+    pub(super) ttl: Duration,
     #[serde(deserialize_with = "units::duration")]
-    stale_while_revalidate: Duration,
+    pub(super) stale_while_revalidate: Duration,
     #[serde(deserialize_with = "units::duration")]
-    stale_if_error: Duration,
-    tool_calls: bool,
-    cross_replay: bool,
+    pub(super) stale_if_error: Duration,
+    pub(super) tool_calls: bool,
+    pub(super) cross_replay: bool,
     #[serde(deserialize_with = "units::bytes")]
-    max_memory: u64,
+    pub(super) max_memory: u64,
     #[serde(deserialize_with = "units::bytes")]
-    max_answer: u64,
+    pub(super) max_answer: u64,
     #[serde(deserialize_with = "units::bytes")]
-    max_request: u64,
+    pub(super) max_request: u64,
     #[serde(deserialize_with = "units::bytes")]
-    max_in_flight: u64,
-    max_followers: usize,
-    max_refreshes: usize,
+    pub(super) max_in_flight: u64,
+    pub(super) max_followers: usize,
+    pub(super) max_refreshes: usize,
     #[serde(deserialize_with = "units::duration")]
-    pace: Duration,
+    pub(super) pace: Duration,
     #[serde(deserialize_with = "units::duration")]
-    store_timeout: Duration,
-    namespace: String,
+    pub(super) store_timeout: Duration,
+    pub(super) namespace: String,
     #[serde(deserialize_with = "header_names")]
-    vary: Vec<HeaderName>,
-    ignore: Vec<String>,
+    pub(super) vary: Vec<HeaderName>,
+    pub(super) ignore: Vec<String>,
     #[serde(rename = "store")]
-    place: Place,
+    pub(super) place: Place,
     #[serde(skip)]
-    by: Option<KeyBy>,
+    pub(super) by: Option<KeyBy>,
     #[serde(skip)]
-    store: Option<OwnStore>,
+    pub(super) store: Option<OwnStore>,
 }
 
 /// A store that was given, equal to itself alone.
 #[derive(Debug, Clone)]
-struct OwnStore(Arc<dyn CacheStore>);
+pub(super) struct OwnStore(pub(super) Arc<dyn CacheStore>);
 
 impl PartialEq for OwnStore {
     fn eq(&self, other: &Self) -> bool {
@@ -70,7 +63,7 @@ impl PartialEq for OwnStore {
 /// Where a configuration file has answers kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Place {
+pub(super) enum Place {
     #[default]
     Memory,
     /// What replicas share, which is named elsewhere.
@@ -249,7 +242,7 @@ impl CacheBuilder {
         self
     }
 
-    /// Where answers are kept: a [`MemoryStore`] by default.
+    /// Where answers are kept: a [`MemoryStore`](super::MemoryStore) by default.
     pub fn store(mut self, store: Arc<dyn CacheStore>) -> Self {
         self.store = Some(OwnStore(store));
         self
@@ -268,110 +261,6 @@ impl CacheBuilder {
             self.namespace = name();
         }
         self
-    }
-
-    /// What it does, in words.
-    #[cfg(feature = "gateway")]
-    pub(crate) fn describe(&self) -> String {
-        let requests = match self.requests {
-            Cacheable::Deterministic => "deterministic requests",
-            Cacheable::All => "all requests",
-        };
-        let scope = match self.scope {
-            CacheScope::Tenant => "by tenant",
-            CacheScope::Shared => "shared by all",
-        };
-        let place = match self.place {
-            Place::Memory => format!("in {} MiB of memory", self.max_memory >> 20),
-            Place::Redis => "in Redis".to_owned(),
-        };
-        let form = if self.cross_replay {
-            ", streamed or whole"
-        } else {
-            ""
-        };
-        format!("{requests} {scope}{form}, for {:?}, {place}", self.ttl)
-    }
-
-    /// The layer.
-    ///
-    /// # Errors
-    ///
-    /// When a bound that must not be is zero; when tenants are to be told by what is the same for all; when `ignore` names what always decides.
-    pub fn build(self) -> Result<CacheLayer, ConfigError> {
-        for (field, is_zero) in [
-            ("ttl", self.ttl.is_zero()),
-            ("max_memory", self.max_memory == 0),
-            ("max_answer", self.max_answer == 0),
-            ("max_request", self.max_request == 0),
-            ("max_in_flight", self.max_in_flight == 0),
-            ("store_timeout", self.store_timeout.is_zero()),
-        ] {
-            if is_zero {
-                return Err(ConfigError::new(field, "must be more than zero"));
-            }
-        }
-        if self.max_answer > u64::from(u32::MAX) {
-            return Err(ConfigError::new("max_answer", "must be less than 4 GiB"));
-        }
-        if self.max_refreshes == 0 && !self.stale_while_revalidate.is_zero() {
-            let reason = "must be more than zero where stale_while_revalidate is";
-            return Err(ConfigError::new("max_refreshes", reason));
-        }
-        let decides = |name: &&String| {
-            matches!(
-                name.as_str(),
-                "model" | "messages" | "input" | "prompt" | "stream"
-            )
-        };
-        if let Some(name) = self.ignore.iter().find(decides) {
-            let reason = format!("{name:?} decides every answer");
-            return Err(ConfigError::new("ignore", reason));
-        }
-        let by = match (self.scope, self.by) {
-            (CacheScope::Shared, _) => None,
-            (CacheScope::Tenant, by) => {
-                let by = by.unwrap_or_else(|| KeyBy::api_key().when_missing(Missing::Exempt));
-                if !by.is_by_caller() {
-                    let reason = "is the same for all tenants: ask for the scope \"shared\"";
-                    return Err(ConfigError::new("by", reason));
-                }
-                Some(by)
-            }
-        };
-        let store = match (self.store, self.place) {
-            (Some(OwnStore(store)), _) => store,
-            (None, Place::Memory) => Arc::new(MemoryStore::new(self.max_memory)),
-            (None, Place::Redis) => {
-                let reason = "there is no Redis: it is to be given, or named in the configuration";
-                return Err(ConfigError::new("store", reason));
-            }
-        };
-        Ok(CacheLayer::new(Settings {
-            by,
-            requests: self.requests,
-            models: self.models.into(),
-            lifetimes: Lifetimes {
-                ttl: self.ttl,
-                stale_while_revalidate: self.stale_while_revalidate,
-                stale_if_error: self.stale_if_error,
-            },
-            tool_calls: self.tool_calls,
-            max_answer: usize::try_from(self.max_answer).unwrap_or(usize::MAX),
-            max_request: usize::try_from(self.max_request).unwrap_or(usize::MAX),
-            max_in_flight: self.max_in_flight,
-            max_followers: self.max_followers,
-            max_refreshes: self.max_refreshes,
-            pace: self.pace,
-            store_timeout: self.store_timeout,
-            parts: KeyParts {
-                namespace: self.namespace.into(),
-                vary: self.vary.into(),
-                ignore: self.ignore.into_iter().map(Into::into).collect(),
-                cross: self.cross_replay,
-            },
-            store,
-        }))
     }
 }
 

@@ -37,8 +37,8 @@ pub(super) const KEPT_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("x-relay-dropped-params"),
 ];
 
-/// What an entry takes beside its body, in bytes, by estimate: its head, its key, and its place in a map.
-const OVERHEAD: u64 = 512;
+/// What an entry takes beside its body, in bytes: its head, its key, and its place in a map. As measured: a process grows by 590 for each of 180,000.
+const OVERHEAD: u64 = 600;
 
 impl Entry {
     /// An answer of the body that `pieces` are together.

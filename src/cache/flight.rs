@@ -3,26 +3,29 @@
 //! Nobody owns the call: whoever is polled and finds that more is needed drives it, for one poll, and then puts it back. So nothing is spawned,
 //! whoever leaves takes nothing along, and the call ends when the last of them has left.
 
+mod driving;
+mod state;
+
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, response::Parts};
-use http_body::Body;
 
+pub(super) use self::state::{Call, Head, State};
+use self::{
+    driving::Driving,
+    state::{Driver, Seat},
+};
 use super::{
     CacheKey,
-    head::SharedHead,
     layer::Shared,
     log::Log,
     member::{Member, Role},
 };
-use crate::message::{Bill, BodyError, Completion, OpenLine, ResponseBody, catalog::Cost};
+use crate::message::{Bill, Completion, catalog::Cost};
 
 /// A call whose answer is shared.
 pub(super) struct Flight {
@@ -43,51 +46,6 @@ pub(super) struct Billed {
     attempts: u32,
     unpriced: u32,
     cost: Cost,
-}
-
-/// The answer, or `None` where the service failed of itself: whoever called knows why.
-pub(super) type Call = Pin<Box<dyn Future<Output = Option<Response<ResponseBody>>> + Send>>;
-
-pub(super) struct State {
-    driver: Driver,
-    /// The driver was woken while it was polled.
-    is_woken: bool,
-    pub(super) head: Head,
-    pub(super) log: Log,
-    pub(super) trailers: Option<HeaderMap>,
-    pub(super) end: Option<Result<(), Arc<BodyError>>>,
-    completion: Option<Completion>,
-    pub(super) seats: Vec<Option<Seat>>,
-    /// Nobody may join any more.
-    is_closed: bool,
-    is_unlisted: bool,
-    /// The bill of the request that began it stays open though its caller has left.
-    line: Option<OpenLine>,
-}
-
-/// Where one of those who wait is.
-pub(super) struct Seat {
-    pub(super) waker: Option<Waker>,
-    /// The number of the piece that comes next.
-    pub(super) at: usize,
-    pub(super) is_leader: bool,
-}
-
-#[derive(Default)]
-enum Driver {
-    /// It is being polled, or there is nothing left to drive.
-    #[default]
-    None,
-    Call(Call),
-    Body(Box<ResponseBody>),
-}
-
-pub(super) enum Head {
-    Awaited,
-    /// The leader's, whole, until it is taken; and that of all others.
-    Known(Option<Box<Parts>>, Arc<SharedHead>),
-    /// There is none that is for all: the others ask for themselves. The leader's answer is its own, where there is one.
-    Own(Option<Box<Response<ResponseBody>>>),
 }
 
 impl Flight {
@@ -297,219 +255,6 @@ impl Billed {
             unpriced: bill.unpriced(),
             cost: bill.cost(),
         }
-    }
-}
-
-impl State {
-    pub(super) fn seat(&mut self, number: usize) -> Option<&mut Seat> {
-        self.seats.get_mut(number)?.as_mut()
-    }
-
-    fn wake_by(&mut self, number: usize, cx: &Context<'_>) {
-        if let Some(seat) = self.seat(number) {
-            match &mut seat.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                waker => *waker = Some(cx.waker().clone()),
-            }
-        }
-    }
-
-    /// Whether the leader has to read on first, or what it needs next would be lost.
-    pub(super) fn waits_for_leader(&self) -> bool {
-        let start = self.log.start();
-        self.log.is_full()
-            && (self.seats.iter().flatten()).any(|seat| seat.is_leader && seat.at <= start)
-    }
-
-    /// Lets go of what nobody needs, where not all is kept.
-    pub(super) fn trim(&mut self) {
-        if !self.log.is_whole() {
-            let seats = || self.seats.iter().flatten();
-            let read = seats().map(|seat| seat.at).min();
-            let led = seats()
-                .filter(|seat| seat.is_leader)
-                .map(|seat| seat.at)
-                .min();
-            self.log
-                .trim(read.unwrap_or(usize::MAX), led.unwrap_or(usize::MAX));
-        }
-    }
-
-    /// The answer, where it is one that may be kept and all of it is there.
-    fn whole(&self) -> Option<(Arc<SharedHead>, Vec<Bytes>)> {
-        let Head::Known(_, head) = &self.head else {
-            return None;
-        };
-        let is_kept = head.may_be_kept() && self.log.is_whole();
-        is_kept.then(|| (Arc::clone(head), self.log.pieces().cloned().collect()))
-    }
-
-    /// Takes in the head of the answer. Whether others may still join.
-    fn answered(&mut self, response: Response<ResponseBody>, flight: &Arc<Flight>) -> bool {
-        let max = flight.shared.max_answer as u64;
-        let declared = response.body().size_hint().lower();
-        if SharedHead::is_callers_own(&response) || declared > max {
-            self.head = Head::Own(Some(Box::new(response)));
-            return false;
-        }
-        let head = SharedHead::of(&response);
-        let is_success = head.is_success();
-        let weak: Weak<Flight> = Arc::downgrade(flight);
-        let (parts, body) = response.into_parts();
-        let body = body.on_end(move |completion| {
-            if let Some(flight) = weak.upgrade() {
-                flight.ended(completion);
-            }
-        });
-        self.head = Head::Known(Some(Box::new(parts)), Arc::new(head));
-        if body.is_end_stream() {
-            // The callback must not find the state locked: it is dropped as a body of its own, by whoever drives.
-            self.end = Some(Ok(()));
-        }
-        self.driver = Driver::Body(Box::new(body));
-        is_success
-    }
-}
-
-/// What one poll of the driver brought.
-enum Step {
-    Pending,
-    Answered(Option<Response<ResponseBody>>),
-    Data(Bytes),
-    Trailers(HeaderMap),
-    Ended(Result<(), BodyError>),
-}
-
-/// The call, taken out to be polled. If that panics, the flight is over for all.
-struct Driving<'a> {
-    flight: &'a Arc<Flight>,
-    driver: Driver,
-    /// What it waits for wakes everyone.
-    wakes_all: bool,
-}
-
-impl Driving<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Step {
-        match &mut self.driver {
-            Driver::None => Step::Pending,
-            Driver::Call(call) => match call.as_mut().poll(cx) {
-                Poll::Pending => Step::Pending,
-                Poll::Ready(answer) => Step::Answered(answer),
-            },
-            Driver::Body(body) => match Pin::new(&mut **body).poll_frame(cx) {
-                Poll::Pending => Step::Pending,
-                Poll::Ready(None) => Step::Ended(Ok(())),
-                Poll::Ready(Some(Err(error))) => Step::Ended(Err(error)),
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => Step::Data(data),
-                    Err(frame) => Step::Trailers(frame.into_trailers().unwrap_or_default()),
-                },
-            },
-        }
-    }
-
-    /// Takes note of what came, and wakes those who wait for it.
-    fn put_back(mut self, step: Step, polling: usize, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let flight = Arc::clone(self.flight);
-        let driver = std::mem::take(&mut self.driver);
-        let wakes_all = self.wakes_all;
-        drop(self);
-        let mut state = flight.state();
-        let (mut spent, mut own) = (None, None);
-        let (mut settles, mut unlists) = (false, false);
-        match step {
-            Step::Pending => {
-                state.driver = driver;
-                let is_woken = std::mem::take(&mut state.is_woken);
-                drop(state);
-                if is_woken {
-                    cx.waker().wake_by_ref();
-                }
-                if !wakes_all {
-                    // Those who joined meanwhile would hear of nothing: let them see to it.
-                    flight.wake_all(Some(polling));
-                }
-                return Poll::Pending;
-            }
-            Step::Answered(answer) => {
-                spent = Some(driver);
-                if let Some(response) = answer {
-                    unlists = !state.answered(response, &flight);
-                } else {
-                    state.head = Head::Own(None);
-                    unlists = true;
-                }
-                state.is_closed |= unlists;
-                if state.end.is_some() {
-                    (spent, settles) = (Some(std::mem::take(&mut state.driver)), true);
-                }
-            }
-            Step::Data(data) => {
-                let Driver::Body(body) = &driver else {
-                    return Poll::Pending;
-                };
-                let is_last = body.is_end_stream();
-                let end = state.log.end();
-                let is_alone = state.seats.iter().flatten().count() == 1;
-                let is_read = state.seat(polling).is_some_and(|seat| seat.at == end);
-                let was_whole = state.log.is_whole();
-                if is_alone && is_read && !state.log.is_whole() {
-                    state.log.trim(usize::MAX, usize::MAX);
-                    state.log.skip();
-                } else {
-                    state.log.push(&data);
-                }
-                if is_read && let Some(seat) = state.seat(polling) {
-                    seat.at += 1;
-                    own = Some(data);
-                }
-                state.trim();
-                // There is nothing more for others here.
-                unlists = was_whole && !state.log.is_whole();
-                if is_last {
-                    state.end = Some(Ok(()));
-                    (spent, settles) = (Some(driver), true);
-                } else {
-                    state.driver = driver;
-                }
-            }
-            Step::Trailers(trailers) => {
-                state.trailers = Some(trailers);
-                state.driver = driver;
-            }
-            Step::Ended(end) => {
-                state.end = Some(end.map_err(Arc::new));
-                (spent, settles) = (Some(driver), true);
-            }
-        }
-        drop(state);
-        // It may call back.
-        drop(spent);
-        if settles {
-            flight.settle();
-        } else if unlists {
-            flight.unlist();
-        }
-        flight.wake_all(Some(polling));
-        Poll::Ready(own)
-    }
-}
-
-impl Drop for Driving<'_> {
-    fn drop(&mut self) {
-        if matches!(self.driver, Driver::None) {
-            return;
-        }
-        // Only a panic leaves it here.
-        let mut state = self.flight.state();
-        if matches!(state.head, Head::Awaited) {
-            state.head = Head::Own(None);
-        }
-        state.end = Some(Err(Arc::new(BodyError::new("the call panicked"))));
-        state.is_closed = true;
-        drop(state);
-        self.flight.unlist();
-        self.flight.wake_all(None);
     }
 }
 

@@ -1,5 +1,8 @@
 #![doc = include_str!("../docs/cache.md")]
 
+mod answers;
+mod ask;
+mod build;
 mod builder;
 mod canonical;
 mod control;

@@ -6,11 +6,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{
-    CacheFuture,
-    future::{Ask, State},
-    layer::Shared,
-};
+use super::{CacheFuture, ask::Ask, future::State, layer::Shared};
 use crate::{
     message::{Endpoint, Reason, Rejection, RequestBody, ResponseBody, require_usage},
     reserve::Answer,

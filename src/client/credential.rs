@@ -226,6 +226,21 @@ impl Credential {
         }
     }
 
+    /// The key itself, where it is the relay's own; `sent` is what [`apply`](Self::apply) set, where not every request has the same.
+    pub(super) fn own_key(&self, sent: Option<&HeaderValue>) -> Option<Key> {
+        let value = match &self.source {
+            Source::Static(value) => value,
+            Source::Swapped(_) | Source::PerRequest(_) => sent?,
+            Source::None | Source::Caller | Source::AsPresented => return None,
+        };
+        self.style.key_in(value)
+    }
+
+    /// Whether another request may be sent another key.
+    pub(super) fn changes(&self) -> bool {
+        matches!(self.source, Source::Swapped(_) | Source::PerRequest(_))
+    }
+
     /// Sets the credential's header; `found` is what [`find`](Self::find)'s future resolved to, `caller` what
     /// [`caller_key`] found before the caller's headers were removed.
     pub(super) fn apply(
@@ -295,6 +310,10 @@ impl Style {
 pub(super) struct Key(String);
 
 impl Key {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// `key` without the white space around it.
     pub(super) fn parse(key: &str, prefix: &str) -> Result<Self, String> {
         let key = key.trim();

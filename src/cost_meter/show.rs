@@ -56,7 +56,7 @@ fn with_cost(json: &[u8], pricing: &Pricing, before: Cost) -> Option<bytes::Byte
     );
     let mut edit = members.edit();
     edit.set("usage", inner);
-    Some(edit.finish().0)
+    Some(edit.into_text())
 }
 
 fn stated_in(json: &[u8], pricing: &Pricing) -> Option<Cost> {

@@ -264,6 +264,9 @@ impl LayerHandles {
         if let Some(feedback) = &self.feedback {
             controls.add("answers", feedback.clone());
         }
+        if let Some(shadow) = &self.shadow {
+            controls.add("copies", shadow.clone());
+        }
         if let Some(cache) = &self.cache {
             controls.add("answers", cache.clone());
         }

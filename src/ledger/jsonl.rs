@@ -187,6 +187,16 @@ impl JsonlAuditBuilder {
         files_since(&self.path, since).map(read_files)
     }
 
+    /// Whether its bounds can be.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        for (field, value) in [("queue", self.queue as u64), ("max_file", self.max_file)] {
+            if value == 0 {
+                return Err(ConfigError::new(field, "must be more than zero"));
+            }
+        }
+        Ok(())
+    }
+
     /// The ledger, and the worker that writes its file. Reads back what earlier runs wrote.
     ///
     /// The worker ends when its shutdown fires and what was recorded until then is written.
@@ -195,11 +205,7 @@ impl JsonlAuditBuilder {
     ///
     /// When the file cannot be opened or read, or a bound is zero.
     pub fn build(self) -> Result<(JsonlAudit, Worker), ConfigError> {
-        for (field, value) in [("queue", self.queue as u64), ("max_file", self.max_file)] {
-            if value == 0 {
-                return Err(ConfigError::new(field, "must be more than zero"));
-            }
-        }
+        self.check()?;
         let failed = |error: std::io::Error| {
             ConfigError::new("path", format!("{}: {error}", self.path.display()))
         };

@@ -87,7 +87,7 @@ pub(crate) use self::{
     held::{HeldBytes, HeldCap},
     model_pattern::ByModel,
     outcome::{Ours, read_error},
-    repeat::{copy, drain},
+    repeat::{Saved, copy, drain},
     require_usage::{UsageAsked, UsageWanted},
     rescue::{KeptDeadline, Rescue, Rescued, Rest},
     scan::{OutputWeight, has_output},

@@ -1,15 +1,10 @@
 //! What a conversation holds, counted without building it.
 
-use std::fmt;
-
-use serde::{
-    Deserialize,
-    de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
-
 use super::estimate::Weight;
-use crate::wire::json::{Kind, Members, Value};
+use crate::wire::json::{Cursor, Kind, Members, Value};
+
+/// The deepest nesting that is looked into: each level is a call on the stack.
+const MAX_DEPTH: u8 = 128;
 
 /// Counts over the prompt of a request: `messages`, `input`, `prompt`, `system` and `instructions`.
 ///
@@ -68,14 +63,13 @@ impl Prompt {
                 }
                 _ => continue,
             };
-            let mut text = serde_json::Deserializer::from_slice(value.raw());
-            // The index has validated the text, so only its depth can stop the walk: what was counted stands.
-            let _ = Walk {
-                level,
+            let mut walk = Walk {
                 prompt: &mut prompt,
                 see,
-            }
-            .deserialize(&mut text);
+                depth: 0,
+            };
+            // The index has found the text to be JSON, which is all that could stop the walk.
+            let _ = walk.value(&mut Cursor::of_bytes(value.raw()), level);
         }
         prompt
     }
@@ -106,19 +100,48 @@ enum Level {
     Call,
 }
 
-/// Adds to `prompt` what the value at `level` holds.
+/// Adds to `prompt` what the values hold that it goes through.
 struct Walk<'a> {
-    level: Level,
     prompt: &'a mut Prompt,
     see: &'a mut dyn FnMut(&str),
+    depth: u8,
 }
 
 impl Walk<'_> {
-    fn at(&mut self, level: Level) -> Walk<'_> {
-        Walk {
-            level,
-            prompt: self.prompt,
-            see: self.see,
+    /// Takes the value that stands at `level`.
+    fn value(&mut self, cursor: &mut Cursor<'_>, level: Level) -> Option<()> {
+        match cursor.peek()? {
+            b'[' | b'{' if self.depth == MAX_DEPTH => skip(cursor),
+            open @ (b'[' | b'{') => {
+                self.depth += 1;
+                let taken = match open {
+                    b'[' => self.list(cursor, level),
+                    _ => self.object(cursor, level),
+                };
+                self.depth -= 1;
+                taken
+            }
+            b'"' => {
+                let text = cursor.value()?.as_str();
+                self.string(&text.unwrap_or_default(), level);
+                Some(())
+            }
+            _ => {
+                let is_token = cursor.value()?.raw().iter().all(u8::is_ascii_digit);
+                self.prompt.tokens += u64::from(is_token && level == Level::Message);
+                Some(())
+            }
+        }
+    }
+
+    fn string(&mut self, text: &str, level: Level) {
+        match level {
+            Level::Conversation | Level::Message => {
+                self.prompt.messages += 1;
+                self.add_text(text);
+            }
+            Level::Content => self.add_text(text),
+            Level::Tools | Level::Calls | Level::Call => {}
         }
     }
 
@@ -128,162 +151,88 @@ impl Walk<'_> {
         (self.see)(text);
     }
 
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: Name, map: &mut A) -> Result<(), A::Error> {
-        match (self.level, name) {
-            (Level::Message, Name::Content | Name::Output | Name::Text)
-            | (Level::Content, Name::Content | Name::Text | Name::Thinking | Name::Refusal) => {
-                map.next_value_seed(self.at(Level::Content))
-            }
-            (Level::Content, Name::File) => {
-                self.prompt.images += 1;
-                map.next_value::<IgnoredAny>().map(drop)
-            }
-            (Level::Message, Name::ToolCalls) => map.next_value_seed(self.at(Level::Calls)),
-            (Level::Message, Name::FunctionCall) => {
-                if let Some(call) = map.next_value::<Option<&RawValue>>()? {
-                    self.prompt.function_calls += 1;
-                    self.prompt.tool_calls += 1;
-                    self.prompt.call_bytes += call.get().len() as u64;
+    fn list(&mut self, cursor: &mut Cursor<'_>, level: Level) -> Option<()> {
+        match level {
+            Level::Conversation => {
+                let tokens_before = self.prompt.tokens;
+                cursor.items(|cursor| self.value(cursor, Level::Message))?;
+                // A flat list of tokens is one prompt.
+                if self.prompt.messages == 0 && self.prompt.tokens > tokens_before {
+                    self.prompt.messages = 1;
                 }
-                Ok(())
             }
-            (Level::Calls | Level::Call, Name::Function) => {
-                map.next_value_seed(self.at(Level::Call))
-            }
-            // Among the content they are Anthropic's `tool_use`, among the messages Responses' `function_call`.
-            (_, Name::Arguments | Name::Input) => {
-                self.prompt.call_bytes += map.next_value::<&RawValue>()?.get().len() as u64;
-                Ok(())
-            }
-            _ => map.next_value::<IgnoredAny>().map(drop),
-        }
-    }
-}
-
-/// The members of messages and parts that are counted.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Name {
-    Content,
-    /// A tool's result in a Responses `input`.
-    Output,
-    Text,
-    Thinking,
-    Refusal,
-    ToolCalls,
-    FunctionCall,
-    Function,
-    Arguments,
-    Input,
-    /// OpenAI's names for a file, then Anthropic's.
-    #[serde(alias = "image_url", alias = "file_id", alias = "source")]
-    File,
-    #[serde(other)]
-    Other,
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
-        match self.level {
-            Level::Conversation | Level::Message => {
-                self.prompt.messages += 1;
-                self.add_text(text);
-            }
-            Level::Content => self.add_text(text),
-            Level::Tools | Level::Calls | Level::Call => {}
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        let child = match self.level {
-            Level::Conversation => Level::Message,
             // A list within the list is a prompt of tokens.
             Level::Message => {
                 self.prompt.messages += 1;
-                while list.next_element::<IgnoredAny>()?.is_some() {
-                    self.prompt.tokens += 1;
-                }
-                return Ok(());
+                count_items(cursor, &mut self.prompt.tokens)?;
             }
-            Level::Content => Level::Content,
-            Level::Tools => {
-                while list.next_element::<IgnoredAny>()?.is_some() {
-                    self.prompt.tools += 1;
-                }
-                return Ok(());
-            }
+            Level::Content => cursor.items(|cursor| self.value(cursor, Level::Content))?,
+            Level::Tools => count_items(cursor, &mut self.prompt.tools)?,
             Level::Calls | Level::Call => {
                 let mut calls = 0;
-                while list.next_element_seed(self.at(Level::Call))?.is_some() {
+                cursor.items(|cursor| {
                     calls += 1;
-                }
-                if self.level == Level::Calls && calls > 0 {
+                    self.value(cursor, Level::Call)
+                })?;
+                if level == Level::Calls && calls > 0 {
                     self.prompt.tool_calls += 1;
                 }
-                return Ok(());
             }
-        };
-        let tokens_before = self.prompt.tokens;
-        while list.next_element_seed(self.at(child))?.is_some() {}
-        // A flat list of tokens is one prompt.
-        if self.level == Level::Conversation
-            && self.prompt.messages == 0
-            && self.prompt.tokens > tokens_before
-        {
-            self.prompt.messages = 1;
         }
-        Ok(())
+        Some(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        match self.level {
+    fn object(&mut self, cursor: &mut Cursor<'_>, level: Level) -> Option<()> {
+        match level {
             Level::Message => self.prompt.messages += 1,
             Level::Calls => self.prompt.tool_calls += 1,
             _ => {}
         }
-        while let Some(name) = map.next_key::<Name>()? {
-            self.member(name, &mut map)?;
+        cursor.members(|cursor, name| self.member(cursor, level, name))
+    }
+
+    /// Takes the value of a member of a message, a part, or a call.
+    fn member(&mut self, cursor: &mut Cursor<'_>, level: Level, name: &[u8]) -> Option<()> {
+        match (level, name) {
+            (Level::Message, b"content" | b"output" | b"text")
+            | (Level::Content, b"content" | b"text" | b"thinking" | b"refusal") => {
+                self.value(cursor, Level::Content)
+            }
+            // OpenAI's names for a file, then Anthropic's.
+            (Level::Content, b"file" | b"image_url" | b"file_id" | b"source") => {
+                self.prompt.images += 1;
+                skip(cursor)
+            }
+            (Level::Message, b"tool_calls") => self.value(cursor, Level::Calls),
+            (Level::Message, b"function_call") => {
+                let call = cursor.value()?;
+                if !call.is_null() {
+                    self.prompt.function_calls += 1;
+                    self.prompt.tool_calls += 1;
+                    self.prompt.call_bytes += call.raw().len() as u64;
+                }
+                Some(())
+            }
+            (Level::Calls | Level::Call, b"function") => self.value(cursor, Level::Call),
+            // Among the content they are Anthropic's `tool_use`, among the messages Responses' `function_call`.
+            (_, b"arguments" | b"input") => {
+                self.prompt.call_bytes += cursor.value()?.raw().len() as u64;
+                Some(())
+            }
+            _ => skip(cursor),
         }
-        Ok(())
     }
+}
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        if self.level == Level::Message {
-            self.prompt.tokens += 1;
-        }
-        Ok(())
-    }
+fn count_items(cursor: &mut Cursor<'_>, count: &mut u64) -> Option<()> {
+    cursor.items(|cursor| {
+        *count += 1;
+        skip(cursor)
+    })
+}
 
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
+fn skip(cursor: &mut Cursor<'_>) -> Option<()> {
+    cursor.value().map(drop)
 }
 
 #[cfg(test)]

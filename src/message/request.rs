@@ -16,7 +16,10 @@ use super::{
     BodyError, BoxError, Endpoint, HeldBytes, Prompt,
     boxed::{BoxedBody, unwrap_same},
 };
-use crate::wire::json::{Edit, Index, JsonError, Members, Value};
+use crate::wire::{
+    digits,
+    json::{Edit, Index, JsonError, Members, Value},
+};
 
 /// The body of a request on its way to an upstream.
 ///
@@ -233,19 +236,23 @@ pub fn edit(
     if !edit.is_changed() {
         return Ok(());
     }
-    let (text, index) = edit.finish();
+    let (text, reindex) = edit.write();
     let length = text.len();
-    let edited = |held| Json {
-        text,
-        index: OnceLock::from(Ok(index)),
-        prompt: OnceLock::new(),
-        held,
-    };
+    let text = Bytes::from(text);
     if let Some(only) = Arc::get_mut(json) {
-        let held = only.held.take();
-        *only = edited(held);
+        only.text = text;
+        only.prompt = OnceLock::new();
+        if let Some(Ok(index)) = only.index.get_mut() {
+            reindex.apply(index);
+        }
     } else {
-        *json = Arc::new(edited(json.held.clone()));
+        let index = reindex.of(json.index().map_err(JsonError::clone)?);
+        *json = Arc::new(Json {
+            text,
+            index: OnceLock::from(Ok(index)),
+            prompt: OnceLock::new(),
+            held: json.held.clone(),
+        });
     }
 
     let headers = request.headers_mut();
@@ -256,7 +263,7 @@ pub fn edit(
         }
     }
     if let header::Entry::Occupied(mut stated) = headers.entry(header::CONTENT_LENGTH) {
-        stated.insert(length.into());
+        stated.insert(digits::header(length as u64));
     }
     Ok(())
 }

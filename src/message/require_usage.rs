@@ -113,7 +113,7 @@ fn without_usage(data: &[u8]) -> Edited {
     if usage.is_null() {
         let mut edit = members.edit();
         edit.remove("usage");
-        return Edited::Replace(edit.finish().0);
+        return Edited::Replace(edit.into_text());
     }
     if members.get("choices").is_some_and(is_empty_list) {
         Edited::Drop

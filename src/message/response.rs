@@ -161,7 +161,11 @@ impl ResponseBody {
 
     /// As [`on_end`](Self::on_end), where the body lies: an answer is large, and layers that only look need not move it.
     pub(crate) fn call_at_end(&mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) {
-        self.watch().register(callback);
+        if self.watch.is_some() {
+            self.watch().register(callback);
+        } else {
+            self.watch_by(|media| Watch::with(media, callback));
+        }
     }
 
     /// Has the answer looked at from here on, for [`seen`](Self::seen).
@@ -172,7 +176,7 @@ impl ResponseBody {
 
     /// What the upstream has said so far, read ahead or not; `None` where nobody has it [looked at](Self::watched).
     pub(crate) fn seen(&self) -> Option<Seen<'_>> {
-        self.watch.as_deref().map(Watch::seen)
+        self.watch.as_deref().map(|watch| watch.seen())
     }
 
     /// Lets go of the answer, as one that broke for `failure` unless it has ended already.
@@ -183,19 +187,18 @@ impl ResponseBody {
     }
 
     fn watch(&mut self) -> &mut Watch {
-        self.watch_with(|_| {})
+        self.watch_by(Watch::new)
     }
 
-    /// What watches the answer, made and `prepared` before it sees anything if there is none yet.
-    fn watch_with(&mut self, prepare: impl FnOnce(&mut Watch)) -> &mut Watch {
+    /// What watches the answer, made before it sees anything if there is none yet.
+    fn watch_by(&mut self, make: impl FnOnce(Media) -> Box<Watch>) -> &mut Watch {
         let declared =
             matches!(self.source, Source::Ended) || self.source.size_hint().exact() == Some(0);
         let broken = self.ahead.back().and_then(|last| last.as_ref().err());
         let broken = broken.map(|broken| broken.failure);
         let (media, ahead) = (self.source_media(), &self.ahead);
         let watch = self.watch.get_or_insert_with(|| {
-            let mut watch = Box::new(Watch::new(media));
-            prepare(&mut watch);
+            let mut watch = make(media);
             for data in ahead.iter().flatten().filter_map(Frame::data_ref) {
                 watch.passed(Some(data), false);
             }
@@ -212,7 +215,12 @@ impl ResponseBody {
     /// Weighs the text that passes, for [`Completion::output_weight`]: about 20 ns an event of a stream. Where somebody looks at the
     /// answer already, what has passed is not weighed.
     pub fn weigh_output(mut self) -> Self {
-        self.watch_with(Watch::weigh_output).weigh_output();
+        let weighing = |media| {
+            let mut watch = Watch::new(media);
+            watch.weigh_output();
+            watch
+        };
+        self.watch_by(weighing).weigh_output();
         self
     }
 
@@ -463,7 +471,7 @@ impl ResponseBody {
 }
 
 fn ended(watch: Option<&Watch>) -> Option<End> {
-    watch.and_then(Watch::end)
+    watch.and_then(|watch| watch.end())
 }
 
 /// Why no more can be handed on.

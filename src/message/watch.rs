@@ -1,5 +1,7 @@
 //! What looks at an answer as it passes, and settles when it ends.
 
+use std::ops::{Deref, DerefMut};
+
 use bytes::Bytes;
 use sync_wrapper::SyncWrapper;
 use tokio::time::Instant;
@@ -24,10 +26,38 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Collects a [`Completion`] and hands it to each callback once: when it is dropped, at the latest.
-pub(super) struct Watch {
-    /// All of them: each calls those before it.
+///
+/// The first callback lies in the same box: most answers have no other, and one more box costs as much as all the looking on.
+pub(super) struct Watch<S: Settle + ?Sized = dyn Settle> {
+    /// All but the first: each calls those before it.
     callback: Option<SyncWrapper<Callback>>,
-    /// Likewise.
+    look: Look,
+    first: S,
+}
+
+/// What is done when an answer has ended.
+pub(super) trait Settle: Send + Sync {
+    fn settle(&mut self, completion: &mut Completion);
+}
+
+/// Nothing.
+impl Settle for () {
+    fn settle(&mut self, _: &mut Completion) {}
+}
+
+struct Once<F>(SyncWrapper<Option<F>>);
+
+impl<F: FnOnce(&mut Completion) + Send> Settle for Once<F> {
+    fn settle(&mut self, completion: &mut Completion) {
+        if let Some(callback) = self.0.get_mut().take() {
+            callback(completion);
+        }
+    }
+}
+
+/// What was seen so far.
+pub(super) struct Look {
+    /// All of them: each calls those before it.
     on_output: Option<SyncWrapper<OnOutput>>,
     scan: AnswerScan,
     /// How it ended, and when that was decided.
@@ -38,21 +68,24 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(media: Media) -> Self {
-        Self {
-            callback: None,
-            on_output: None,
-            scan: AnswerScan::new(media),
-            end: None,
-            first_byte_at: None,
-            first_token_at: None,
-            bytes: 0,
-        }
+    /// One that settles nothing yet.
+    pub(super) fn new(media: Media) -> Box<Self> {
+        Self::boxed(media, ())
     }
 
-    /// Weighs the output from here on.
-    pub(super) fn weigh_output(&mut self) {
-        self.scan.weigh();
+    pub(super) fn with(
+        media: Media,
+        callback: impl FnOnce(&mut Completion) + Send + 'static,
+    ) -> Box<Self> {
+        Self::boxed(media, Once(SyncWrapper::new(Some(callback))))
+    }
+
+    fn boxed(media: Media, first: impl Settle + 'static) -> Box<Self> {
+        Box::new(Watch {
+            callback: None,
+            look: Look::new(media),
+            first,
+        })
     }
 
     pub(super) fn register(&mut self, callback: impl FnOnce(&mut Completion) + Send + 'static) {
@@ -67,6 +100,49 @@ impl Watch {
             }),
         };
         self.callback = Some(SyncWrapper::new(callback));
+    }
+}
+
+impl<S: Settle + ?Sized> Deref for Watch<S> {
+    type Target = Look;
+
+    fn deref(&self) -> &Look {
+        &self.look
+    }
+}
+
+impl<S: Settle + ?Sized> DerefMut for Watch<S> {
+    fn deref_mut(&mut self) -> &mut Look {
+        &mut self.look
+    }
+}
+
+impl<S: Settle + ?Sized> Drop for Watch<S> {
+    fn drop(&mut self) {
+        let mut completion = self.look.completion();
+        let later = Later {
+            callback: self.callback.take().map(SyncWrapper::into_inner),
+            completion: &mut completion,
+        };
+        self.first.settle(later.completion);
+    }
+}
+
+impl Look {
+    fn new(media: Media) -> Self {
+        Self {
+            on_output: None,
+            scan: AnswerScan::new(media),
+            end: None,
+            first_byte_at: None,
+            first_token_at: None,
+            bytes: 0,
+        }
+    }
+
+    /// Weighs the output from here on.
+    pub(super) fn weigh_output(&mut self) {
+        self.scan.weigh();
     }
 
     /// Calls `callback` when the first output is there; at once, where it is already.
@@ -154,26 +230,14 @@ impl Watch {
         }
     }
 
-    fn unless_stated(&self, end: End) -> End {
-        if self.scan.facts().error.is_some() {
-            End::Failed(Failure::Stated)
-        } else {
-            end
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let Some(callback) = self.callback.take() else {
-            return;
-        };
+    /// All that is known once nothing more comes.
+    fn completion(&self) -> Completion {
         let facts = self.scan.facts();
         let (end, ended_at) = self
             .end
             .unwrap_or_else(|| (self.unless_stated(End::Cancelled), Instant::now()));
         let usage = facts.usage.usage();
-        let mut completion = Completion {
+        Completion {
             end,
             usage,
             usage_is_final: usage.is_some() && end == End::Complete,
@@ -189,8 +253,15 @@ impl Drop for Watch {
             ended_at,
             chunks: facts.chunks,
             bytes: self.bytes,
-        };
-        callback.into_inner()(&mut completion);
+        }
+    }
+
+    fn unless_stated(&self, end: End) -> End {
+        if self.scan.facts().error.is_some() {
+            End::Failed(Failure::Stated)
+        } else {
+            end
+        }
     }
 }
 

@@ -33,7 +33,7 @@ fn rename(text: &[u8], name: &str) -> Option<Bytes> {
     let mut edit = members.edit();
     if names_model(members) {
         edit.set("model", name);
-        return Some(edit.finish().0);
+        return Some(edit.into_text());
     }
     for outer in ["response", "message"] {
         let Some(inner) = members.get(outer) else {
@@ -47,7 +47,7 @@ fn rename(text: &[u8], name: &str) -> Option<Bytes> {
             let mut inner_edit = inner.edit();
             inner_edit.set("model", name);
             edit.set(outer, inner_edit);
-            return Some(edit.finish().0);
+            return Some(edit.into_text());
         }
     }
     None

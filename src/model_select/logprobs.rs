@@ -40,13 +40,13 @@ fn without(text: &[u8]) -> Option<Bytes> {
         if index.members(choice).contains("logprobs") {
             edit.set("logprobs", serde_json::Value::Null);
         }
-        list.extend_from_slice(&edit.finish().0);
+        list.extend_from_slice(&edit.into_text());
     }
     list.push(b']');
     let choices = serde_json::value::RawValue::from_string(String::from_utf8(list).ok()?).ok()?;
     let mut edit = members.edit();
     edit.set("choices", &*choices);
-    Some(edit.finish().0)
+    Some(edit.into_text())
 }
 
 #[cfg(test)]

@@ -217,7 +217,7 @@ fn message(
         edit.set("tool_calls", calls);
     }
     edit.is_changed()
-        .then(|| serde_json::from_slice(&edit.finish().0).ok())
+        .then(|| serde_json::from_slice(&edit.into_text()).ok())
         .flatten()
 }
 
@@ -248,6 +248,6 @@ pub(super) fn each(
 /// What `edit` makes, if it changes anything.
 pub(super) fn edited(edit: Edit<'_>) -> Option<String> {
     edit.is_changed()
-        .then(|| String::from_utf8(edit.finish().0.into()).ok())
+        .then(|| String::from_utf8(edit.into_text().into()).ok())
         .flatten()
 }

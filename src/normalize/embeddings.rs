@@ -48,7 +48,7 @@ pub(super) fn repaired(text: &[u8], answer: &Answer, repairs: &mut Repairs) -> O
         edit.set("usage", usage);
         repairs.add(Repair::Usage);
     }
-    edit.is_changed().then(|| edit.finish().0)
+    edit.is_changed().then(|| edit.into_text())
 }
 
 fn item(raw: &[u8], at: usize, repairs: &mut Repairs) -> Option<String> {

@@ -159,7 +159,7 @@ fn in_place(text: &[u8], error: &ApiError, outcome: Outcome) -> Option<Bytes> {
     whole.set("error", edit);
     // Anthropic's marker, by which some readers tell its dialect.
     whole.remove("type");
-    Some(whole.finish().0)
+    Some(whole.into_text())
 }
 
 /// The status that OpenAI gives an error of this meaning, unless the one that was given says no less.

@@ -214,7 +214,7 @@ impl Events {
         } else {
             edit.remove("usage");
         }
-        Edited::Replace(edit.finish().0)
+        Edited::Replace(edit.into_text())
     }
 
     /// Whether OpenAI itself answers.

@@ -93,7 +93,7 @@ pub(super) fn repaired(
     if let Some(choices) = choices {
         edit.set("choices", choices);
     }
-    edit.is_changed().then(|| edit.finish().0)
+    edit.is_changed().then(|| edit.into_text())
 }
 
 /// The service tiers that OpenAI has.

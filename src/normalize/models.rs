@@ -51,7 +51,7 @@ pub(super) fn repaired(text: &[u8], repairs: &mut Repairs) -> Option<Bytes> {
         edit.set("object", object);
         repairs.add(Repair::Object);
     }
-    edit.is_changed().then(|| edit.finish().0)
+    edit.is_changed().then(|| edit.into_text())
 }
 
 fn model(raw: &[u8], repairs: &mut Repairs) -> Option<String> {

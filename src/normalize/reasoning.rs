@@ -178,7 +178,7 @@ mod tests {
         place(members, mode, &mut think, true, &mut edit, &mut repairs);
         let is_named = repairs.iter().count() > 0;
         assert_eq!(edit.is_changed(), is_named, "{message}");
-        let text = edit.finish().0;
+        let text = edit.into_text();
         String::from_utf8(text.to_vec()).unwrap()
     }
 

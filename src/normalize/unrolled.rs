@@ -58,5 +58,5 @@ fn with_deltas(text: &[u8]) -> Option<Bytes> {
     })?;
     let mut edit = members.edit();
     edit.set("choices", choices);
-    Some(edit.finish().0)
+    Some(edit.into_text())
 }

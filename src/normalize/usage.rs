@@ -111,5 +111,5 @@ pub(super) fn repaired(usage: Value<'_>) -> Option<Box<RawValue>> {
     if !edit.is_changed() {
         return None;
     }
-    serde_json::from_slice(&edit.finish().0).ok()
+    serde_json::from_slice(&edit.into_text()).ok()
 }

@@ -4,7 +4,10 @@ use std::{fmt::Write, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::reserve::{Dimension, Levels, Quota};
+use crate::{
+    reserve::{Dimension, Levels, Quota},
+    wire::digits,
+};
 
 const REQUESTS: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit-requests"),
@@ -31,11 +34,9 @@ pub(super) fn write(headers: &mut HeaderMap, quota: &Quota, levels: &Levels) {
         let level = levels.tightest(quota, dimensions);
         let values = level.map(|level| {
             [
-                HeaderValue::from(level.limit.amount()),
-                HeaderValue::from(level.remaining),
-                // Digits and letters always are a header's value.
-                HeaderValue::try_from(go_duration(level.reset))
-                    .unwrap_or(HeaderValue::from_static("0s")),
+                digits::header(level.limit.amount()),
+                digits::header(level.remaining),
+                span(level.reset),
             ]
         });
         match values {
@@ -53,10 +54,19 @@ pub(super) fn write(headers: &mut HeaderMap, quota: &Quota, levels: &Levels) {
     }
 }
 
+fn span(span: Duration) -> HeaderValue {
+    const NONE: HeaderValue = HeaderValue::from_static("0s");
+    if span.is_zero() {
+        return NONE;
+    }
+    // Digits and letters always are a header's value.
+    HeaderValue::try_from(go_duration(span)).unwrap_or(NONE)
+}
+
 /// A span as [Go](https://pkg.go.dev/time#Duration.String) writes it, and OpenAI in its headers, in whole milliseconds, rounded up: `6m0s`,
 /// `1.5s`, `120ms`, `0s`.
 pub(super) fn go_duration(span: Duration) -> String {
-    let millis = span.as_nanos().div_ceil(1_000_000);
+    let millis = span.as_millis() + u128::from(!span.subsec_nanos().is_multiple_of(1_000_000));
     // The two that nearly every answer carries, without the costs of formatting.
     match u16::try_from(millis) {
         Ok(0) => return "0s".to_owned(),

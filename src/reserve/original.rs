@@ -1,15 +1,19 @@
 //! A request that may be sent more than once.
 
+use std::sync::OnceLock;
+
 use http::Request;
 
 use super::AttemptLimit;
-use crate::message::{Deadline, RequestBody, copy};
+use crate::message::{Deadline, RequestBody, Saved};
 
 /// A request as it came, and what its attempts share.
 pub(crate) struct Original {
-    /// Copied before the limit and the deadline were added: a copy of extensions costs a box for each of them. Boxed, as it is
+    /// Taken before the limit and the deadline were added: a copy of extensions costs a box for each of them. Boxed, as it is
     /// large, and the future that it is part of is moved by every layer further out.
-    request: Box<Request<RequestBody>>,
+    saved: Box<Saved>,
+    /// Made of that once somebody asks, which is when an attempt has failed.
+    request: OnceLock<Box<Request<RequestBody>>>,
     limit: AttemptLimit,
     deadline: Option<Deadline>,
 }
@@ -22,28 +26,26 @@ impl Original {
         attempts: u32,
         own: Option<Deadline>,
     ) -> Option<Self> {
-        let body = request.body().try_clone();
-        let kept = body.map(|body| Box::new(copy(request, body)));
+        let saved = Saved::new(request).map(Box::new);
         let extensions = request.extensions_mut();
         if let Some(own) = own {
             extensions.insert(own);
         }
-        let kept = kept?;
+        let saved = saved?;
         let limit = extensions
             .get_or_insert_with(|| AttemptLimit::new(attempts))
             .clone();
         Some(Self {
             deadline: own.or_else(|| Deadline::of(extensions)),
-            request: kept,
+            saved,
+            request: OnceLock::new(),
             limit,
         })
     }
 
     /// The request once more.
     pub(crate) fn again(&self) -> Request<RequestBody> {
-        // What was kept can be cloned.
-        let body = self.request.body().try_clone().unwrap_or_default();
-        let mut request = copy(&self.request, body);
+        let mut request = self.saved.restore();
         let extensions = request.extensions_mut();
         extensions.insert(self.limit.clone());
         if let Some(deadline) = self.deadline {
@@ -54,7 +56,7 @@ impl Original {
 
     /// The request as it came: without what its attempts share.
     pub(crate) fn request(&self) -> &Request<RequestBody> {
-        &self.request
+        self.request.get_or_init(|| Box::new(self.saved.restore()))
     }
 
     pub(crate) fn limit(&self) -> &AttemptLimit {

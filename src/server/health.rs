@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::json::respond;
+use super::answer::respond;
 use crate::{message::ResponseBody, stats::Stats};
 
 /// Answers `{"status":"ok"}` with 200: the process is alive and takes requests.

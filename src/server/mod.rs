@@ -8,13 +8,15 @@
 pub mod admin;
 #[cfg(feature = "admin")]
 pub mod alerts;
+mod answer;
 #[cfg(feature = "admin")]
 pub mod dashboard;
 mod edge;
+#[cfg(feature = "admin")]
+mod facts;
 pub mod feedback;
 mod header_names;
 mod health;
-mod json;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 mod metrics;
@@ -23,6 +25,10 @@ mod models;
 pub mod status;
 pub mod tenants;
 
+#[cfg(feature = "admin")]
+pub use self::facts::Facts;
+#[cfg(all(feature = "gateway", feature = "otlp"))]
+pub(crate) use self::metrics::{Metric, Point, Reading};
 #[cfg(feature = "metrics")]
 pub use self::metrics::{Metrics, Prometheus};
 pub use self::{

@@ -150,6 +150,12 @@ impl ShadowBuilder {
         Ok(ShadowLayer::of(self, target))
     }
 
+    /// The file, which it then has no more.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_file(&mut self) -> Option<PathBuf> {
+        self.file.take()
+    }
+
     /// Goes on with the counts of another layer, and with the share that was set at run time, where this is the same that it was made with.
     #[cfg(feature = "gateway")]
     pub(crate) fn continuing(mut self, before: Option<&ShadowHandle>) -> Self {

@@ -3,6 +3,7 @@
 mod builder;
 mod comparison;
 mod content;
+mod control;
 mod counters;
 mod future;
 mod layer;

@@ -4,6 +4,7 @@
 //! Nothing here knows what a request or an answer means; that is [`message`](crate::message)'s business.
 
 pub mod clock;
+pub(crate) mod digits;
 pub mod duration;
 mod framing;
 pub mod json;

@@ -5,7 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tower_relay::{cache::Purge, gateway::Config, ledger::read_files, message::catalog::Cost};
 
-use crate::harness::{Got, Relay, chat, demo, post, send};
+use crate::{
+    harness::{Got, Relay, chat, demo, post, send},
+    redis_server::Server,
+};
 
 const PRICES: &str = "[models.demo-small.prices]\ninput = \"2.00\"\noutput = \"8.00\"\n";
 
@@ -179,6 +182,34 @@ async fn a_route_has_its_own_cache_or_none() {
             assert_eq!(again.headers["x-relay-cache"], "miss", "{case}");
         }
     }
+}
+
+#[tokio::test]
+async fn replicas_share_the_answers_of_a_route_apart_from_those_of_all() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let cold = json!({"temperature": 0});
+    let shared = "store = \"redis\"\nstore_timeout = \"20s\"";
+    let all = format!(
+        "[store.redis]\nurl = {:?}\ntimeout = \"20s\"\n[cache]\n{shared}",
+        server.url()
+    );
+    let config = routed(&format!("[routes.cache]\n{shared}"), &all).await;
+    let from = async |relay: &Relay, model: &str| {
+        let got = ask(relay, "k", &chat(model, &cold)).await;
+        got.headers["x-relay-cache"].to_str().unwrap().to_owned()
+    };
+    let mut first = Relay::start(&config).await;
+    for model in ["demo-small", "demo-large"] {
+        assert_eq!(from(&first, model).await, "miss");
+    }
+    first.stop();
+    first.ended().await;
+    let second = Relay::start(&config).await;
+    second.handles.cache().unwrap().purge(Purge::All).await;
+    assert_eq!(from(&second, "demo-small").await, "hit");
+    assert_eq!(from(&second, "demo-large").await, "miss");
 }
 
 #[tokio::test]

@@ -589,3 +589,39 @@ async fn hedges_are_steered_and_scores_are_shown() {
     assert_eq!(none.status, StatusCode::NOT_FOUND);
     assert!(none.text.contains("but nothing"), "{}", none.text);
 }
+
+#[tokio::test]
+async fn the_share_that_is_copied_is_set_as_requests_flow() {
+    let (old, new) = (demo().await.0, demo().await.0);
+    let upstream = |name: &str, address| {
+        format!(
+            "[[upstreams]]\nname = {name:?}\nbase_url = \"http://{address}/v1\"\ncredential = {{ env = \"DEMO_KEY\" }}\n"
+        )
+    };
+    let config = format!(
+        "[admin]\ntokens = {{ ops = {{ env = \"ADMIN_TOKEN\" }} }}\n[shadow]\ntarget = \"new\"\npercent = 0\n{}{}",
+        upstream("old", old),
+        upstream("new", new),
+    );
+    let watched = Watched::start(&config).await;
+    let sent = || watched.relay.handles.shadow().unwrap().sent();
+    watched.ask("demo-small").await;
+    assert_eq!(sent(), 0);
+    let change = watched
+        .change("shadows/copies/percent", &json!({"percent": 100}))
+        .await;
+    assert_eq!(change, (json!(0), json!(100)));
+    watched.ask("demo-small").await;
+    assert_eq!(sent(), 1);
+    for (with, reason) in [
+        (json!({"percent": 101}), "percent: must be at most 100"),
+        (json!({"percent": 0.5}), "0.5"),
+        (json!({}), "percent"),
+    ] {
+        let refused = watched.act("shadows/copies/percent", &with).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
+        assert!(refused.text.contains(reason), "{}", refused.text);
+    }
+    let shown = watched.relay.handles.controls().show();
+    assert_eq!(shown["shadows"]["copies"]["percent"], 100);
+}

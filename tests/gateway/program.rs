@@ -295,3 +295,38 @@ fn a_layer_that_chooses_models_says_what_it_chooses_from() {
     let cache = "Cache  deterministic requests by tenant, for 300s, in 128 MiB of memory\n";
     assert!(out.contains(cache), "{out}");
 }
+
+#[test]
+fn a_check_makes_no_files_and_says_which_cannot_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |at: &str| {
+        let file = |name: &str| format!("{at}/{name}");
+        format!(
+            "tenant_state = {:?}\n[audit]\npath = {:?}\n[shadow]\ntarget = \"b\"\nfile = {:?}\n[feedback]\nfile = {:?}\n\
+             [[tenants]]\nname = \"t\"\n\
+             [[routes]]\nname = \"r\"\nsplit = {{ targets = [\"a\", \"b\"] }}\nrollout = {{ file = {:?} }}\n\
+             [[upstreams]]\nname = \"a\"\nbase_url = \"http://127.0.0.1:1\"\n\
+             [[upstreams]]\nname = \"b\"\nbase_url = \"http://127.0.0.1:2\"\n",
+            file("tenants.json"),
+            file("audit.jsonl"),
+            file("shadow.jsonl"),
+            file("feedback.jsonl"),
+            file("rollout.json"),
+        )
+    };
+    let here = folder.path().to_str().unwrap();
+    let good = File::new("files.toml", &config(here));
+    let (code, out, err) = said(&run(&["--config", good.path(), "--check"]));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains("Audit") && out.contains("Shadow"), "{out}");
+    let made: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert!(made.is_empty(), "{made:?}");
+
+    let nowhere = File::new("nowhere.toml", &config(&format!("{here}/nowhere")));
+    let (code, _, err) = said(&run(&["--config", nowhere.path(), "--check"]));
+    assert_eq!(code, Some(2));
+    assert!(
+        err.contains("audit.path: ") && err.contains("nowhere.toml:3"),
+        "{err}"
+    );
+}

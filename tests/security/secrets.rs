@@ -395,6 +395,110 @@ async fn no_secret_is_said_whatever_goes_wrong() {
     assert_no_secret("what was logged", &text);
 }
 
+#[tokio::test]
+async fn an_error_that_repeats_the_relays_key_is_handed_on_without_it() {
+    // The last says whether the text is told where errors are read.
+    for (status, media, text, is_told) in [
+        (
+            "400 Bad Request",
+            "application/json",
+            r#"{"error":{"message":"no KEY here","code":"KEY"}}"#,
+            true,
+        ),
+        (
+            "403 Forbidden",
+            "application/json",
+            r#"{"detail": "Bearer KEY may not"}"#,
+            true,
+        ),
+        ("404 Not Found", "text/plain", "no such thing for KEY", true),
+        (
+            "429 Too Many Requests",
+            "text/html",
+            "<html>KEY has called too often</html>",
+            false,
+        ),
+        (
+            "500 Internal Server Error",
+            "application/json",
+            r#"{"error":{"message":"KEY"#,
+            false,
+        ),
+        (
+            "503 Service Unavailable",
+            "application/json",
+            r#"["KEY"]"#,
+            true,
+        ),
+    ] {
+        for long in [false, true] {
+            let after = if long {
+                " ".repeat(100_000)
+            } else {
+                String::new()
+            };
+            let text = text.replace("KEY", UPSTREAM) + &after;
+            let echo = Recorder::answering(move |_| {
+                let length = text.len();
+                format!(
+                    "HTTP/1.1 {status}\r\ncontent-type: {media}\r\ncontent-length: {length}\r\nx-seen: Bearer {UPSTREAM}\r\n\r\n{text}"
+                )
+                .into_bytes()
+            })
+            .await;
+            let config = format!(
+                "[[upstreams]]\nname = \"echo\"\nbase_url = \"http://{}/v1\"\ncredential = {{ env = \"UPSTREAM\" }}\n",
+                echo.address
+            );
+            let config = Config::from_toml(&config, "test").unwrap();
+            let relay = Relay::serve(config.build_with_env(&env).unwrap()).await;
+            let asked = post(relay.uri("/v1/chat/completions"), &chat("m", &json!({})));
+            // Nothing is read of these but errors.
+            let other = Request::get(relay.uri("/v1/files/f"))
+                .body(Full::default())
+                .unwrap();
+            for request in [asked, other] {
+                let path = request.uri().path().to_owned();
+                let got = send(request).await;
+                assert!(
+                    status.starts_with(got.status.as_str()),
+                    "{path}: {}",
+                    got.text
+                );
+                assert_no_secret(&path, &format!("{:?} {}", got.headers, got.text));
+                if !long && (is_told || path == "/v1/files/f") {
+                    assert!(
+                        got.text.contains("[redacted]"),
+                        "{status} {path}: {}",
+                        got.text
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_handed_on_as_it_is_whatever_is_in_it() {
+    let text = json!({"object": "file", "id": UPSTREAM}).to_string();
+    let body = text.clone();
+    let echo = Recorder::answering(move |_| {
+        response(
+            "200 OK",
+            "content-type: application/json\r\n",
+            body.as_bytes(),
+        )
+    })
+    .await;
+    let config = format!(
+        "[[upstreams]]\nname = \"echo\"\nbase_url = \"http://{}/v1\"\ncredential = {{ env = \"UPSTREAM\" }}\n",
+        echo.address
+    );
+    let config = Config::from_toml(&config, "test").unwrap();
+    let relay = Relay::serve(config.build_with_env(&env).unwrap()).await;
+    assert_eq!(get(relay.uri("/v1/files/f")).await.text, text);
+}
+
 #[test]
 fn what_is_looked_for_is_found() {
     assert_eq!(secrets_in("a\nb sk-CANARY c\n").len(), 1);

@@ -134,16 +134,16 @@ async fn a_server_that_is_away_or_hangs_or_holds_something_else_is_a_miss() {
     assert_eq!(replica.relay.ask(request(CHAT)).await.0, "miss");
     server.stop();
     let began = Instant::now();
-    for _ in 0..20 {
+    for _ in 0..100 {
         assert_eq!(replica.relay.ask(request(CHAT)).await.0, "miss");
     }
-    // Each of the first few waits, and then the server is left alone.
+    // Each of the first few waits, and then the server is left alone: all of them would take half a minute.
     assert!(
-        began.elapsed() < Duration::from_secs(5),
+        began.elapsed() < Duration::from_secs(20),
         "{:?}",
         began.elapsed()
     );
-    assert_eq!(replica.relay.calls(), 21);
+    assert_eq!(replica.relay.calls(), 101);
     replica.written().await;
 }
 

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::service::Attempt;
 use crate::{
-    client::credential::KeyFuture,
+    client::credential::{Key, KeyFuture},
     message::{BoxError, RequestBody, ResponseBody, TransportError, legible, may_be_illegible},
 };
 
@@ -151,12 +151,18 @@ where
                         Ok(response) => ResponseBody::wrap(response),
                         Err(error) => attempt.unreachable(TransportError::new(error)),
                     };
+                    let status = response.status();
+                    let is_error = status.is_client_error() || status.is_server_error();
+                    let key = is_error.then(|| attempt.own_key()).flatten();
                     let dialect = attempt.dialect_to_read();
                     attempt.finish(&mut response);
-                    let Some(dialect) = dialect.filter(|_| may_be_illegible(&response)) else {
+                    if (dialect.is_none() && key.is_none()) || !may_be_illegible(&response) {
                         return Poll::Ready(Ok(response));
-                    };
-                    let error = Box::pin(legible(response, dialect));
+                    }
+                    let error = Box::pin(async move {
+                        let secret = key.as_ref().map(Key::as_bytes);
+                        legible(response, dialect, secret).await
+                    });
                     this.state.set(State::Read { error });
                 }
                 StateProjection::Read { error } => {

@@ -104,10 +104,11 @@ where
         };
         // After the address, which may have had to read the model.
         let served = self.shared.served(request.body());
-        let attempt = Attempt {
+        let mut attempt = Attempt {
             shared: Arc::clone(&self.shared),
             endpoint,
             served,
+            sent: None,
         };
         if let Some(error) = self.failed.take() {
             let mut response = attempt.unreachable(error);
@@ -162,6 +163,8 @@ pub(super) struct Attempt {
     shared: Arc<Shared>,
     endpoint: Endpoint,
     served: Served,
+    /// The header with the key, where not every request is sent the same.
+    sent: Option<HeaderValue>,
 }
 
 impl Attempt {
@@ -183,12 +186,18 @@ impl Attempt {
 
     /// Sets the credential's header, or says why there is none.
     pub(super) fn authenticate(
-        &self,
+        &mut self,
         request: &mut Request<RequestBody>,
         caller: Option<Key>,
         found: Option<Result<String, BoxError>>,
     ) -> Result<(), Box<Response<ResponseBody>>> {
-        self.shared.credential.apply(request.headers_mut(), caller, found).map_err(|error| {
+        let credential = &self.shared.credential;
+        let applied = credential.apply(request.headers_mut(), caller, found);
+        if credential.changes() {
+            let name = credential.header();
+            self.sent = name.and_then(|name| request.headers().get(name).cloned());
+        }
+        applied.map_err(|error| {
             let response = match error {
                 CredentialError::Missing => {
                     let rejection = Rejection::new("upstream", Reason::Unauthenticated);
@@ -196,7 +205,10 @@ impl Attempt {
                 }
                 CredentialError::Unavailable(cause) => {
                     tracing::error!(upstream = self.upstream(), error = %cause, "no credential");
-                    let message = format!("the relay has no key for the upstream \"{}\" at present", self.upstream());
+                    let message = format!(
+                        "the relay has no key for the upstream \"{}\" at present",
+                        self.upstream()
+                    );
                     self.without_key(message)
                 }
             };
@@ -244,6 +256,11 @@ impl Attempt {
             }
             _ => return None,
         })
+    }
+
+    /// The key that was sent, where no caller is to learn it.
+    pub(super) fn own_key(&self) -> Option<Key> {
+        self.shared.credential.own_key(self.sent.as_ref())
     }
 
     /// The dialect in which a failure is told, at endpoints whose answers are read.

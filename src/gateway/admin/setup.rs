@@ -1,12 +1,14 @@
 //! From a configuration to what operators see and change.
 
+use std::sync::Arc;
+
 use super::{AdminService, aliases::ListedAliases, prices::Prices};
 use crate::{
     control::Controls,
     gateway::{Config, listing::Listing, meters, stack::Parts},
     message::ConfigError,
     server::{
-        Metrics, Models, Prometheus,
+        Facts, Metrics, Models, Prometheus,
         admin::{Access, Admin, Changes},
         alerts::Alerts,
         dashboard::Dashboard,
@@ -87,19 +89,14 @@ impl Config {
         if baselines.is_empty() {
             baselines = listing.models().map(Models::names).unwrap_or_default();
         }
-        let status = Status::builder()
+        Status::builder()
             .replica(self.replica(parts.env))
-            .stats(parts.stats)
-            .controls(controls)
+            .facts(&facts(parts, controls))
             .catalog(&parts.catalog)
             .baselines(baselines)
             .refusals(&operators.refusals)
             .changes(&operators.changes)
-            .access(&operators.access);
-        match &parts.audit {
-            Some(ledger) => status.ledger(ledger.clone()),
-            None => status,
-        }
+            .access(&operators.access)
     }
 
     /// What watches: the same as before, where the configuration says the same.
@@ -118,11 +115,8 @@ impl Config {
             self.audit.clone(),
             name.clone(),
         );
-        let mut builder = config.builder(parts.env)?.relay(name);
-        builder = builder.stats(parts.stats).controls(controls);
-        if let Some(ledger) = &parts.audit {
-            builder = builder.ledger(ledger.clone());
-        }
+        let builder = config.builder(parts.env)?.relay(name);
+        let builder = builder.facts(&facts(parts, controls));
         let build = || {
             builder
                 .build()
@@ -143,6 +137,15 @@ impl Config {
             Some(redis) => replica.one_of(redis.replica_count(), ["limits", "budgets"]),
             None => replica,
         }
+    }
+}
+
+/// What is known of the stack that is made of `parts`.
+fn facts(parts: &Parts<'_>, controls: &Controls) -> Facts {
+    let facts = Facts::default().stats(parts.stats).controls(controls);
+    match &parts.audit {
+        Some(ledger) => facts.ledger(Arc::clone(ledger)),
+        None => facts,
     }
 }
 

@@ -125,7 +125,9 @@ fn check(options: &Options) -> Result<String, String> {
 
 fn describe(mut config: Config, options: &Options, env: Env<'_>) -> Result<String, String> {
     options.apply(&mut config);
-    let gateway = config.build_with_env(env).map_err(text)?;
+    let dry = config.clone().without_files();
+    let dry = dry.map_err(|error| config.locate(&error).to_string())?;
+    let gateway = dry.build_with_env(env).map_err(text)?;
     let tree = Tree {
         config: &config,
         lists_models: gateway.lists_models(),
@@ -169,6 +171,10 @@ async fn serve(
 ) -> Result<(), String> {
     options.apply(&mut config);
     let mut gateway = config.build_with_env(env).map_err(text)?;
+    #[cfg(feature = "otlp")]
+    if let Some(worker) = super::otlp::metrics(gateway.handles().prometheus())? {
+        gateway = gateway.with_worker(worker);
+    }
     let listener = bind(config.listen, "choose an address with --listen ADDR").await?;
     config.listen = listener.local_addr().map_err(text)?;
     if let Some(admin) = &mut config.admin {

@@ -4,6 +4,7 @@ mod admin;
 mod alerts;
 mod catalog;
 mod credential;
+mod dry;
 mod headers;
 mod invalid;
 mod observe;

@@ -46,6 +46,9 @@ fn of(traced: &Traced, path: &str) -> Value {
     {
         return special;
     }
+    if path == "catalog/own/models/*/prices" {
+        return special::prices();
+    }
     let child = |name: &str| of(traced, &trace::join(path, name));
     match &node.shape {
         Shape::Bool => json!({ "type": "boolean" }),
@@ -235,6 +238,68 @@ mod tests {
     }
 
     #[test]
+    fn every_place_says_what_may_stand_there() {
+        fn anything_goes(schema: &Value, path: &str, found: &mut Vec<String>) {
+            let Some(object) = schema.as_object() else {
+                return;
+            };
+            let says = ["type", "enum", "anyOf"];
+            if !says.iter().any(|word| object.contains_key(*word)) {
+                found.push(path.to_owned());
+            }
+            for (name, inner) in object
+                .get("properties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+            {
+                anything_goes(inner, &format!("{path}/{name}"), found);
+            }
+            for inner in ["items", "additionalProperties"] {
+                let inner = object.get(inner).filter(|inner| inner.is_object());
+                if let Some(inner) = inner {
+                    anything_goes(inner, &format!("{path}/*"), found);
+                }
+            }
+            for inner in object
+                .get("anyOf")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                anything_goes(inner, path, found);
+            }
+        }
+        let mut found = Vec::new();
+        anything_goes(&Config::schema(), "", &mut found);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
+    #[test]
+    fn what_the_types_take_in_more_than_one_form_is_valid() {
+        let validator = validator();
+        for text in [
+            "[[tenants]]\nname = \"a\"\npriority = \"High\"",
+            "[[tenants]]\nname = \"a\"\npriority = 7",
+            "[catalog.own.models.m.prices]\ninput = 0.1\noutput = \"1.5e-1\"\ncache_read = 0\n\
+             above = [{ tokens = 1000, input = \".5\" }]\nservice = { flex = { input = 1 } }\n\
+             off_peak = { windows = [{ hours = \"16:30-00:30\", weekdays = [1] }], input = 1 }",
+            "[[upstreams]]\nname = \"a\"\ncost = { multiplier = 0.85 }",
+            "[[upstreams]]\nname = \"a\"\ncost = { multiplier = \"0.85\" }",
+            "[[upstreams]]\nname = \"a\"\nrules = [{ models = [\"*\"], set = { store = false, n = 1, stop = [\"a\"] } }]",
+            "[store.redis]\nurl = { env = \"REDIS_URL\" }",
+        ] {
+            assert!(Config::from_toml(text, "t").is_ok(), "{text}");
+            let read = read(text);
+            let errors: Vec<_> = validator
+                .iter_errors(&read)
+                .map(|error| error.to_string())
+                .collect();
+            assert!(errors.is_empty(), "{text}: {errors:?}");
+        }
+    }
+
+    #[test]
     fn what_the_types_refuse_for_its_form_is_not_valid() {
         let validator = validator();
         for text in [
@@ -257,6 +322,22 @@ mod tests {
             "[[routes]]\nname = \"a\"\nbalance = { target = [] }",
             "[[routes]]\nname = \"a\"\nhedge = { target = [] }",
             "[[upstreams]]\nname = \"a\"\ncredential = { key = \"a\" }",
+            "[[tenants]]\nname = \"a\"\npriority = \"highest\"",
+            "[[tenants]]\nname = \"a\"\npriority = 256",
+            "[[tenants]]\nname = \"a\"\nmodels = \"m\"",
+            "[[tenants]]\nname = \"a\"\nstored_objects = \"yes\"",
+            "[[tenants]]\nname = \"a\"\nkeys = [{ id = \"k\" }]",
+            "[[tenants]]\nname = \"a\"\nkeys = [\"sk-1\"]",
+            "[[tenants]]\nname = \"a\"\neach_key = { limit = [] }",
+            "[catalog.own.models.m.prices]\ninput = \"cheap\"",
+            "[catalog.own.models.m.prices]\ninput = -1",
+            "[catalog.own.models.m.prices]\ninput = true",
+            "[catalog.own.models.m.prices]\ninputs = 1",
+            "[catalog.own.models.m.prices]\nabove = [{ token = 1 }]",
+            "[catalog.own]\ncurrency = { label = \"CNY\", usd = true }\n[catalog.own.models]",
+            "[[upstreams]]\nname = \"a\"\ncost = { multiplier = [1] }",
+            "[[upstreams]]\nname = \"a\"\ncost = { multiplier = \"much\" }",
+            "[store.redis]\nurl = 6379",
         ] {
             assert!(Config::from_toml(text, "t").is_err(), "{text}");
             assert!(!validator.is_valid(&read(text)), "{text}");

@@ -4,6 +4,7 @@ mod in_answer;
 mod legible;
 mod members;
 mod read;
+mod secret;
 mod shape;
 #[cfg(test)]
 mod tests;

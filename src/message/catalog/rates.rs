@@ -67,6 +67,20 @@ impl Rates {
         .filter_map(|(name, price)| Some((name, price?)))
     }
 
+    /// What they are called.
+    #[cfg(feature = "gateway")]
+    pub(crate) const NAMES: [&str; 9] = [
+        "input",
+        "output",
+        "cache_read",
+        "cache_write_5m",
+        "cache_write_1h",
+        "reasoning",
+        "audio_in",
+        "audio_out",
+        "per_request",
+    ];
+
     /// The rate that is called `name`.
     pub(super) fn named(&mut self, name: &str) -> Option<&mut Option<Price>> {
         Some(match name {

@@ -108,14 +108,14 @@ fn is_letter(byte: u8) -> bool {
 }
 
 impl Weight {
-    /// Weighs `text` too.
-    pub(in crate::message) fn add(&mut self, text: &str) {
+    /// Weighs `text` too, which is UTF-8, as far as anybody knows.
+    pub(in crate::message) fn add(&mut self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
         let room = MAX_WEIGHED.saturating_sub(self.weighed_bytes);
-        let bytes = text.as_bytes();
         let bytes = usize::try_from(room)
             .ok()
-            .and_then(|room| bytes.get(..room))
-            .unwrap_or(bytes);
+            .and_then(|room| text.get(..room))
+            .unwrap_or(text);
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
         let mut before = 0;
         for block in blocks {

@@ -12,6 +12,39 @@ pub(crate) struct OutputWeight {
     weight: Weight,
     /// The name under which this answer's last text stood; the next stands there too, nearly always.
     last: usize,
+    around: Around,
+}
+
+/// What stood around the one text of an event. Most events of a stream differ in nothing but their text, and to see that costs less
+/// than to search them.
+#[derive(Default)]
+struct Around {
+    /// Up to the quote that begins the text; empty where nothing is known.
+    before: Vec<u8>,
+    /// From the quote that ends it.
+    after: Vec<u8>,
+}
+
+/// The longest event whose surroundings are remembered, in bytes.
+const MAX_AROUND: usize = 1024;
+
+impl Around {
+    /// The text of an event that is like the last one.
+    fn text<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
+        let rest = data.strip_prefix(self.before.as_slice())?;
+        let text = rest.strip_suffix(self.after.as_slice())?;
+        (!self.before.is_empty() && !text.is_empty() && memchr2(b'"', b'\\', text).is_none())
+            .then_some(text)
+    }
+
+    fn remember(&mut self, before: &[u8], after: &[u8]) {
+        self.before.clear();
+        self.after.clear();
+        if before.len() + after.len() <= MAX_AROUND {
+            self.before.extend_from_slice(before);
+            self.after.extend_from_slice(after);
+        }
+    }
 }
 
 /// The members that hold text in any dialect: OpenAI's chat, completions and Responses, Anthropic, Gemini, Cohere, Ollama.
@@ -35,6 +68,10 @@ static NAMES: LazyLock<[Finder<'static>; 9]> = LazyLock::new(|| {
 impl OutputWeight {
     /// Weighs an event of a stream. It holds text under one name, in all but rare cases.
     pub(crate) fn event(&mut self, data: &[u8]) {
+        if let Some(text) = self.around.text(data) {
+            self.weight.add(text);
+            return;
+        }
         let names = &*NAMES;
         let last = self.last;
         if names.get(last).is_some_and(|name| self.add(name, data)) {
@@ -63,16 +100,24 @@ impl OutputWeight {
     /// Whether `data` holds text under this name.
     fn add(&mut self, name: &Finder<'_>, data: &[u8]) -> bool {
         let mut rest = data;
-        let mut found = false;
+        let mut found = 0;
+        let mut around = None;
         while let Some(at) = name.find(rest) {
             rest = rest.get(at + name.needle().len()..).unwrap_or_default();
             if let Some((text, after)) = string_after_colon(rest) {
-                self.weight.add(&unescaped(text));
-                found |= !text.is_empty();
+                self.weight.add(unescaped(text));
+                if !text.is_empty() {
+                    found += 1;
+                    let before = data.len() - after.len() - text.len();
+                    around = data.get(..before).zip(Some(after));
+                }
                 rest = after;
             }
         }
-        found
+        if let (1, Some((before, after))) = (found, around) {
+            self.around.remember(before, after);
+        }
+        found > 0
     }
 }
 
@@ -92,16 +137,16 @@ fn string_after_colon(rest: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Escapes of whole characters weigh far more than the characters.
-fn unescaped(text: &[u8]) -> Cow<'_, str> {
+fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     // A search for two bytes of a few would cost more than they weigh.
     let escapes = || memmem::find(text, b"\\u").is_some();
     if text.contains(&b'\\') && escapes() {
         let quoted = [b"\"", text, b"\""].concat();
         if let Ok(plain) = serde_json::from_slice::<String>(&quoted) {
-            return plain.into();
+            return plain.into_bytes().into();
         }
     }
-    String::from_utf8_lossy(text)
+    text.into()
 }
 
 #[cfg(test)]

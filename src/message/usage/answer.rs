@@ -1,27 +1,103 @@
-use std::{borrow::Cow, fmt};
-
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 
 use super::{
-    lenient::{Count, Name, pass_over, skip_seq, skip_value},
+    lenient::{count, name, skip},
     object::UsageObject,
     place::{Key, Place},
     stated::Stated,
 };
+use crate::wire::json::Cursor;
 
 /// What one answer, or one event of a streamed answer, states about itself.
 #[derive(Debug, Default)]
-pub(super) struct Facts<'de> {
+pub(super) struct Facts<'a> {
     pub(super) stated: Stated,
-    pub(super) finish_reason: Option<Cow<'de, str>>,
+    pub(super) finish_reason: Option<Cow<'a, str>>,
     /// Why a response of the Responses API is incomplete, or else its final status.
-    pub(super) incomplete: Option<Cow<'de, str>>,
-    pub(super) status: Option<Cow<'de, str>>,
-    pub(super) model: Option<Cow<'de, str>>,
-    pub(super) tier: Option<Cow<'de, str>>,
+    pub(super) incomplete: Option<Cow<'a, str>>,
+    pub(super) status: Option<Cow<'a, str>>,
+    pub(super) model: Option<Cow<'a, str>>,
+    pub(super) tier: Option<Cow<'a, str>>,
 }
 
-impl Facts<'_> {
+impl<'a> Facts<'a> {
+    /// Reads one value that stands at `place`; `None` where it is not JSON or breaks off.
+    pub(super) fn read(&mut self, cursor: &mut Cursor<'a>, place: Place) -> Option<()> {
+        match cursor.peek()? {
+            b'{' => self.object(cursor, place),
+            b'[' if place == Place::Top => {
+                cursor.items(|cursor| self.read(cursor, Place::Wrapped(0)))
+            }
+            _ => skip(cursor),
+        }
+    }
+
+    fn object(&mut self, cursor: &mut Cursor<'a>, place: Place) -> Option<()> {
+        let mut members = 0_usize;
+        let mut metadata = None;
+        let mut result_tokens = None;
+        cursor.members(|cursor, member| {
+            members += 1;
+            let key = Key::of(member);
+            match key {
+                Key::Usage if place.is_answer() || place == Place::Choice => self.usage(cursor),
+                Key::Wrapper | Key::Incomplete => match place.inside(key) {
+                    Some(place) => self.read(cursor, place),
+                    None => skip(cursor),
+                },
+                Key::Metadata if place == Place::Top && members == 1 => {
+                    let metadata = metadata.insert(Facts::default());
+                    metadata.read(cursor, Place::Wrapped(1))
+                }
+                Key::Choices if place.is_answer() => self.elements(cursor, Place::Choice),
+                Key::Results if place.is_answer() => self.elements(cursor, Place::Result),
+                Key::FinishReason => name(cursor, &mut self.finish_reason),
+                // In a choice vLLM names the stop string that matched here.
+                Key::StopReason if place != Place::Choice => name(cursor, &mut self.finish_reason),
+                Key::Reason if place == Place::Incomplete => name(cursor, &mut self.incomplete),
+                Key::Status if place.is_answer() => name(cursor, &mut self.status),
+                Key::Model if place.is_answer() => name(cursor, &mut self.model),
+                Key::Tier if place.is_answer() => name(cursor, &mut self.tier),
+                Key::Input if place.is_answer() => latest(cursor, &mut self.stated.input),
+                Key::Output if place.is_answer() => latest(cursor, &mut self.stated.output),
+                Key::TokenCount if place == Place::Result => count(cursor, &mut result_tokens),
+                _ => skip(cursor),
+            }
+        })?;
+        if let Some(count) = result_tokens {
+            let before = self.stated.output.unwrap_or(0);
+            self.stated.output = Some(before.saturating_add(count));
+        }
+        // Callers have their own `metadata` echoed beside an answer; as the whole event it is Bedrock's.
+        if let Some(metadata) = metadata
+            && members == 1
+        {
+            self.update(metadata);
+        }
+        Some(())
+    }
+
+    /// Reads a list of choices.
+    fn elements(&mut self, cursor: &mut Cursor<'a>, place: Place) -> Option<()> {
+        if cursor.peek()? != b'[' {
+            return skip(cursor);
+        }
+        cursor.items(|cursor| self.read(cursor, place))
+    }
+
+    /// Reads one usage object over what was stated before.
+    fn usage(&mut self, cursor: &mut Cursor<'a>) -> Option<()> {
+        if cursor.peek()? != b'{' {
+            return skip(cursor);
+        }
+        let object = UsageObject::read(cursor)?;
+        self.stated.update(&object.stated);
+        if object.tier.is_some() {
+            self.tier = object.tier;
+        }
+        Some(())
+    }
+
     fn update(&mut self, later: Self) {
         self.stated.update(&later.stated);
         self.finish_reason = later.finish_reason.or(self.finish_reason.take());
@@ -32,183 +108,10 @@ impl Facts<'_> {
     }
 }
 
-/// Reads the object at a place into facts.
-pub(super) struct Answer<'a, 'de> {
-    pub(super) facts: &'a mut Facts<'de>,
-    pub(super) place: Place,
-}
-
-impl<'de> DeserializeSeed<'de> for Answer<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Answer<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an answer")
-    }
-
-    pass_over!(bool unit number str);
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { facts, place } = self;
-        let mut members = 0_usize;
-        let mut metadata = None;
-        let mut result_tokens = None;
-        while let Some(key) = map.next_key()? {
-            members += 1;
-            match key {
-                Key::Usage if place.is_answer() || place == Place::Choice => {
-                    map.next_value_seed(Usage(facts))
-                }
-                Key::Wrapper | Key::Incomplete => match place.inside(key) {
-                    Some(place) => map.next_value_seed(Answer { facts, place }),
-                    None => skip_value(&mut map),
-                },
-                Key::Metadata if place == Place::Top && members == 1 => {
-                    map.next_value_seed(Answer {
-                        facts: metadata.insert(Facts::default()),
-                        place: Place::Wrapped(1),
-                    })
-                }
-                Key::Choices if place.is_answer() => map.next_value_seed(Elements {
-                    facts,
-                    place: Place::Choice,
-                }),
-                Key::Results if place.is_answer() => map.next_value_seed(Elements {
-                    facts,
-                    place: Place::Result,
-                }),
-                Key::FinishReason => map.next_value_seed(Name(&mut facts.finish_reason)),
-                // In a choice vLLM names the stop string that matched here.
-                Key::StopReason if place != Place::Choice => {
-                    map.next_value_seed(Name(&mut facts.finish_reason))
-                }
-                Key::Reason if place == Place::Incomplete => {
-                    map.next_value_seed(Name(&mut facts.incomplete))
-                }
-                Key::Status if place.is_answer() => map.next_value_seed(Name(&mut facts.status)),
-                Key::Model if place.is_answer() => map.next_value_seed(Name(&mut facts.model)),
-                Key::Tier if place.is_answer() => map.next_value_seed(Name(&mut facts.tier)),
-                Key::Input if place.is_answer() => {
-                    map.next_value_seed(Latest(&mut facts.stated.input))
-                }
-                Key::Output if place.is_answer() => {
-                    map.next_value_seed(Latest(&mut facts.stated.output))
-                }
-                Key::TokenCount if place == Place::Result => {
-                    map.next_value_seed(Count(&mut result_tokens))
-                }
-                _ => skip_value(&mut map),
-            }?;
-        }
-        if let Some(count) = result_tokens {
-            facts.stated.output = Some(facts.stated.output.unwrap_or(0).saturating_add(count));
-        }
-        // Callers have their own `metadata` echoed beside an answer; as the whole event it is Bedrock's.
-        if let Some(metadata) = metadata
-            && members == 1
-        {
-            facts.update(metadata);
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if self.place != Place::Top {
-            return skip_seq(seq);
-        }
-        while seq
-            .next_element_seed(Answer {
-                facts: self.facts,
-                place: Place::Wrapped(0),
-            })?
-            .is_some()
-        {}
-        Ok(())
-    }
-}
-
 /// Reads a count over an earlier one.
-struct Latest<'a>(&'a mut Option<u64>);
-
-impl<'de> DeserializeSeed<'de> for Latest<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let mut count = None;
-        Count(&mut count).deserialize(deserializer)?;
-        *self.0 = count.or(*self.0);
-        Ok(())
-    }
-}
-
-/// Reads a list of choices.
-struct Elements<'a, 'de> {
-    facts: &'a mut Facts<'de>,
-    place: Place,
-}
-
-impl<'de> DeserializeSeed<'de> for Elements<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Elements<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of choices")
-    }
-
-    pass_over!(bool unit number str map);
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq
-            .next_element_seed(Answer {
-                facts: self.facts,
-                place: self.place,
-            })?
-            .is_some()
-        {}
-        Ok(())
-    }
-}
-
-/// Reads one usage object over what was stated before.
-struct Usage<'a, 'de>(&'a mut Facts<'de>);
-
-impl<'de> DeserializeSeed<'de> for Usage<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Usage<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a usage object")
-    }
-
-    pass_over!(bool unit number str seq);
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let object = UsageObject::read(map)?;
-        self.0.stated.update(&object.stated);
-        if object.tier.is_some() {
-            self.0.tier = object.tier;
-        }
-        Ok(())
-    }
+fn latest(cursor: &mut Cursor<'_>, earlier: &mut Option<u64>) -> Option<()> {
+    let mut stated = None;
+    count(cursor, &mut stated)?;
+    *earlier = stated.or(*earlier);
+    Some(())
 }

@@ -1,12 +1,11 @@
-use std::{borrow::Cow, fmt};
-
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 
 use super::{
     key::Key,
-    lenient::{Count, Name, pass_over, skip_value},
+    lenient::{count, name, skip},
     stated::Stated,
 };
+use crate::wire::json::Cursor;
 
 /// What an object, or a list of objects, inside a usage object is about.
 #[derive(Clone, Copy)]
@@ -29,6 +28,38 @@ pub(super) struct Details<'a> {
 }
 
 impl Details<'_> {
+    pub(super) fn read(mut self, cursor: &mut Cursor<'_>) -> Option<()> {
+        match cursor.peek()? {
+            b'{' => self.object(cursor),
+            b'[' => cursor.items(|cursor| {
+                let entry = Entry::read(cursor)?;
+                self.add(&entry);
+                Some(())
+            }),
+            _ => skip(cursor),
+        }
+    }
+
+    fn object(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
+        let mut writes_24h = None;
+        cursor.members(|cursor, name| match (self.about, Key::of(name)) {
+            (About::CacheWrites, Key::Write24h) => count(cursor, &mut writes_24h),
+            (About::Input, Key::CachedDetails) => {
+                let (about, stated) = (About::Cached, &mut *self.stated);
+                Details { about, stated }.read(cursor)
+            }
+            (_, key) => match self.count(key) {
+                Some(stated) => count(cursor, stated),
+                None => skip(cursor),
+            },
+        })?;
+        if let Some(count) = writes_24h {
+            let writes_1h = self.stated.cache_write_1h.unwrap_or(0);
+            self.stated.cache_write_1h = Some(writes_1h.saturating_add(count));
+        }
+        Some(())
+    }
+
     /// The count that `key` names here.
     fn count(&mut self, key: Key) -> Option<&mut Option<u64>> {
         let stated = &mut *self.stated;
@@ -71,59 +102,12 @@ impl Details<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Details<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Details<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("details of usage")
-    }
-
-    pass_over!(bool unit number str);
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let mut writes_24h = None;
-        while let Some(key) = map.next_key()? {
-            match (self.about, key) {
-                (About::CacheWrites, Key::Write24h) => map.next_value_seed(Count(&mut writes_24h)),
-                (About::Input, Key::CachedDetails) => map.next_value_seed(Details {
-                    about: About::Cached,
-                    stated: self.stated,
-                }),
-                _ => match self.count(key) {
-                    Some(count) => map.next_value_seed(Count(count)),
-                    None => skip_value(&mut map),
-                },
-            }?;
-        }
-        if let Some(count) = writes_24h {
-            let writes_1h = self.stated.cache_write_1h.unwrap_or(0);
-            self.stated.cache_write_1h = Some(writes_1h.saturating_add(count));
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(entry) = seq.next_element()? {
-            self.add(&entry);
-        }
-        Ok(())
-    }
-}
-
 /// One entry of a list by modality (Gemini) or by lifetime (Bedrock).
 #[derive(Default)]
-struct Entry<'de> {
+struct Entry<'a> {
     count: Option<u64>,
-    modality: Option<Cow<'de, str>>,
-    ttl: Option<Cow<'de, str>>,
+    modality: Option<Cow<'a, str>>,
+    ttl: Option<Cow<'a, str>>,
 }
 
 impl Entry<'_> {
@@ -136,36 +120,19 @@ impl Entry<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Entry<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+impl<'a> Entry<'a> {
+    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
         let mut entry = Self::default();
-        deserializer.deserialize_any(EntryVisitor(&mut entry))?;
-        Ok(entry)
-    }
-}
-
-struct EntryVisitor<'a, 'de>(&'a mut Entry<'de>);
-
-impl<'de> Visitor<'de> for EntryVisitor<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an entry of usage details")
-    }
-
-    pass_over!(bool unit number str seq);
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key()? {
-            match key {
-                Key::TokenCount | Key::Tokens | Key::Input => {
-                    map.next_value_seed(Count(&mut self.0.count))
-                }
-                Key::Modality => map.next_value_seed(Name(&mut self.0.modality)),
-                Key::Ttl => map.next_value_seed(Name(&mut self.0.ttl)),
-                _ => skip_value(&mut map),
-            }?;
+        if cursor.peek()? != b'{' {
+            skip(cursor)?;
+            return Some(entry);
         }
-        Ok(())
+        cursor.members(|cursor, member| match Key::of(member) {
+            Key::TokenCount | Key::Tokens | Key::Input => count(cursor, &mut entry.count),
+            Key::Modality => name(cursor, &mut entry.modality),
+            Key::Ttl => name(cursor, &mut entry.ttl),
+            _ => skip(cursor),
+        })?;
+        Some(entry)
     }
 }

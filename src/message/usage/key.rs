@@ -1,140 +1,118 @@
-use serde::Deserialize;
-
 /// A member of a usage object, or of an object inside one, by what it means.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(field_identifier)]
+#[derive(Clone, Copy)]
 pub(super) enum Key {
-    #[serde(
-        rename = "prompt_tokens",
-        alias = "promptTokenCount",
-        alias = "prompt_token_count"
-    )]
     InputWithCache,
-    #[serde(
-        rename = "input_tokens",
-        alias = "inputTokens",
-        alias = "inputTokenCount",
-        alias = "input_token_count",
-        alias = "total_input_tokens"
-    )]
     Input,
-    #[serde(
-        rename = "completion_tokens",
-        alias = "output_tokens",
-        alias = "outputTokens",
-        alias = "outputTokenCount",
-        alias = "output_token_count",
-        alias = "candidatesTokenCount",
-        alias = "candidates_token_count",
-        alias = "responseTokenCount",
-        alias = "total_output_tokens",
-        alias = "generated_tokens",
-        alias = "response_tokens"
-    )]
     Output,
-    #[serde(
-        rename = "total_tokens",
-        alias = "totalTokens",
-        alias = "totalTokenCount",
-        alias = "total_token_count"
-    )]
     Total,
-    #[serde(
-        rename = "cached_tokens",
-        alias = "num_cached_tokens",
-        alias = "prompt_cache_hit_tokens",
-        alias = "cachedContentTokenCount",
-        alias = "cached_content_token_count",
-        alias = "total_cached_tokens"
-    )]
     CacheRead,
-    #[serde(
-        rename = "cache_read_input_tokens",
-        alias = "cacheReadInputTokens",
-        alias = "cacheReadInputTokenCount"
-    )]
     CacheReadBeside,
-    #[serde(rename = "cache_write_tokens")]
     CacheWrite,
-    #[serde(
-        rename = "cache_creation_input_tokens",
-        alias = "cacheWriteInputTokens",
-        alias = "cacheWriteInputTokenCount"
-    )]
     CacheWriteBeside,
-    #[serde(rename = "cache_creation")]
     CacheCreation,
-    #[serde(rename = "cacheDetails")]
     CacheDetails,
-    #[serde(rename = "ephemeral_5m_input_tokens")]
     Write5m,
-    #[serde(rename = "ephemeral_1h_input_tokens")]
     Write1h,
-    #[serde(rename = "ephemeral_24h_input_tokens")]
     Write24h,
-    #[serde(rename = "reasoning_tokens", alias = "thinking_tokens")]
     Reasoning,
-    #[serde(
-        rename = "thoughtsTokenCount",
-        alias = "thoughts_token_count",
-        alias = "total_thought_tokens"
-    )]
     ReasoningBeside,
-    #[serde(rename = "audio_tokens")]
     Audio,
-    #[serde(rename = "audio_prompt_tokens")]
     AudioIn,
-    #[serde(rename = "prompt_audio_seconds")]
     AudioSeconds,
-    #[serde(
-        rename = "toolUsePromptTokenCount",
-        alias = "tool_use_prompt_token_count",
-        alias = "total_tool_use_tokens"
-    )]
     ToolInput,
-    #[serde(rename = "image_tokens")]
     Image,
-    #[serde(rename = "citation_tokens")]
     Citations,
-    #[serde(
-        rename = "prompt_tokens_details",
-        alias = "prompt_token_details",
-        alias = "input_tokens_details",
-        alias = "input_token_details",
-        alias = "promptTokensDetails",
-        alias = "input_tokens_by_modality"
-    )]
     InputDetails,
-    #[serde(
-        rename = "completion_tokens_details",
-        alias = "completion_token_details",
-        alias = "output_tokens_details",
-        alias = "output_token_details",
-        alias = "candidatesTokensDetails",
-        alias = "candidates_tokens_details",
-        alias = "responseTokensDetails",
-        alias = "output_tokens_by_modality"
-    )]
     OutputDetails,
-    #[serde(
-        rename = "cached_tokens_details",
-        alias = "cacheTokensDetails",
-        alias = "cache_tokens_details",
-        alias = "cached_tokens_by_modality"
-    )]
     CachedDetails,
-    #[serde(rename = "billed_units")]
     Billed,
-    #[serde(rename = "tokens")]
     Tokens,
-    #[serde(rename = "tokenCount", alias = "token_count")]
     TokenCount,
-    #[serde(rename = "modality")]
     Modality,
-    #[serde(rename = "ttl")]
     Ttl,
-    #[serde(rename = "service_tier", alias = "serviceTier", alias = "trafficType")]
     Tier,
-    #[serde(other)]
     Other,
+}
+
+impl Key {
+    /// What the member with this name means.
+    pub(super) fn of(name: &[u8]) -> Self {
+        match name {
+            b"prompt_tokens" | b"promptTokenCount" | b"prompt_token_count" => Self::InputWithCache,
+            b"input_tokens"
+            | b"inputTokens"
+            | b"inputTokenCount"
+            | b"input_token_count"
+            | b"total_input_tokens" => Self::Input,
+            b"completion_tokens"
+            | b"output_tokens"
+            | b"outputTokens"
+            | b"outputTokenCount"
+            | b"output_token_count"
+            | b"candidatesTokenCount"
+            | b"candidates_token_count"
+            | b"responseTokenCount"
+            | b"total_output_tokens"
+            | b"generated_tokens"
+            | b"response_tokens" => Self::Output,
+            b"total_tokens" | b"totalTokens" | b"totalTokenCount" | b"total_token_count" => {
+                Self::Total
+            }
+            b"cached_tokens"
+            | b"num_cached_tokens"
+            | b"prompt_cache_hit_tokens"
+            | b"cachedContentTokenCount"
+            | b"cached_content_token_count"
+            | b"total_cached_tokens" => Self::CacheRead,
+            b"cache_read_input_tokens" | b"cacheReadInputTokens" | b"cacheReadInputTokenCount" => {
+                Self::CacheReadBeside
+            }
+            b"cache_write_tokens" => Self::CacheWrite,
+            b"cache_creation_input_tokens"
+            | b"cacheWriteInputTokens"
+            | b"cacheWriteInputTokenCount" => Self::CacheWriteBeside,
+            b"cache_creation" => Self::CacheCreation,
+            b"cacheDetails" => Self::CacheDetails,
+            b"ephemeral_5m_input_tokens" => Self::Write5m,
+            b"ephemeral_1h_input_tokens" => Self::Write1h,
+            b"ephemeral_24h_input_tokens" => Self::Write24h,
+            b"reasoning_tokens" | b"thinking_tokens" => Self::Reasoning,
+            b"thoughtsTokenCount" | b"thoughts_token_count" | b"total_thought_tokens" => {
+                Self::ReasoningBeside
+            }
+            b"audio_tokens" => Self::Audio,
+            b"audio_prompt_tokens" => Self::AudioIn,
+            b"prompt_audio_seconds" => Self::AudioSeconds,
+            b"toolUsePromptTokenCount"
+            | b"tool_use_prompt_token_count"
+            | b"total_tool_use_tokens" => Self::ToolInput,
+            b"image_tokens" => Self::Image,
+            b"citation_tokens" => Self::Citations,
+            b"prompt_tokens_details"
+            | b"prompt_token_details"
+            | b"input_tokens_details"
+            | b"input_token_details"
+            | b"promptTokensDetails"
+            | b"input_tokens_by_modality" => Self::InputDetails,
+            b"completion_tokens_details"
+            | b"completion_token_details"
+            | b"output_tokens_details"
+            | b"output_token_details"
+            | b"candidatesTokensDetails"
+            | b"candidates_tokens_details"
+            | b"responseTokensDetails"
+            | b"output_tokens_by_modality" => Self::OutputDetails,
+            b"cached_tokens_details"
+            | b"cacheTokensDetails"
+            | b"cache_tokens_details"
+            | b"cached_tokens_by_modality" => Self::CachedDetails,
+            b"billed_units" => Self::Billed,
+            b"tokens" => Self::Tokens,
+            b"tokenCount" | b"token_count" => Self::TokenCount,
+            b"modality" => Self::Modality,
+            b"ttl" => Self::Ttl,
+            b"service_tier" | b"serviceTier" | b"trafficType" => Self::Tier,
+            _ => Self::Other,
+        }
+    }
 }

@@ -1,28 +1,26 @@
 use std::borrow::Cow;
 
-use serde::de::MapAccess;
-
 use super::{
     details::{About, Details},
     key::Key,
-    lenient::{Count, Name, skip_value},
+    lenient::{count, name, skip},
     stated::Stated,
 };
+use crate::wire::json::Cursor;
 
 /// What one usage object states.
 #[derive(Default)]
-pub(super) struct UsageObject<'de> {
+pub(super) struct UsageObject<'a> {
     pub(super) stated: Stated,
-    pub(super) tier: Option<Cow<'de, str>>,
+    pub(super) tier: Option<Cow<'a, str>>,
     billed: Option<Stated>,
 }
 
-impl<'de> UsageObject<'de> {
-    pub(super) fn read<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+impl<'a> UsageObject<'a> {
+    /// Reads the object that comes next.
+    pub(super) fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
         let mut object = Self::default();
-        while let Some(key) = map.next_key()? {
-            object.member(key, &mut map)?;
-        }
+        cursor.members(|cursor, name| object.member(Key::of(name), cursor))?;
         if let Some(billed) = object.billed {
             object.stated.input = billed.input;
             object.stated.output = billed.output;
@@ -30,13 +28,13 @@ impl<'de> UsageObject<'de> {
             // The cache holds part of the real input, not of the billed one.
             object.stated.cache_read = None;
         }
-        Ok(object)
+        Some(object)
     }
 
-    fn member<A: MapAccess<'de>>(&mut self, key: Key, map: &mut A) -> Result<(), A::Error> {
+    fn member(&mut self, key: Key, cursor: &mut Cursor<'a>) -> Option<()> {
         let stated = &mut self.stated;
         let marks = &mut stated.marks;
-        let count = match key {
+        let stated = match key {
             Key::InputWithCache => {
                 marks.cache_inside = true;
                 &mut stated.input
@@ -66,32 +64,28 @@ impl<'de> UsageObject<'de> {
                 marks.reasoning_beside = true;
                 &mut stated.more_input
             }
-            Key::InputDetails => return self.details(About::Input, map),
-            Key::OutputDetails => return self.details(About::Output, map),
-            Key::CachedDetails => return self.details(About::Cached, map),
-            Key::CacheCreation => return self.details(About::CacheWrites, map),
-            Key::CacheDetails => return self.details(About::CacheWriteList, map),
-            Key::Tokens => return self.details(About::Tokens, map),
-            Key::Billed => return self.billed(map),
-            Key::Tier => return map.next_value_seed(Name(&mut self.tier)),
-            _ => return skip_value(map),
+            Key::InputDetails => return self.details(About::Input, cursor),
+            Key::OutputDetails => return self.details(About::Output, cursor),
+            Key::CachedDetails => return self.details(About::Cached, cursor),
+            Key::CacheCreation => return self.details(About::CacheWrites, cursor),
+            Key::CacheDetails => return self.details(About::CacheWriteList, cursor),
+            Key::Tokens => return self.details(About::Tokens, cursor),
+            Key::Billed => return self.billed(cursor),
+            Key::Tier => return name(cursor, &mut self.tier),
+            _ => return skip(cursor),
         };
-        map.next_value_seed(Count(count))
+        count(cursor, stated)
     }
 
-    fn details<A: MapAccess<'de>>(&mut self, about: About, map: &mut A) -> Result<(), A::Error> {
-        map.next_value_seed(Details {
-            about,
-            stated: &mut self.stated,
-        })
+    fn details(&mut self, about: About, cursor: &mut Cursor<'_>) -> Option<()> {
+        let stated = &mut self.stated;
+        Details { about, stated }.read(cursor)
     }
 
-    fn billed<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<(), A::Error> {
+    fn billed(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
         let mut billed = Stated::default();
-        map.next_value_seed(Details {
-            about: About::Tokens,
-            stated: &mut billed,
-        })?;
+        let (about, stated) = (About::Tokens, &mut billed);
+        Details { about, stated }.read(cursor)?;
         // Reranking is billed by the search instead.
         if billed
             .input
@@ -101,6 +95,6 @@ impl<'de> UsageObject<'de> {
         {
             self.billed = Some(billed);
         }
-        Ok(())
+        Some(())
     }
 }

@@ -1,74 +1,62 @@
-use serde::Deserialize;
-
 /// A member of an answer, of one of its choices, or of an object that wraps an answer.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(field_identifier)]
+#[derive(Clone, Copy)]
 pub(super) enum Key {
-    #[serde(
-        rename = "usage",
-        alias = "usageMetadata",
-        alias = "usage_metadata",
-        alias = "amazon-bedrock-invocationMetrics",
-        alias = "meta",
-        alias = "token_count",
-        alias = "metrics"
-    )]
     Usage,
-    #[serde(
-        rename = "response",
-        alias = "message",
-        alias = "delta",
-        alias = "details",
-        alias = "interaction",
-        alias = "messageStop",
-        alias = "result",
-        alias = "x_groq"
-    )]
     Wrapper,
-    #[serde(rename = "metadata")]
     Metadata,
-    #[serde(rename = "choices", alias = "candidates")]
     Choices,
     /// Lists of Amazon's and Mistral's models on Bedrock.
-    #[serde(rename = "results", alias = "outputs")]
     Results,
-    #[serde(rename = "finish_reason", alias = "finishReason")]
     FinishReason,
-    #[serde(
-        rename = "stop_reason",
-        alias = "stopReason",
-        alias = "done_reason",
-        alias = "completionReason"
-    )]
     StopReason,
-    #[serde(rename = "incomplete_details")]
     Incomplete,
-    #[serde(rename = "reason")]
     Reason,
-    #[serde(rename = "status")]
     Status,
-    #[serde(rename = "model", alias = "modelVersion", alias = "model_version")]
     Model,
-    #[serde(rename = "service_tier", alias = "serviceTier")]
     Tier,
-    #[serde(
-        rename = "prompt_eval_count",
-        alias = "prompt_token_count",
-        alias = "inputTextTokenCount",
-        alias = "input_length"
-    )]
     Input,
-    #[serde(
-        rename = "eval_count",
-        alias = "generation_token_count",
-        alias = "totalOutputTextTokenCount",
-        alias = "generated_tokens"
-    )]
     Output,
-    #[serde(rename = "tokenCount")]
     TokenCount,
-    #[serde(other)]
     Other,
+}
+
+impl Key {
+    /// What the member with this name means.
+    pub(super) fn of(name: &[u8]) -> Self {
+        match name {
+            b"usage"
+            | b"usageMetadata"
+            | b"usage_metadata"
+            | b"amazon-bedrock-invocationMetrics"
+            | b"meta"
+            | b"token_count"
+            | b"metrics" => Self::Usage,
+            b"response" | b"message" | b"delta" | b"details" | b"interaction" | b"messageStop"
+            | b"result" | b"x_groq" => Self::Wrapper,
+            b"metadata" => Self::Metadata,
+            b"choices" | b"candidates" => Self::Choices,
+            b"results" | b"outputs" => Self::Results,
+            b"finish_reason" | b"finishReason" => Self::FinishReason,
+            b"stop_reason" | b"stopReason" | b"done_reason" | b"completionReason" => {
+                Self::StopReason
+            }
+            b"incomplete_details" => Self::Incomplete,
+            b"reason" => Self::Reason,
+            b"status" => Self::Status,
+            b"model" | b"modelVersion" | b"model_version" => Self::Model,
+            b"service_tier" | b"serviceTier" => Self::Tier,
+            b"prompt_eval_count"
+            | b"prompt_token_count"
+            | b"inputTextTokenCount"
+            | b"input_length" => Self::Input,
+            b"eval_count"
+            | b"generation_token_count"
+            | b"totalOutputTextTokenCount"
+            | b"generated_tokens" => Self::Output,
+            b"tokenCount" => Self::TokenCount,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Where in an answer an object stands, and so which of its members mean something.

@@ -1,16 +1,9 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use memchr::memmem::Finder;
-use serde::de::DeserializeSeed;
 
-use super::{
-    Usage,
-    answer::{Answer, Facts},
-    cost::stated_cost,
-    place::Place,
-    stated::Stated,
-};
-use crate::message::catalog::Cost;
+use super::{Usage, answer::Facts, cost::stated_cost, place::Place, stated::Stated};
+use crate::{message::catalog::Cost, wire::json::Cursor};
 
 /// Reads usage, finish reason, served model and service tier as an answer passes by.
 ///
@@ -32,7 +25,7 @@ impl UsageScan {
     /// An event without counts or a finish reason, which is nearly every event, is searched but not parsed.
     pub fn event(&mut self, data: &[u8]) {
         if FILTER.admits(data) {
-            self.value(&mut serde_json::Deserializer::from_slice(data));
+            self.value(&mut Cursor::of_bytes(data));
             if let Some(cost) = stated_cost(data) {
                 self.cost = Some(Box::new(cost));
             }
@@ -43,8 +36,8 @@ impl UsageScan {
     ///
     /// Several JSON values in a row (NDJSON, or whitespace kept alive before the answer) are read as if streamed.
     pub fn body(&mut self, json: &[u8]) {
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        while self.value(&mut deserializer) && deserializer.end().is_err() {}
+        let mut cursor = Cursor::of_bytes(json);
+        while self.value(&mut cursor) && !cursor.is_at_end() {}
         self.cost = stated_cost(json).map(Box::new);
     }
 
@@ -76,16 +69,9 @@ impl UsageScan {
     }
 
     /// Reads one JSON value, all of it or nothing: a number that breaks off reads as a smaller number.
-    fn value(
-        &mut self,
-        deserializer: &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>,
-    ) -> bool {
+    fn value(&mut self, cursor: &mut Cursor<'_>) -> bool {
         let mut facts = Facts::default();
-        let answer = Answer {
-            facts: &mut facts,
-            place: Place::Top,
-        };
-        let read = answer.deserialize(deserializer).is_ok();
+        let read = facts.read(cursor, Place::Top).is_some();
         if read {
             self.keep(facts);
         }

@@ -154,9 +154,8 @@ impl Store {
         self.noted(answered.ok()).is_some()
     }
 
-    /// Tells the server of all these in one go, at most once each.
-    pub(super) async fn tell(&self, all: Vec<Told>) {
-        let count = all.len() as u64;
+    /// Tells the server of all these in one go, at most once each; how many it has settled.
+    pub(super) async fn tell(&self, all: Vec<Told>) -> usize {
         let answered = timeout(PATIENCE, self.told(&all)).await;
         let answers = self.noted(answered.ok()).unwrap_or_default();
         let mut settled = 0;
@@ -169,8 +168,8 @@ impl Store {
                 Err(error) => tracing::warn!(%error, "not settled"),
             }
         }
-        self.counters.settled.add(settled);
-        self.counters.unsettled.add(count.saturating_sub(settled));
+        self.counters.settled.add(settled as u64);
+        settled
     }
 
     async fn told(&self, all: &[Told]) -> RedisResult<Vec<RedisResult<Vec<u8>>>> {

@@ -9,10 +9,11 @@ use std::{
 
 use tokio::{
     sync::mpsc::Receiver,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
+    counters::Counters,
     jobs::{Job, Told},
     store::{PATIENCE, Store},
 };
@@ -23,8 +24,51 @@ const BATCH: usize = 128;
 /// The shortest wait before a server that does not answer is asked again.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Settles until the shutdown fires, and then what is left. While the server is left alone, so are the settlements.
+/// Settlements that are in hand. Those that are not done when it is dropped are lost.
+struct InHand<'a> {
+    counters: &'a Counters,
+    left: usize,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.counters.unsettled.add(self.left as u64);
+    }
+}
+
+/// Settles until the shutdown fires, and then what is left, for as long as the server takes any of it.
 pub(super) async fn run(store: Arc<Store>, mut jobs: Receiver<Job>, mut shutdown: Shutdown) {
+    {
+        let mut working = pin!(work(&store, &mut jobs, shutdown.clone()));
+        let mut fired = pin!(shutdown.fired());
+        let is_done = poll_fn(|cx| {
+            let done = working.as_mut().poll(cx).map(|()| true);
+            if done.is_ready() {
+                return done;
+            }
+            fired.as_mut().poll(cx).map(|()| false)
+        });
+        if is_done.await {
+            return;
+        }
+        loop {
+            let settled = store.counters.settled.get();
+            if timeout(PATIENCE, &mut working).await.is_ok() {
+                return;
+            }
+            if store.counters.settled.get() == settled {
+                break;
+            }
+        }
+    }
+    jobs.close();
+    while jobs.try_recv().is_ok() {
+        store.counters.unsettled.add(1);
+    }
+}
+
+/// Settles until nothing can come any more. While the server is left alone, so are the settlements.
+async fn work(store: &Store, jobs: &mut Receiver<Job>, mut shutdown: Shutdown) {
     let mut batch = Vec::new();
     let mut stopping = false;
     loop {
@@ -42,7 +86,12 @@ pub(super) async fn run(store: Arc<Store>, mut jobs: Receiver<Job>, mut shutdown
         if batch.is_empty() {
             return;
         }
-        let settlements = settlements(&store, batch.drain(..)).await;
+        let mut in_hand = InHand {
+            counters: &store.counters,
+            left: batch.len(),
+        };
+        let (settlements, unanswered) = settlements(batch.drain(..)).await;
+        in_hand.left = settlements.len() + unanswered;
         if settlements.is_empty() {
             continue;
         }
@@ -55,26 +104,24 @@ pub(super) async fn run(store: Arc<Store>, mut jobs: Receiver<Job>, mut shutdown
             is_there = store.is_there().await;
         }
         if is_there {
-            store.tell(settlements).await;
-        } else {
-            store.counters.unsettled.add(settlements.len() as u64);
+            in_hand.left -= store.tell(settlements).await;
         }
     }
 }
 
-/// What there is to settle, once those answers have come that nobody waits for any more.
-async fn settlements(store: &Store, jobs: impl Iterator<Item = Job>) -> Vec<Told> {
+/// What there is to settle, once those answers have come that nobody waits for any more, and how many have not come.
+async fn settlements(jobs: impl Iterator<Item = Job>) -> (Vec<Told>, usize) {
     let until = Instant::now() + PATIENCE;
-    let mut settlements = Vec::new();
+    let (mut settlements, mut unanswered) = (Vec::new(), 0);
     for job in jobs {
         match job {
             Job::Tell(told) => settlements.push(told),
             Job::Unanswered(reply, told) => match timeout_at(until, reply).await {
                 Ok(Ok(answer)) => settlements.extend(told.once_reserved(&answer)),
                 // It may have been taken all the same.
-                Ok(Err(_)) | Err(_) => store.counters.unsettled.add(1),
+                Ok(Err(_)) | Err(_) => unanswered += 1,
             },
         }
     }
-    settlements
+    (settlements, unanswered)
 }

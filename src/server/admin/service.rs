@@ -17,7 +17,7 @@ use super::{Access, AdminFuture, Changes};
 use crate::{
     control::{ControlError, Controls, Parameters},
     message::{ApiError, BoxError, Dialect, ResponseBody},
-    server::{json::respond, status::Status},
+    server::{answer::respond, status::Status},
     wire::path::percent_decode,
 };
 

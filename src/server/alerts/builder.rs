@@ -12,15 +12,13 @@ use tokio::time::Instant;
 use super::{
     Alerts, Notice, Rules, Webhook,
     deliver::{Outbox, outbox},
-    facts::Facts,
     notice::NoticeState,
+    reader::Reader,
     state::Times,
 };
 use crate::{
-    control::Controls,
-    ledger::Ledger,
     message::ConfigError,
-    stats::Stats,
+    server::Facts,
     worker::{Shutdown, Worker},
 };
 
@@ -38,9 +36,7 @@ pub struct AlertsBuilder {
     baseline: Duration,
     minimum_requests: u64,
     relay: Arc<str>,
-    stats: Stats,
-    controls: Controls,
-    ledger: Option<Arc<dyn Ledger>>,
+    facts: Facts,
     webhook: Option<Webhook>,
     callback: Option<Callback>,
 }
@@ -56,9 +52,7 @@ impl Default for AlertsBuilder {
             baseline: Duration::from_secs(60 * 60),
             minimum_requests: 20,
             relay: "tower-relay".into(),
-            stats: Stats::default(),
-            controls: Controls::default(),
-            ledger: None,
+            facts: Facts::default(),
             webhook: None,
             callback: None,
         }
@@ -103,7 +97,7 @@ impl AlertsBuilder {
         self
     }
 
-    /// How many attempts an upstream must have had within the [window](Stats::WINDOW) for its errors and latencies to say something: 20 by
+    /// How many attempts an upstream must have had within the [window](crate::stats::Stats::WINDOW) for its errors and latencies to say something: 20 by
     /// default.
     pub fn minimum_requests(mut self, least: u64) -> Self {
         self.minimum_requests = least;
@@ -116,21 +110,9 @@ impl AlertsBuilder {
         self
     }
 
-    /// Where errors, latencies and breakers are read.
-    pub fn stats(mut self, stats: &Stats) -> Self {
-        self.stats = stats.clone();
-        self
-    }
-
-    /// Where budgets are read.
-    pub fn controls(mut self, controls: &Controls) -> Self {
-        self.controls = controls.clone();
-        self
-    }
-
-    /// Where unknown prices and rejected keys are read: a ledger that sums up.
-    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
-        self.ledger = Some(ledger);
+    /// What is watched: errors, latencies and breakers by its statistics, budgets by its controls, unknown prices and rejected keys by its ledger.
+    pub fn facts(mut self, facts: &Facts) -> Self {
+        self.facts = facts.clone();
         self
     }
 
@@ -174,8 +156,7 @@ impl AlertsBuilder {
         };
         let watching = Watching {
             alerts: alerts.clone(),
-            stats: self.stats,
-            facts: Facts::new(self.controls, self.ledger, self.minimum_requests),
+            reader: Reader::new(self.facts, self.minimum_requests),
             every: self.every,
             callback: self.callback,
             post,
@@ -207,8 +188,7 @@ impl AlertsBuilder {
 
 struct Watching {
     alerts: Alerts,
-    stats: Stats,
-    facts: Facts,
+    reader: Reader,
     every: Duration,
     callback: Option<Callback>,
     post: Option<Outbox>,
@@ -218,7 +198,7 @@ impl Watching {
     async fn run(mut self, mut shutdown: Shutdown) {
         while !shutdown.fired_within(self.every).await {
             let now = Instant::now();
-            let readings = self.facts.read(&self.stats.snapshot(now));
+            let readings = self.reader.read(now);
             for notice in self.alerts.observe(now, readings) {
                 self.tell(notice);
             }

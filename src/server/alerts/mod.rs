@@ -2,9 +2,9 @@
 
 mod builder;
 mod deliver;
-mod facts;
 mod handle;
 mod notice;
+mod reader;
 mod rule;
 mod state;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     ledger::{Record, Totals},
     message::{RequestBody, ResponseBody},
+    server::Facts,
     stats::{Availability, Latency, Stats, Verdict},
     wire::clock,
     worker::Worker,
@@ -181,7 +182,8 @@ fn watching(
 ) -> (Alerts, Worker, Arc<Mutex<Vec<Notice>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
-    let builder = builder.stats(stats).ledger(Arc::new(totals.clone()));
+    let facts = Facts::default().stats(stats);
+    let builder = builder.facts(&facts.ledger(Arc::new(totals.clone())));
     let builder = builder.callback(move |notice| tell.lock().unwrap().push(notice.clone()));
     let (alerts, worker) = builder.build().unwrap();
     (alerts, worker, told)

@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::page::PAGE;
 use crate::{
     message::{Dialect, ResponseBody},
-    server::{admin::Access, json::only_get},
+    server::{admin::Access, answer::only_get},
 };
 
 /// Answers `GET /dashboard` with the page.

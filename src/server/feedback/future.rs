@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     message::{Dialect, RequestBody, ResponseBody, Served},
-    server::json::respond,
+    server::answer::respond,
 };
 
 type Taking = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;

@@ -149,6 +149,12 @@ impl FeedbackBuilder {
         Ok((FeedbackLayer { shared }, worker))
     }
 
+    /// The file, which it then has no more.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_file(&mut self) -> Option<PathBuf> {
+        self.file.take()
+    }
+
     /// What it does, in words.
     #[cfg(feature = "gateway")]
     pub(crate) fn describe(&self) -> String {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use metrics::HistogramFn;
+use metrics::{HistogramFn, Label};
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,23 @@ pub(super) enum Kind {
     Histogram,
 }
 
-/// A metric: its values by their labels, which are as they are shown.
+/// A metric: its series by their labels, which are as they are shown.
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) kind: Kind,
-    pub(super) values: BTreeMap<Box<str>, Value>,
+    pub(super) series: BTreeMap<Box<str>, Series>,
+}
+
+/// One set of labels.
+#[derive(Debug)]
+pub(super) struct Series {
+    /// As they were told.
+    #[cfg_attr(
+        not(all(feature = "gateway", feature = "otlp")),
+        allow(dead_code, reason = "only export needs them")
+    )]
+    pub(super) labels: Box<[Label]>,
+    pub(super) value: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +80,11 @@ impl Buckets {
             bounds,
             sum: AtomicU64::new(0),
         }
+    }
+
+    #[cfg(all(feature = "gateway", feature = "otlp"))]
+    pub(super) fn bounds(&self) -> &Arc<[f64]> {
+        &self.bounds
     }
 
     pub(super) fn read(&self) -> Read {

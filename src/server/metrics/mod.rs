@@ -4,7 +4,11 @@ mod family;
 mod prometheus;
 mod render;
 mod service;
+#[cfg(all(feature = "gateway", feature = "otlp"))]
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
+#[cfg(all(feature = "gateway", feature = "otlp"))]
+pub(crate) use self::snapshot::{Metric, Point, Reading};
 pub use self::{prometheus::Prometheus, service::Metrics};

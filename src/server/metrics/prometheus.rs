@@ -7,7 +7,7 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 use super::{
-    family::{Family, Kind, Value},
+    family::{Family, Kind, Series, Value},
     render,
 };
 
@@ -96,11 +96,22 @@ impl Prometheus {
 
     /// Everything, in Prometheus' text format (version 0.0.4).
     pub fn render(&self) -> String {
+        self.sample();
+        render::all(&self.state())
+    }
+
+    /// Everything, as it was told, for those who have another form for it.
+    #[cfg(all(feature = "gateway", feature = "otlp"))]
+    pub(crate) fn snapshot(&self) -> Vec<super::Metric> {
+        self.sample();
+        super::snapshot::all(&self.state())
+    }
+
+    fn sample(&self) {
         let samplers: Vec<_> = self.samplers().values().cloned().collect();
         for sample in samplers {
             sample(self);
         }
-        render::all(&self.state())
     }
 
     fn value(&self, key: &Key, kind: Kind) -> Option<Value> {
@@ -112,8 +123,8 @@ impl Prometheus {
                 state.dropped += 1;
                 return None;
             }
-            if let Some(value) = family.values.get(&*labels) {
-                return Some(value.clone());
+            if let Some(series) = family.series.get(&*labels) {
+                return Some(series.value.clone());
             }
         }
         if state.sets >= MAX_SETS {
@@ -125,9 +136,13 @@ impl Prometheus {
         let family = state.families.entry(name.into());
         let family = family.or_insert_with(|| Family {
             kind,
-            values: BTreeMap::new(),
+            series: BTreeMap::new(),
         });
-        family.values.insert(labels.into(), value.clone());
+        let series = Series {
+            labels: key.labels().cloned().collect(),
+            value: value.clone(),
+        };
+        family.series.insert(labels.into(), series);
         state.sets += 1;
         Some(value)
     }

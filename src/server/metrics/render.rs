@@ -18,8 +18,8 @@ pub(super) fn all(state: &State) -> String {
         let shown = shown_name(name, unit, family.kind);
         let help = described.map_or("", |described| &*described.text);
         head(&mut text, &shown, help, family.kind);
-        for (labels, value) in &family.values {
-            one(&mut text, &shown, labels, value);
+        for (labels, series) in &family.series {
+            one(&mut text, &shown, labels, &series.value);
         }
     }
     let dropped = "relay_metrics_dropped_total";

@@ -1,12 +1,10 @@
-use std::sync::Arc;
-
 use super::{Refusals, Replica, Status};
 use crate::{
-    control::Controls,
-    ledger::Ledger,
     message::catalog::ModelCatalog,
-    server::admin::{Access, Changes},
-    stats::Stats,
+    server::{
+        Facts,
+        admin::{Access, Changes},
+    },
 };
 
 /// What a [`Status`] is made of. Each part that is left out is empty in the report.
@@ -14,9 +12,7 @@ use crate::{
 #[must_use]
 pub struct StatusBuilder {
     pub(super) replica: Replica,
-    pub(super) stats: Stats,
-    pub(super) controls: Controls,
-    pub(super) ledger: Option<Arc<dyn Ledger>>,
+    pub(super) facts: Facts,
     pub(super) catalog: ModelCatalog,
     pub(super) baselines: Vec<String>,
     pub(super) refusals: Refusals,
@@ -31,21 +27,9 @@ impl StatusBuilder {
         self
     }
 
-    /// Requests, and how upstreams do.
-    pub fn stats(mut self, stats: &Stats) -> Self {
-        self.stats = stats.clone();
-        self
-    }
-
-    /// What can be steered.
-    pub fn controls(mut self, controls: &Controls) -> Self {
-        self.controls = controls.clone();
-        self
-    }
-
-    /// Where attempts are written down: one that sums them up, such as [`Totals`](crate::ledger::Totals).
-    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
-        self.ledger = Some(ledger);
+    /// What is shown.
+    pub fn facts(mut self, facts: &Facts) -> Self {
+        self.facts = facts.clone();
         self
     }
 

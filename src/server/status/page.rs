@@ -65,7 +65,7 @@ impl Status {
     pub fn report(&self) -> Report {
         let parts = self.0.parts.load();
         let (now, wall) = (Instant::now(), clock::now());
-        let spend = parts.ledger.as_ref().map(|ledger| {
+        let spend = parts.facts.ledger.as_ref().map(|ledger| {
             let rows = ledger.snapshot();
             let baselines = parts.baselines.iter().map(String::as_str);
             let savings = savings(&rows, &parts.catalog, baselines);
@@ -77,9 +77,9 @@ impl Status {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: now.saturating_duration_since(self.0.started).as_secs(),
             replica: parts.replica.clone(),
-            traffic: parts.stats.snapshot(now),
+            traffic: parts.facts.stats.snapshot(now),
             spend,
-            controls: parts.controls.show(),
+            controls: parts.facts.controls.show(),
             refusals: parts.refusals.report(),
             changes: parts.changes.recent(),
         }

@@ -4,31 +4,29 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::{Status, StatusFuture};
 use crate::{
-    message::{ApiError, Dialect, Media, ResponseBody},
-    server::json::only_get,
+    message::{ApiError, Media, ResponseBody},
+    server::answer::{answered, only_get, or_error},
 };
 
 impl Status {
     fn answer<B>(&self, request: &Request<B>) -> Result<Response<ResponseBody>, ApiError> {
-        only_get(request.method())?;
-        self.access().read(request)?;
+        self.admit(request)?;
         let body = match *request.method() {
             Method::HEAD => ResponseBody::empty(),
             _ => ResponseBody::from(self.json()).with_media(Media::Json),
         };
-        let mut response = Response::new(body);
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        Ok(answered(body, "application/json"))
+    }
+
+    /// Lets those pass who may read.
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
+        only_get(request.method())?;
+        self.access().read(request)
     }
 }
 
@@ -42,9 +40,6 @@ impl<B> Service<Request<B>> for Status {
     }
 
     fn call(&mut self, request: Request<B>) -> StatusFuture {
-        let answer = self.answer(&request);
-        ready(Ok(
-            answer.unwrap_or_else(|error| error.to_response(Dialect::OpenAi))
-        ))
+        ready(Ok(or_error(self.answer(&request))))
     }
 }

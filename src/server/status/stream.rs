@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -20,8 +20,8 @@ use tower_service::Service;
 
 use super::{Status, StatusFuture};
 use crate::{
-    message::{ApiError, Dialect, Media, ResponseBody},
-    server::json::only_get,
+    message::{ApiError, Media, ResponseBody},
+    server::answer::{answered, or_error},
     wire::sse,
 };
 
@@ -87,8 +87,7 @@ impl StatusStream {
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Result<Response<ResponseBody>, ApiError> {
-        only_get(request.method())?;
-        self.status.access().read(request)?;
+        self.status.admit(request)?;
         let full = |_| {
             let message = "as many listen as may: close another page";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
@@ -102,14 +101,8 @@ impl StatusStream {
             ticks: None,
             _place: place.map_err(full)?,
         };
-        let mut response = Response::new(ResponseBody::new(events).with_media(Media::Opaque));
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        let body = ResponseBody::new(events).with_media(Media::Opaque);
+        Ok(answered(body, "text/event-stream"))
     }
 }
 
@@ -123,10 +116,7 @@ impl<B> Service<Request<B>> for StatusStream {
     }
 
     fn call(&mut self, request: Request<B>) -> StatusFuture {
-        let answer = self.answer(&request);
-        ready(Ok(
-            answer.unwrap_or_else(|error| error.to_response(Dialect::OpenAi))
-        ))
+        ready(Ok(or_error(self.answer(&request))))
     }
 }
 

@@ -8,10 +8,9 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    control::Controls,
     ledger::{Record, Totals},
     message::catalog::{Cost, ModelCatalog},
-    server::admin::Access,
+    server::{Facts, admin::Access},
     stats::{Stats, Verdict},
     testing::read,
     wire::clock,
@@ -48,7 +47,10 @@ async fn a_report_has_what_is_known_and_null_for_what_is_not() {
         .series("openai", "m", now)
         .record(now, Verdict::Success);
     let replica = Replica::new("eu-1").one_of(3, ["limits"]);
-    let status = Status::builder().stats(&stats).replica(replica).build();
+    let status = Status::builder()
+        .facts(&Facts::default().stats(&stats))
+        .replica(replica)
+        .build();
     let shown = json_of(&status).await;
     assert_eq!(
         shown["replica"],
@@ -71,7 +73,9 @@ async fn spend_is_summed_by_day_model_and_tenant_to_the_last_digit() {
         totals.add(&attempt(key, model, cost));
     }
     let catalog = ModelCatalog::builtin();
-    let status = Status::builder().ledger(Arc::new(totals)).catalog(&catalog);
+    let status = Status::builder()
+        .facts(&Facts::default().ledger(Arc::new(totals)))
+        .catalog(&catalog);
     let shown = json_of(&status.baselines(["gpt-4.1", "nobody-knows"]).build()).await;
     let spend = &shown["spend"];
     assert_eq!(spend["total"]["cost_usd"], "0.300000000001");
@@ -106,7 +110,7 @@ async fn a_model_that_would_have_been_cheaper_saved_nothing() {
     let totals = Totals::default();
     totals.add(&attempt("a", "dear", Some("1000")));
     let status = Status::builder()
-        .ledger(Arc::new(totals))
+        .facts(&Facts::default().ledger(Arc::new(totals)))
         .baselines(["gpt-4.1-mini"]);
     let shown = json_of(&status.build()).await;
     let saved = shown["spend"]["savings"][0]["saved_usd"].as_str().unwrap();
@@ -116,7 +120,9 @@ async fn a_model_that_would_have_been_cheaper_saved_nothing() {
 #[tokio::test(start_paused = true)]
 async fn readers_within_half_a_second_share_a_report() {
     let stats = Stats::default();
-    let status = Status::builder().stats(&stats).build();
+    let status = Status::builder()
+        .facts(&Facts::default().stats(&stats))
+        .build();
     let first = status.json();
     let now = Instant::now();
     stats
@@ -135,7 +141,7 @@ async fn readers_within_half_a_second_share_a_report() {
 
 #[tokio::test(start_paused = true)]
 async fn listeners_hear_a_report_a_second_and_are_only_so_many() {
-    let status = Status::builder().controls(&Controls::default()).build();
+    let status = Status::builder().build();
     let stream = StatusStream::builder().max_listeners(2).build(&status);
     let listen = async || stream.clone().oneshot(get("/status/stream")).await.unwrap();
     let (mut one, two) = (listen().await, listen().await);

@@ -4,14 +4,11 @@ use std::{borrow::Cow, ops::Range};
 
 use super::{Value, value::unescape};
 
-/// The deepest nesting that is followed: a bit a level.
-const MAX_DEPTH: u32 = u64::BITS;
-
 /// Goes through a JSON text once, from value to value. Holds a position, copies nothing, and allocates for nothing but a
 /// member's name that has escapes.
 ///
-/// It accepts what RFC 8259 does, but nothing nested deeper than 64 levels. Every method is `None` for text that is not
-/// JSON, or where the caller's own function says so; what the cursor stands at is then not to be relied on.
+/// It accepts what RFC 8259 does, nested as deeply as it may be: a bit of memory a level, and no stack. Every method is `None` for text
+/// that is not JSON, or where the caller's own function says so; what the cursor stands at is then not to be relied on.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
@@ -24,6 +21,11 @@ impl<'a> Cursor<'a> {
         // Most text is ASCII, and to find only that takes a third of the time.
         let is_utf8 = text.is_ascii() || std::str::from_utf8(text).is_ok();
         is_utf8.then_some(Self { text, at: 0 })
+    }
+
+    /// At the start of what may have strings that are not UTF-8: to those who read on regardless such strings are none.
+    pub(crate) fn of_bytes(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
     }
 
     /// Where it stands, in bytes.
@@ -151,13 +153,16 @@ impl<'a> Cursor<'a> {
     }
 
     fn skip(&mut self) -> Option<()> {
-        // The kinds of the open levels, the innermost in the lowest bit: 1 for an object.
-        let (mut levels, mut depth) = (0_u64, 0);
+        // The kinds of the open levels, the innermost in the lowest bit: 1 for an object. Those that are further out than a word
+        // reaches wait in `outer`, a word at a time.
+        let (mut levels, mut depth) = (0_u64, 0_u32);
+        let mut outer = Vec::new();
         loop {
             match self.peek()? {
                 open @ (b'{' | b'[') => {
-                    if depth == MAX_DEPTH {
-                        return None;
+                    if depth == u64::BITS {
+                        outer.push(std::mem::take(&mut levels));
+                        depth = 0;
                     }
                     self.at += 1;
                     depth += 1;
@@ -179,7 +184,10 @@ impl<'a> Cursor<'a> {
             // What ended was a value: it is followed by another, or by the ends of those around it.
             loop {
                 if depth == 0 {
-                    return Some(());
+                    let Some(next) = outer.pop() else {
+                        return Some(());
+                    };
+                    (levels, depth) = (next, u64::BITS);
                 }
                 let is_object = levels & 1 == 1;
                 if self.goes_on(if is_object { b'}' } else { b']' })? {
@@ -258,13 +266,12 @@ impl<'a> Cursor<'a> {
 
 /// How many bytes come before the next quote, backslash or control character of a string.
 ///
-/// Names and other short strings end within a word; long text goes by in blocks until the one in which it ends.
+/// Names and other short strings end within a few words; long text goes by in blocks until the one in which it ends.
 pub(super) fn plain(text: &[u8]) -> usize {
-    let chunk = |at: usize| text.get(at..).and_then(<[u8]>::first_chunk);
     let mut at = 0;
-    if let Some(word) = chunk(0) {
+    for word in text.as_chunks().0.iter().take(WORDS) {
         if let Some(found) = special_in(*word) {
-            return found;
+            return at + found;
         }
         at += word.len();
     }
@@ -273,7 +280,15 @@ pub(super) fn plain(text: &[u8]) -> usize {
     {
         at += block.len();
     }
-    while let Some(word) = chunk(at) {
+    plain_to_end(text, at)
+}
+
+/// Words that are looked at one by one before blocks are: as many as a block has.
+const WORDS: usize = 4;
+
+/// The same from `at` on, word by word and then byte by byte.
+fn plain_to_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) {
         if let Some(found) = special_in(*word) {
             return at + found;
         }
@@ -369,8 +384,15 @@ mod tests {
             assert_eq!(accepts(text.as_bytes()), is_json(text.as_bytes()), "{text}");
         }
         assert!(!accepts(b"\"\xff\""));
-        assert!(accepts(("[".repeat(64) + &"]".repeat(64)).as_bytes()));
-        assert!(!accepts(("[".repeat(65) + &"]".repeat(65)).as_bytes()));
+        for depth in [63, 64, 65, 128, 129, 100_000] {
+            let nested = |open: &str, inner: &str, close: &str| {
+                open.repeat(depth) + inner + &close.repeat(depth)
+            };
+            assert!(accepts(nested("[", "", "]").as_bytes()), "{depth}");
+            assert!(accepts(nested("{\"a\":[", "1,2", ",3]}").as_bytes()));
+            assert!(!accepts(nested("[", "}", "]").as_bytes()));
+            assert!(!accepts((nested("[", "", "]") + "]").as_bytes()));
+        }
     }
 
     #[test]

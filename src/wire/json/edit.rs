@@ -2,7 +2,11 @@ use std::{borrow::Cow, fmt, ops::Range};
 
 use bytes::Bytes;
 
-use super::{Index, NewValue, index::Member, value::name_is};
+use super::{
+    Index, NewValue,
+    index::{Member, Splice},
+    value::name_is,
+};
 
 /// Changes to the top-level members of one JSON object, applied in one copy of the text.
 ///
@@ -25,6 +29,37 @@ struct List<'a> {
     /// The text after the last member.
     tail: &'a [u8],
     open: usize,
+}
+
+/// What becomes of an index when its text was edited. Made apart from the text, as few read an edited text again, and an index that
+/// nobody else holds can be put right where it is.
+pub(crate) enum Reindex {
+    Same,
+    Shifted(Splice),
+    Made(Index),
+}
+
+impl Reindex {
+    /// The new index, given the old one.
+    pub(crate) fn of(self, index: &Index) -> Index {
+        match self {
+            Self::Made(made) => made,
+            change => {
+                let mut index = index.clone();
+                change.apply(&mut index);
+                index
+            }
+        }
+    }
+
+    /// Makes the old index the new one.
+    pub(crate) fn apply(self, index: &mut Index) {
+        match self {
+            Self::Same => {}
+            Self::Shifted(splice) => index.shift(splice),
+            Self::Made(made) => *index = made,
+        }
+    }
 }
 
 /// One member of the result, in the order of writing.
@@ -110,15 +145,32 @@ impl<'a> Edit<'a> {
 
     /// The new text and its index, which is shifted from the old one and equals what parsing would give.
     pub fn finish(self) -> (Bytes, Index) {
-        let (text, index) = self.write();
-        (text.into(), index)
+        let index = self.index;
+        let (text, reindex) = self.write();
+        (text.into(), reindex.of(index))
     }
 
-    pub(super) fn write(self) -> (Vec<u8>, Index) {
+    /// The new text alone, for those who do not read on.
+    pub fn into_text(self) -> Bytes {
+        self.write().0.into()
+    }
+
+    /// The new text, and what becomes of the index.
+    pub(crate) fn write(self) -> (Vec<u8>, Reindex) {
         match (self.list, self.value) {
-            (Some(list), _) => list.write(),
-            (None, Some((member, value))) => self.index.splice(self.text, member, &value),
-            (None, None) => (self.text.to_vec(), self.index.clone()),
+            (Some(list), _) => {
+                let (text, index) = list.write();
+                (text, Reindex::Made(index))
+            }
+            (None, Some((member, value))) => {
+                let splice = Splice {
+                    member,
+                    length: value.len(),
+                };
+                let text = self.index.splice(self.text, member, &value);
+                (text, Reindex::Shifted(splice))
+            }
+            (None, None) => (self.text.to_vec(), Reindex::Same),
         }
     }
 
@@ -211,13 +263,8 @@ impl<'a> List<'a> {
         };
         let members = self.slots.iter().map(write_slot).collect();
         put(self.tail);
-        (
-            text,
-            Index {
-                open: self.open,
-                members,
-            },
-        )
+        let index = Index::of(&text, self.open, members);
+        (text, index)
     }
 
     fn position(&self, name: &str) -> Option<usize> {

@@ -22,6 +22,8 @@ pub struct Index {
     /// The offset of the opening brace.
     pub(super) open: usize,
     pub(super) members: Vec<Member>,
+    /// A name of them has escapes, so that names cannot be compared as they stand.
+    pub(super) escaped: bool,
 }
 
 /// One member: its name with the quotes, and its value.
@@ -29,6 +31,13 @@ pub struct Index {
 pub(super) struct Member {
     pub(super) name: Range<usize>,
     pub(super) value: Range<usize>,
+}
+
+/// One value that was replaced: which member's, and how long it is now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Splice {
+    pub(super) member: usize,
+    pub(super) length: usize,
 }
 
 impl Index {
@@ -41,29 +50,31 @@ impl Index {
     /// When the text is not JSON, is not an object, names a top-level member twice, or has more than
     /// [`MAX_MEMBERS`] of them.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
-        let (index, escaped) = match Self::scan(text) {
-            Some(scanned) => scanned,
-            None => (Self::explain(text)?, true),
+        let index = match Self::scan(text) {
+            Some(index) => index,
+            None => Self::explain(text)?,
         };
-        index.members(text).check_names(escaped)?;
+        index.members(text).check_names()?;
         Ok(index)
     }
 
-    /// The members of what is one JSON object without a doubt, and whether a name of them has escapes; `None` for anything else.
-    fn scan(text: &[u8]) -> Option<(Self, bool)> {
+    /// The members of what is one JSON object without a doubt; `None` for anything else.
+    fn scan(text: &[u8]) -> Option<Self> {
         let mut cursor = Cursor::new(text)?;
         cursor.peek()?;
         let open = cursor.position();
         let mut members = Vec::with_capacity(FEW_MEMBERS);
-        let mut any_escaped = false;
-        cursor.spans(|name, escaped, value| {
+        let mut escaped = false;
+        cursor.spans(|name, has_escapes, value| {
             members.push(Member { name, value });
-            any_escaped |= escaped;
+            escaped |= has_escapes;
             (members.len() <= MAX_MEMBERS).then_some(())
         })?;
-        cursor
-            .is_at_end()
-            .then_some((Self { open, members }, any_escaped))
+        cursor.is_at_end().then_some(Self {
+            open,
+            members,
+            escaped,
+        })
     }
 
     /// The same by serde_json, which says what is wrong and where, and follows any nesting.
@@ -97,7 +108,20 @@ impl Index {
             ));
         }
         outcome.map_err(|error| JsonError::from_serde(text, &error))?;
-        Ok(Self { open, members })
+        Ok(Self::of(text, open, members))
+    }
+
+    /// The index of `text` by its `members`.
+    pub(super) fn of(text: &[u8], open: usize, members: Vec<Member>) -> Self {
+        let has_escapes = |member: &Member| {
+            let name = text.get(member.name.clone());
+            name.is_some_and(|name| name.contains(&b'\\'))
+        };
+        Self {
+            open,
+            escaped: members.iter().any(has_escapes),
+            members,
+        }
     }
 
     /// The members, read from the text this index was made of.
@@ -111,8 +135,12 @@ impl Index {
 impl Index {
     pub(super) fn position(&self, text: &[u8], name: &str) -> Option<usize> {
         let is_named = |member: &Member| {
-            text.get(member.name.clone())
-                .is_some_and(|raw| name_is(raw, name))
+            if self.escaped {
+                let raw = text.get(member.name.clone());
+                return raw.is_some_and(|raw| name_is(raw, name));
+            }
+            member.name.len() == name.len() + 2
+                && text.get(member.name.start + 1..member.name.end - 1) == Some(name.as_bytes())
         };
         self.members.iter().position(is_named)
     }
@@ -122,27 +150,31 @@ impl Index {
         range.and_then(|range| text.get(range)).unwrap_or_default()
     }
 
-    /// The text with the value of one member replaced, and its index.
-    pub(super) fn splice(&self, text: &[u8], member: usize, value: &[u8]) -> (Vec<u8>, Self) {
+    /// The text with the value of one member replaced.
+    pub(super) fn splice(&self, text: &[u8], member: usize, value: &[u8]) -> Vec<u8> {
         let Some(old) = self.members.get(member).map(|member| member.value.clone()) else {
-            return (text.to_vec(), self.clone());
+            return text.to_vec();
         };
         let mut spliced = Vec::with_capacity((text.len() + value.len()).saturating_sub(old.len()));
         spliced.extend_from_slice(text.get(..old.start).unwrap_or_default());
         spliced.extend_from_slice(value);
         spliced.extend_from_slice(text.get(old.end..).unwrap_or_default());
+        spliced
+    }
 
-        let mut index = self.clone();
-        let shift = |at: usize| at + value.len() - old.len();
-        let mut rest = index.members.iter_mut().skip(member);
-        if let Some(edited) = rest.next() {
-            edited.value.end = shift(old.end);
-        }
+    /// The index of a text in which one value was replaced.
+    pub(super) fn shift(&mut self, Splice { member, length }: Splice) {
+        let mut rest = self.members.iter_mut().skip(member);
+        let Some(edited) = rest.next() else {
+            return;
+        };
+        let old = edited.value.clone();
+        let shift = |at: usize| at + length - old.len();
+        edited.value.end = shift(old.end);
         for Member { name, value } in rest {
             *name = shift(name.start)..shift(name.end);
             *value = shift(value.start)..shift(value.end);
         }
-        (spliced, index)
     }
 }
 
@@ -187,12 +219,8 @@ pub struct Members<'a> {
 impl<'a> Members<'a> {
     /// The value of the member with this name, however the name is escaped in the text.
     pub fn get(self, name: &str) -> Option<Value<'a>> {
-        let member = self
-            .index
-            .members
-            .iter()
-            .find(|member| name_is(self.slice(&member.name), name))?;
-        Some(Value::new(self.slice(&member.value)))
+        let member = self.index.position(self.text, name)?;
+        Some(Value::new(self.index.value(self.text, member)))
     }
 
     /// Whether there is a member with this name, be it `null`.
@@ -227,10 +255,10 @@ impl<'a> Members<'a> {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
-    /// Whether no name is there twice; `escaped` where some may have escapes.
-    fn check_names(self, escaped: bool) -> Result<(), JsonError> {
+    /// Whether no name is there twice.
+    fn check_names(self) -> Result<(), JsonError> {
         let members = &self.index.members;
-        if members.len() <= FEW_MEMBERS && !escaped {
+        if members.len() <= FEW_MEMBERS && !self.index.escaped {
             let same = |one: &Range<usize>, other: &Range<usize>| {
                 one.len() == other.len() && self.slice(one) == self.slice(other)
             };

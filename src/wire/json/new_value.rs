@@ -43,7 +43,7 @@ impl fmt::Debug for NewValue<'_> {
 impl From<Edit<'_>> for NewValue<'_> {
     fn from(edit: Edit<'_>) -> Self {
         Self {
-            raw: Cow::Owned(edit.finish().0.into()),
+            raw: Cow::Owned(edit.into_text().into()),
         }
     }
 }

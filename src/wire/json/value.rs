@@ -86,10 +86,17 @@ impl<'a> Value<'a> {
     /// A whole number from 0 to `u64::MAX` in any spelling: `10`, `10.0` and `1e1` are all 10, as they are to the
     /// servers that read the request after us. Exact: no float is involved. `None` for anything else.
     pub fn as_u64(self) -> Option<u64> {
-        let number = std::str::from_utf8(self.raw).ok()?;
+        /// As many digits as cannot exceed what fits.
+        const SURE: usize = 19;
+        if self.raw.len() <= SURE && self.raw.iter().all(u8::is_ascii_digit) {
+            let digits = self.raw.iter().map(|digit| u64::from(digit & 0xf));
+            return (!self.raw.is_empty())
+                .then(|| digits.fold(0, |number, digit| number * 10 + digit));
+        }
         if self.kind() != Kind::Number {
             return None;
         }
+        let number = std::str::from_utf8(self.raw).ok()?;
         number.parse().ok().or_else(|| whole_number(number))
     }
 

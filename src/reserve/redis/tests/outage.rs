@@ -197,3 +197,32 @@ async fn settlements_that_find_no_room_are_counted() {
     timeout(Duration::from_secs(5), worker).await.unwrap();
     assert_eq!((handle.queued(), handle.unsettled()), (0, 3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_holds_up_the_end_once_and_not_for_each_settlement() {
+    // Its connections are accepted by the kernel, and answered by nobody.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}/", silent.local_addr().unwrap());
+    let (limiter, worker) = builder(&url, OnStoreFailure::FailOpen).build().unwrap();
+    for _ in 0..1_000 {
+        let limiter = Arc::new(limiter.clone());
+        let (quota, place) = (slow(10, 100), Place::Own);
+        drop(Reservation::new(
+            limiter,
+            account("a"),
+            quota,
+            tokens_of(1),
+            place,
+        ));
+    }
+    let began = Instant::now();
+    worker.shutdown_handle().shutdown();
+    worker.await;
+    let took = began.elapsed();
+    assert!(took <= Duration::from_millis(2_100), "{took:?}");
+    let handle = limiter.handle();
+    assert_eq!(
+        (handle.queued(), handle.settled(), handle.unsettled()),
+        (0, 0, 1_000)
+    );
+}

@@ -126,7 +126,7 @@ fn every_kind_of_new_value_is_written_as_json() {
     let mut edit = base.members(b"{}").edit();
     edit.set("x", index.members(other.as_bytes()).get("x").unwrap())
         .set("raw", borrowed);
-    assert_eq!(edit.finish().0, r#"{"x":[1.0, 2],"raw":1.50}"#);
+    assert_eq!(edit.into_text(), r#"{"x":[1.0, 2],"raw":1.50}"#);
 }
 
 #[test]

@@ -28,9 +28,9 @@ fn edited(text: &str, change: impl FnOnce(&mut Edit<'_>)) -> String {
     let index = parse(text).unwrap();
     let mut edit = index.members(text.as_bytes()).edit();
     change(&mut edit);
-    let (bytes, shifted) = edit.write();
+    let (bytes, reindex) = edit.write();
     assert_eq!(bytes.capacity(), bytes.len());
-    assert_eq!(shifted, parse(&bytes).unwrap());
+    assert_eq!(reindex.of(&index), parse(&bytes).unwrap());
     String::from_utf8(bytes).unwrap()
 }
 

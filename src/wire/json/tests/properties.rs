@@ -200,7 +200,8 @@ proptest! {
             }
         }
         let changed = edit.is_changed();
-        let (result, shifted) = edit.write();
+        let (result, reindex) = edit.write();
+        let shifted = reindex.of(&index);
 
         prop_assert_eq!(result.capacity(), result.len());
         prop_assert_eq!(&shifted, &parse(&result).unwrap());

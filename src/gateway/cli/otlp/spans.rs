@@ -1,42 +1,34 @@
-//! Spans to a collector of OpenTelemetry, as the usual environment variables say.
+//! Spans to a collector.
 
-use std::{env, fmt, future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Limited};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{SdkTracer, SdkTracerProvider},
-};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 use tower::ServiceExt;
 use tracing::{Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-use crate::{
-    gateway::client::{Client, ClientConfig},
-    message::RequestBody,
-    telemetry::conventions::SCHEMA_URL,
-};
+use super::{Collector, MAX_ANSWER, resource};
+use crate::{gateway::client::Client, message::RequestBody, telemetry::conventions::SCHEMA_URL};
 
 /// How long the last spans may take.
 const LAST: Duration = Duration::from_secs(5);
 /// How long a batch of them may.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that a collector's answer may be, in bytes.
-const MAX_ANSWER: usize = 1 << 20;
 
 /// What exports spans, until the program ends.
-pub(super) struct Export(SdkTracerProvider);
+pub(in crate::gateway::cli) struct Export(SdkTracerProvider);
 
 impl Export {
     /// Sends what is left.
-    pub(super) fn end(self) {
+    pub(in crate::gateway::cli) fn end(self) {
         if let Err(error) = self.0.shutdown_with_timeout(LAST) {
             tracing::warn!(%error, "the last spans were not exported");
         }
@@ -48,39 +40,22 @@ impl Export {
 /// # Errors
 ///
 /// When the endpoint is none, or the protocol is not HTTP with protobuf.
-pub(super) fn spans<S>() -> Result<Option<(impl Layer<S>, Export)>, String>
+pub(in crate::gateway::cli) fn spans<S>() -> Result<Option<(impl Layer<S>, Export)>, String>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let said = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let endpoint = [
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-    ]
-    .into_iter()
-    .find_map(|name| Some((name, said(name)?)));
-    let is_off = said("OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"))
-        || said("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none");
-    let Some((name, endpoint)) = endpoint.filter(|_| !is_off) else {
+    let Some(collector) = Collector::find("TRACES")? else {
         return Ok(None);
     };
-    let wrong = |error: &dyn fmt::Display| format!("{name} {endpoint:?}: {error}");
-    let uri: Uri = endpoint.parse().map_err(|error| wrong(&error))?;
-    let client = ClientConfig::default().build(&uri);
+    let wrong = |error: &dyn fmt::Display| collector.wrong(error);
     let client = Sender {
-        client: client.map_err(|error| wrong(&error))?,
+        client: collector.client()?,
         runtime: Handle::current(),
     };
     let exporter = SpanExporter::builder().with_http().with_http_client(client);
     let exporter = exporter.build().map_err(|error| wrong(&error))?;
-    let mut resource = Resource::builder();
-    let names_itself = said("OTEL_SERVICE_NAME").is_some()
-        || said("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|all| all.contains("service.name="));
-    if !names_itself {
-        resource = resource.with_service_name("tower-relay");
-    }
     let provider = SdkTracerProvider::builder()
-        .with_resource(resource.build())
+        .with_resource(resource())
         .with_batch_exporter(exporter)
         .build();
     Ok(Some((layer(&provider), Export(provider))))

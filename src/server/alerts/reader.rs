@@ -3,36 +3,36 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{Rule, state::Reading};
 use crate::{
-    control::Controls,
-    ledger::{Ledger, TotalRow},
-    stats::{BreakerStatus, Outcomes, Percentiles, Snapshot},
+    ledger::TotalRow,
+    server::Facts,
+    stats::{BreakerStatus, Outcomes, Percentiles},
 };
 
 /// What is read, and what was there the last time, for what is counted up.
 #[derive(Debug)]
-pub(super) struct Facts {
-    controls: Controls,
-    ledger: Option<Arc<dyn Ledger>>,
+pub(super) struct Reader {
+    facts: Facts,
     /// Fewer attempts say nothing of an upstream.
     minimum: u64,
     counts: Option<HashMap<(Rule, Arc<str>), u64>>,
 }
 
-impl Facts {
-    pub(super) fn new(controls: Controls, ledger: Option<Arc<dyn Ledger>>, minimum: u64) -> Self {
+impl Reader {
+    pub(super) fn new(facts: Facts, minimum: u64) -> Self {
         Self {
-            controls,
-            ledger,
+            facts,
             minimum,
             counts: None,
         }
     }
 
     /// What is known now.
-    pub(super) fn read(&mut self, traffic: &Snapshot) -> Vec<Reading> {
+    pub(super) fn read(&mut self, now: Instant) -> Vec<Reading> {
+        let traffic = self.facts.stats.snapshot(now);
         let mut readings = Vec::new();
         for upstream in &traffic.upstreams {
             let mut read = |rule, value| {
@@ -60,7 +60,7 @@ impl Facts {
             }
         }
         self.budgets(&mut readings);
-        let rows = self.ledger.as_ref().map(|ledger| ledger.snapshot());
+        let rows = self.facts.ledger.as_ref().map(|ledger| ledger.snapshot());
         if let Some(rows) = rows {
             self.counted(&rows, &mut readings);
         }
@@ -75,7 +75,7 @@ impl Facts {
 
     /// What budgets show of themselves, whichever layer keeps them.
     fn budgets(&self, readings: &mut Vec<Reading>) {
-        let shown = self.controls.show_kind("budgets");
+        let shown = self.facts.controls.show_kind("budgets");
         let budgets = shown.as_ref().and_then(Value::as_object);
         for (name, budget) in budgets.into_iter().flatten() {
             let levels = budget.get("levels").and_then(Value::as_array);
