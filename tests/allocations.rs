@@ -21,6 +21,9 @@ use tower_relay::{
     normalize::{ResponseNormalizeLayer, conforms},
 };
 
+#[path = "../benches/instructions/layers.rs"]
+mod layers;
+
 const BODY: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1730000000,"model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"a \"quoted\" line\n","refusal":null,"annotations":[],"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":[1]}"}}]},"logprobs":{"content":[{"token":"a","logprob":-0.1,"bytes":[97],"top_logprobs":[]}],"refusal":null},"finish_reason":"tool_calls","content_filter_results":{"hate":{"filtered":false}}}],"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0}}}"#;
 
 /// Chunks as OpenAI sends them: text with escapes, log probabilities, fragments of a tool call.
@@ -152,4 +155,48 @@ fn memory_is_flat_over_a_thousand_reloads() {
     assert!(counted.bytes_current.abs() < 64 << 10, "{counted:?}");
     assert_eq!(runtime.metrics().num_alive_tasks(), tasks);
     println!("{counted:?}");
+}
+
+/// What each layer may allocate for a request that succeeds, beyond what the request and its answer take themselves.
+const LAYERS: &[(&str, u64)] = &[
+    ("telemetry", 23),
+    ("rate_limit", 22),
+    ("admission", 8),
+    ("fallback", 9),
+    ("hedge", 26),
+    ("retry", 9),
+    ("circuit_breaker", 8),
+    ("commit_guard", 9),
+    ("timeout", 0),
+    ("cost_meter", 23),
+    ("model_rewrite", 3),
+    ("normalize", 4),
+    ("upstream", 4),
+    ("stack", 84),
+];
+
+#[test]
+fn a_request_that_succeeds_allocates_no_more_than_is_stated() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let (mut bare, mut left) = (0, LAYERS.iter());
+    for (layer, mut call) in layers::layers() {
+        // What is made once is made by the first.
+        (0..100).for_each(|_| call());
+        let fewest = (0..10).map(|_| measure(&mut call).count_total).min();
+        let fewest = fewest.unwrap();
+        if layer == "identity" {
+            bare = fewest;
+            continue;
+        }
+        let added = fewest - bare;
+        println!("{layer}: {added}");
+        let (name, most) = left.next().unwrap();
+        assert_eq!(*name, layer);
+        assert!(added <= *most, "{layer} allocates {added} times");
+    }
+    assert!(left.next().is_none());
 }

@@ -1,0 +1,74 @@
+"""Counts the instructions that each layer adds to a request, and holds them to figures of the same toolchain.
+
+    python3 .ci/instructions.py            compares with .ci/instructions.json, with 5 % of slack
+    python3 .ci/instructions.py --update   writes that file anew
+"""
+
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FIGURES = ROOT / ".ci" / "instructions.json"
+SLACK = 0.05
+# Far past what is made once; the difference of the two is what so many requests take.
+FEW, MANY = 500, 1500
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def program() -> str:
+    built = output("cargo", "bench", "--bench", "instructions", "--no-run", "--message-format=json")
+    for line in reversed(built.splitlines()):
+        executable = json.loads(line).get("executable")
+        if executable:
+            return executable
+    raise SystemExit("no program was built")
+
+
+def instructions(path: str, layer: str, requests: int) -> int:
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", path, layer, str(requests)]
+    run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return int(re.search(r"Collected : (\d+)", run.stderr).group(1))
+
+
+def counted() -> dict[str, int]:
+    path = program()
+    counts = {}
+    for layer in output(path).split():
+        one = (instructions(path, layer, MANY) - instructions(path, layer, FEW)) // (MANY - FEW)
+        # What the request and the answer take themselves is the first line; the others are what is added to it.
+        counts[layer] = one - counts.get("identity", 0)
+    return counts
+
+
+def main() -> None:
+    if not shutil.which("valgrind"):
+        print("skipped: no valgrind")
+        return
+    toolchain = output("rustc", "--version").strip()
+    known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    if "--update" in sys.argv:
+        FIGURES.write_text(json.dumps({"toolchain": toolchain, "instructions": counted()}, indent=4) + "\n")
+        print(FIGURES.read_text())
+        return
+    if known.get("toolchain") != toolchain:
+        print(f"skipped: the figures are of {known.get('toolchain', 'no toolchain yet')}, and this is {toolchain}")
+        return
+    slower = []
+    for layer, count in counted().items():
+        before = known["instructions"].get(layer, 0)
+        print(f"{layer:<16} {count:>8} instructions a request, {before:>8} before")
+        if count > before * (1 + SLACK):
+            slower.append(layer)
+    if slower:
+        raise SystemExit(f"slower by more than {SLACK:.0%}: {', '.join(slower)}; where that is meant, run it with --update")
+
+
+if __name__ == "__main__":
+    main()
