@@ -56,6 +56,10 @@
 //! |---|---|
 #![cfg_attr(
     feature = "edge",
+    doc = "| [`HeaderNamesLayer`](server::HeaderNamesLayer) | other names for the headers of this crate |"
+)]
+#![cfg_attr(
+    feature = "edge",
     doc = "| [`EdgeLayer`](server::EdgeLayer) | any request in, every error out as a response |"
 )]
 #![cfg_attr(
@@ -64,15 +68,19 @@
 )]
 #![cfg_attr(
     feature = "edge",
-    doc = "| [`HeaderNamesLayer`](server::HeaderNamesLayer) | other names for the headers of this crate |"
-)]
-#![cfg_attr(
-    feature = "edge",
     doc = "| [`FeedbackLayer`](server::feedback::FeedbackLayer) | scores of answers, after the fact, by upstream |"
 )]
 #![cfg_attr(
     feature = "edge",
     doc = "| [`AuthLayer`](server::tenants::AuthLayer) | who may call, and what they may ask for |"
+)]
+#![cfg_attr(
+    feature = "rate-limit",
+    doc = "| [`RateLimitLayer`](rate_limit::RateLimitLayer) | requests and tokens per time and key; at a provider, within what it allows |"
+)]
+#![cfg_attr(
+    feature = "budget",
+    doc = "| [`BudgetLayer`](budget::BudgetLayer) | so much money per key and calendar window |"
 )]
 #![cfg_attr(
     feature = "admission",
@@ -99,6 +107,10 @@
     doc = "| [`ModelRoute`](client::ModelRoute) | each request to the upstream that serves its model |"
 )]
 #![cfg_attr(
+    feature = "traffic-split",
+    doc = "| [`TrafficSplitLayer`](traffic_split::TrafficSplitLayer) | requests split by weight, and shifted in stages that roll back by themselves |"
+)]
+#![cfg_attr(
     feature = "fallback",
     doc = "| [`FallbackLayer`](fallback::FallbackLayer) | the next upstream when one fails |"
 )]
@@ -111,36 +123,28 @@
     doc = "| [`HedgeLayer`](hedge::HedgeLayer) | a second attempt when the first is slow; whoever says something first answers |"
 )]
 #![cfg_attr(
-    feature = "normalize",
-    doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | answers and errors of other providers become OpenAI's |"
-)]
-#![cfg_attr(
-    feature = "traffic-split",
-    doc = "| [`TrafficSplitLayer`](traffic_split::TrafficSplitLayer) | requests split by weight, and shifted in stages that roll back by themselves |"
-)]
-#![cfg_attr(
     feature = "retry",
     doc = "| [`RetryLayer`](retry::RetryLayer) | another attempt, where time heals |"
-)]
-#![cfg_attr(
-    feature = "timeout",
-    doc = "| [`TimeoutLayer`](timeout::TimeoutLayer) | an end to attempts that take too long, by model |"
 )]
 #![cfg_attr(
     feature = "circuit-breaker",
     doc = "| [`CircuitBreakerLayer`](circuit_breaker::CircuitBreakerLayer) | an upstream that fails is left alone until it has recovered |"
 )]
 #![cfg_attr(
-    feature = "cost-meter",
-    doc = "| [`CostMeterLayer`](cost_meter::CostMeterLayer) | what every attempt used and cost, streams too |"
-)]
-#![cfg_attr(
     feature = "commit-guard",
     doc = "| [`CommitGuardLayer`](commit_guard::CommitGuardLayer) | no answer is handed on before it is worth it, and none that breaks ends as if it were whole |"
 )]
 #![cfg_attr(
-    feature = "budget",
-    doc = "| [`BudgetLayer`](budget::BudgetLayer) | so much money per key and calendar window |"
+    feature = "timeout",
+    doc = "| [`TimeoutLayer`](timeout::TimeoutLayer) | an end to attempts that take too long, by model |"
+)]
+#![cfg_attr(
+    feature = "cost-meter",
+    doc = "| [`CostMeterLayer`](cost_meter::CostMeterLayer) | what every attempt used and cost, streams too |"
+)]
+#![cfg_attr(
+    feature = "normalize",
+    doc = "| [`ResponseNormalizeLayer`](normalize::ResponseNormalizeLayer) | answers and errors of other providers become OpenAI's |"
 )]
 #![cfg_attr(
     feature = "upstream",

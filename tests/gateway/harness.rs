@@ -193,9 +193,9 @@ pub(crate) async fn scripted() -> (SocketAddr, mpsc::Receiver<Asked>) {
     (address, asked)
 }
 
-type AnyBody = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type AnyBody = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-async fn upstream<F, R>(answer: F) -> (SocketAddr, Arc<AtomicUsize>)
+pub(crate) async fn upstream<F, R>(answer: F) -> (SocketAddr, Arc<AtomicUsize>)
 where
     F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<AnyBody>> + Send + 'static,

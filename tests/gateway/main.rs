@@ -3,8 +3,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
+    reason = "a test that cannot go on has failed; some print what they measured"
 )]
 
 mod answers;
@@ -40,6 +41,8 @@ mod reload;
 mod replicas;
 mod resilience;
 mod restart;
+#[cfg(target_os = "linux")]
+mod soak;
 mod splits;
 mod streams;
 mod telemetry;

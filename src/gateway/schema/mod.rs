@@ -228,7 +228,8 @@ mod tests {
         let example = include_str!("../../../examples/gateway.toml");
         let all = crate::gateway::config::all_options(example);
         let demo = include_str!("../cli/demo.toml").replace("{deviant_models}", "\"a\"");
-        for text in [example, &all, &demo] {
+        let every_layer = include_str!("../../../examples/every_layer.toml");
+        for text in [example, &all, &demo, every_layer] {
             let errors: Vec<_> = validator
                 .iter_errors(&read(text))
                 .map(|error| format!("{}: {error}", error.instance_path()))

@@ -9,14 +9,13 @@ use std::{
 };
 
 use http::{Request, Response};
-use pin_project_lite::pin_project;
-use tower::{ServiceExt, util::Oneshot};
+use tower::ServiceExt;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Parts, within};
 use crate::{
-    cache::{CacheBuilder, CacheFuture, CacheLayer, CacheService, RedisStore},
+    cache::{CacheBuilder, CacheLayer, CacheService, RedisStore},
     client::{ModelRoute, Upstreams},
     gateway::{Config, config::RouteCache, routes::at, tenants},
     message::{ConfigError, RequestBody, ResponseBody},
@@ -177,53 +176,20 @@ where
 {
     type Response = Response<ResponseBody>;
     type Error = S::Error;
-    type Future = CachesFuture<S>;
+    /// Boxed: by types alone what lies under all layers of a gateway is deeper than compilers follow.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     /// Always ready, as a cache is.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> CachesFuture<S> {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let own = self.own_of(&request).map(|own| own.cache.clone());
         match (own, &mut self.all) {
-            (Some(Some(own)), _) => CachesFuture::Cached {
-                future: own.layer(self.inner.clone()).call(request),
-            },
-            (None, Some(all)) => CachesFuture::Cached {
-                future: all.call(request),
-            },
-            (Some(None), _) | (None, None) => CachesFuture::Passed {
-                future: self.inner.clone().oneshot(request),
-            },
-        }
-    }
-}
-
-pin_project! {
-    /// The future of [`Caches`].
-    #[project = CachesProjection]
-    pub(super) enum CachesFuture<S>
-    where
-        S: Service<Request<RequestBody>>,
-    {
-        Cached { #[pin] future: CacheFuture<S> },
-        Passed { #[pin] future: Oneshot<S, Request<RequestBody>> },
-    }
-}
-
-impl<S> Future for CachesFuture<S>
-where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
-{
-    type Output = Result<Response<ResponseBody>, S::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            CachesProjection::Cached { future } => future.poll(cx),
-            CachesProjection::Passed { future } => future.poll(cx),
+            (Some(Some(own)), _) => Box::pin(own.layer(self.inner.clone()).call(request)),
+            (None, Some(all)) => Box::pin(all.call(request)),
+            (Some(None), _) | (None, None) => Box::pin(self.inner.clone().oneshot(request)),
         }
     }
 }

@@ -94,8 +94,8 @@ function state(name) {
   const [kind, glyph, word] = STATES[name] || ["", "·", name || "no breaker"];
   return h("span", { class: `mark ${kind}` }, h("b", { "aria-hidden": "true" }, glyph), word);
 }
-const button = (words, path, given, kind, sure) => h("button", {
-  type: "button", class: kind, "data-path": path, "data-with": JSON.stringify(given || {}), "data-sure": sure, "data-words": words,
+const button = (words, path, given, kind, sure, label) => h("button", {
+  type: "button", class: kind, "aria-label": label, "data-path": path, "data-with": JSON.stringify(given || {}), "data-sure": sure, "data-words": words,
 }, words);
 const path = (...parts) => parts.map(encodeURIComponent).join("/");
 
@@ -227,13 +227,13 @@ function pools(status) {
       const [words, action] = one.drained ? ["Put back", "restore"] : ["Take out", "drain"];
       const sure = one.drained ? null : `${name} gives ${one.name} no more requests, as long as it has others, until it is put back.`;
       return row(members, [one.name,
-        [mark(!one.drained, one.drained ? "taken out" : "in service"), " ", button(words, path("balances", name, action), { target: one.name }, null, sure)],
+        [mark(!one.drained, one.drained ? "taken out" : "in service"), " ", button(words, path("balances", name, action), { target: one.name }, null, sure, `${words} ${one.name} of ${name}`)],
         pct(one.share, 0), num(one.in_flight), num(one.requests), ms(known(one.first_token_seconds) ? one.first_token_seconds * 1000 : null), pct(one.health, 0)]);
     }))),
     hedges.length > 0 && table("Hedged", races, hedges.map(([name, hedge]) => row(races, [name,
       [mark(hedge.enabled, hedge.enabled ? "on" : "off"), " ", hedge.enabled
-        ? button("Switch off", path("hedges", name, "disable"), {}, null, `No second attempts are made in ${name} until it is switched on.`)
-        : button("Switch on", path("hedges", name, "enable"))],
+        ? button("Switch off", path("hedges", name, "disable"), {}, null, `No second attempts are made in ${name} until it is switched on.`, `Switch off ${name}`)
+        : button("Switch on", path("hedges", name, "enable"), {}, null, null, `Switch on ${name}`)],
       known(hedge.delay_seconds) ? ms(hedge.delay_seconds * 1000) : "by percentile", num(hedge.hedged), num(hedge.won), num(hedge.saved),
       num(hedge.unpaid + hedge.busy + hedge.nowhere)]))));
 }
@@ -244,7 +244,7 @@ function caches(status) {
   $("s-caches").hidden = !all.length;
   const heads = [["Cache"], ["", 0, 1], ["Answers", 1], ["Size", 1], ["Found", 1], ["Shared", 1], ["Not found", 1], ["Saved, USD", 1]];
   show("caches", table(null, heads, all.map(([name, cache]) => row(heads, [name,
-    button("Purge", path("caches", name, "purge"), {}, "danger", `All that is kept in ${name} is forgotten, and asked for again.`),
+    button("Purge", path("caches", name, "purge"), {}, "danger", `All that is kept in ${name} is forgotten, and asked for again.`, `Purge ${name}`),
     num(cache.answers), size(cache.bytes), num(cache.hits + cache.stale), num(cache.shared), num(cache.misses), money(cache.saved_usd)]))));
 }
 
