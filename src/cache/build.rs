@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    CacheBuilder, CacheLayer, CacheScope, Cacheable, MemoryStore,
+    CacheBuilder, CacheLayer, CacheScope, MemoryStore,
     builder::{OwnStore, Place},
     key::KeyParts,
     layer::Settings,
@@ -18,6 +18,8 @@ impl CacheBuilder {
     /// What it does, in words.
     #[cfg(feature = "gateway")]
     pub(crate) fn describe(&self) -> String {
+        use super::Cacheable;
+
         let requests = match self.requests {
             Cacheable::Deterministic => "deterministic requests",
             Cacheable::All => "all requests",

@@ -243,6 +243,7 @@ async fn without_a_configuration_the_request_that_it_prints_works_and_sigterm_en
     let mut program = Command::new(env!("CARGO_BIN_EXE_tower-relay"))
         .args(["--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     // The last line of the request ends with its body.
@@ -274,7 +275,12 @@ async fn without_a_configuration_the_request_that_it_prints_works_and_sigterm_en
             .unwrap()
             .success()
     );
-    assert_eq!(program.wait().unwrap().code(), Some(0));
+    let (code, _, lines) = said(&program.wait_with_output().unwrap());
+    assert_eq!(code, Some(0), "{lines}");
+    assert!(
+        lines.contains("INFO") && !lines.contains('\u{1b}'),
+        "{lines}"
+    );
 }
 
 #[test]

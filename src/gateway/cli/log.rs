@@ -25,7 +25,9 @@ pub(super) fn init() -> Result<Logging, String> {
         .and_then(|level| level.parse().ok())
         .unwrap_or(LevelFilter::INFO);
     let is_line = filter_fn(|metadata: &Metadata<'_>| metadata.is_event());
-    let lines = fmt::layer().with_writer(io::stderr).with_filter(level);
+    // Whether the library can colour is for whoever else builds it to say; lines are for files and collectors too.
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let lines = lines.with_filter(level);
     let lines = lines.with_filter(is_line);
     let registry = Registry::default().with(lines);
     #[cfg(feature = "otlp")]
