@@ -1,7 +1,10 @@
 //! The name that the caller asked for, put back into the answer.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::Response;
+use memchr::memmem::Finder;
 
 use crate::{
     message::{Edited, ResponseBody, edit_answer},
@@ -26,8 +29,9 @@ pub(super) fn restore_name(
 /// `text` with its `model` replaced by `name`: at the top, or within `response` (the events of a Responses stream) or
 /// `message` (Anthropic's first event). `None` where there is nothing to replace.
 fn rename(text: &[u8], name: &str) -> Option<Bytes> {
-    // Most events of some dialects name no model at all.
-    memchr::memmem::find(text, br#""model""#)?;
+    // Most events of some dialects name no model at all. Made once, as every event is searched.
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"model\""));
+    NAME.find(text)?;
     let index = Index::parse(text).ok()?;
     let members = index.members(text);
     let mut edit = members.edit();
