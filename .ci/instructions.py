@@ -1,4 +1,6 @@
-"""Counts the instructions that each layer adds to a request, and holds them to figures of the same toolchain.
+"""Counts the instructions that each layer adds to a request, and holds them to figures of the same toolchain and kind of processor.
+
+Libraries choose their instructions by what a processor has, so that figures of another kind say nothing.
 
     python3 .ci/instructions.py            compares with .ci/instructions.json, with 5 % of slack
     python3 .ci/instructions.py --update   writes that file anew
@@ -47,18 +49,24 @@ def counted() -> dict[str, int]:
     return counts
 
 
+def here() -> str:
+    """The toolchain and the processor."""
+    found = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return f"{output('rustc', '--version').strip()} on {found.group(1) if found else 'an unknown processor'}"
+
+
 def main() -> None:
     if not shutil.which("valgrind"):
         print("skipped: no valgrind")
         return
-    toolchain = output("rustc", "--version").strip()
+    place = here()
     known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     if "--update" in sys.argv:
-        FIGURES.write_text(json.dumps({"toolchain": toolchain, "instructions": counted()}, indent=4) + "\n")
+        FIGURES.write_text(json.dumps({"counted_by": place, "instructions": counted()}, indent=4) + "\n")
         print(FIGURES.read_text())
         return
-    if known.get("toolchain") != toolchain:
-        print(f"skipped: the figures are of {known.get('toolchain', 'no toolchain yet')}, and this is {toolchain}")
+    if known.get("counted_by") != place:
+        print(f"skipped: the figures are of {known.get('counted_by', 'nowhere yet')}, and this is {place}")
         return
     slower = []
     for layer, count in counted().items():
