@@ -75,7 +75,11 @@ impl Details<'_> {
             (About::Input, Key::Audio) => &mut stated.audio_in,
             (About::Output, Key::Audio) => &mut stated.audio_out,
             (About::Cached, Key::Audio) => &mut stated.audio_cached,
-            (About::Output | About::Tokens, Key::Reasoning) => &mut stated.reasoning,
+            (About::Output, Key::Reasoning) => {
+                stated.marks.reasoning_inside = true;
+                &mut stated.reasoning
+            }
+            (About::Tokens, Key::Reasoning) => &mut stated.reasoning,
             (About::CacheWrites, Key::Write5m) => &mut stated.cache_write_5m,
             (About::CacheWrites, Key::Write1h) => &mut stated.cache_write_1h,
             (About::Tokens, Key::Input | Key::InputWithCache) => &mut stated.input,

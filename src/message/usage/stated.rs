@@ -31,6 +31,8 @@ pub(super) struct Marks {
     pub(super) cache_beside: bool,
     /// A name that stands for reasoning beside the output.
     pub(super) reasoning_beside: bool,
+    /// A place that holds reasoning inside the output, which counts where there are both: somebody has told the same in OpenAI's names.
+    pub(super) reasoning_inside: bool,
 }
 
 impl Stated {
@@ -71,6 +73,7 @@ impl Stated {
         self.marks.cache_inside |= later.marks.cache_inside;
         self.marks.cache_beside |= later.marks.cache_beside;
         self.marks.reasoning_beside |= later.marks.reasoning_beside;
+        self.marks.reasoning_inside |= later.marks.reasoning_inside;
     }
 
     /// The same counts without overlap; `None` when none is stated.
@@ -87,7 +90,7 @@ impl Stated {
         let cache = cache_read.saturating_add(cache_write);
 
         let mut cache_is_beside = self.marks.cache_beside && !self.marks.cache_inside;
-        let reasoning_beside = if self.marks.reasoning_beside {
+        let reasoning_beside = if self.marks.reasoning_beside && !self.marks.reasoning_inside {
             reasoning
         } else {
             0

@@ -19,6 +19,12 @@ fn odd_counts_read_to_what_was_used() {
             [60, 40, 0, 0, 5, 40, 0, 0],
         ),
         (
+            "a relay before Gemini: thoughts, and the same in OpenAI's names",
+            r#"{"thoughtsTokenCount":1,"totalTokenCount":6,"prompt_tokens":5,"completion_tokens":1,"total_tokens":6,
+                "completion_tokens_details":{"reasoning_tokens":1}}"#,
+            [5, 0, 0, 0, 0, 1, 0, 0],
+        ),
+        (
             "Gemini's compatible endpoint: thinking in the total only",
             r#"{"prompt_tokens":35,"completion_tokens":12,"total_tokens":109}"#,
             [35, 0, 0, 0, 74, 0, 0, 0],
