@@ -24,6 +24,10 @@ pub(super) struct Stated {
 
 /// What the names of the counts say about which contains which.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is said or not, whatever the others"
+)]
 pub(super) struct Marks {
     /// A name that stands for an input with the cache inside it.
     pub(super) cache_inside: bool,
