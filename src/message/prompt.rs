@@ -111,7 +111,7 @@ impl Walk<'_> {
     /// Takes the value that stands at `level`.
     fn value(&mut self, cursor: &mut Cursor<'_>, level: Level) -> Option<()> {
         match cursor.peek()? {
-            b'[' | b'{' if self.depth == MAX_DEPTH => skip(cursor),
+            b'[' | b'{' if self.depth == MAX_DEPTH => cursor.skip(),
             open @ (b'[' | b'{') => {
                 self.depth += 1;
                 let taken = match open {
@@ -201,7 +201,7 @@ impl Walk<'_> {
             // OpenAI's names for a file, then Anthropic's.
             (Level::Content, b"file" | b"image_url" | b"file_id" | b"source") => {
                 self.prompt.images += 1;
-                skip(cursor)
+                cursor.skip()
             }
             (Level::Message, b"tool_calls") => self.value(cursor, Level::Calls),
             (Level::Message, b"function_call") => {
@@ -219,7 +219,7 @@ impl Walk<'_> {
                 self.prompt.call_bytes += cursor.value()?.raw().len() as u64;
                 Some(())
             }
-            _ => skip(cursor),
+            _ => cursor.skip(),
         }
     }
 }
@@ -227,12 +227,8 @@ impl Walk<'_> {
 fn count_items(cursor: &mut Cursor<'_>, count: &mut u64) -> Option<()> {
     cursor.items(|cursor| {
         *count += 1;
-        skip(cursor)
+        cursor.skip()
     })
-}
-
-fn skip(cursor: &mut Cursor<'_>) -> Option<()> {
-    cursor.value().map(drop)
 }
 
 #[cfg(test)]

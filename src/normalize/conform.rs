@@ -142,7 +142,7 @@ fn answer<'a>(
             if states_usage {
                 usage::conforms(cursor)
             } else {
-                cursor.value().map(drop)
+                cursor.skip()
             }
         }
         b"service_tier" => {
@@ -168,7 +168,7 @@ fn answer<'a>(
             wrapper = Some(stated).filter(|stated| stated.kind() == Kind::Object);
             Some(())
         }
-        _ => cursor.value().map(drop),
+        _ => cursor.skip(),
     })?;
     seen.has(ID | OBJECT | CREATED | MODEL | CHOICES)?;
     when(cursor.is_at_end())?;
@@ -247,7 +247,7 @@ fn choice(cursor: &mut Cursor<'_>, rules: Rules, mut choices: Option<&mut Choice
             seen.once(ERROR)?;
             when(cursor.value()?.is_null())
         }
-        _ => cursor.value().map(drop),
+        _ => cursor.skip(),
     })?;
     seen.has(INDEX | SAID | FINISH)?;
     if !in_stream && !rules.openai {
@@ -290,7 +290,7 @@ fn logprobs(cursor: &mut Cursor<'_>) -> Option<()> {
             b"refusal" => seen.once(REFUSAL)?,
             _ => {}
         }
-        cursor.value().map(drop)
+        cursor.skip()
     })?;
     seen.has(CONTENT | REFUSAL)
 }
@@ -321,7 +321,7 @@ fn message(
         }
         b"refusal" => {
             seen.once(REFUSAL)?;
-            cursor.value().map(drop)
+            cursor.skip()
         }
         b"tool_calls" => {
             seen.once(TOOL_CALLS)?;
@@ -347,7 +347,7 @@ fn message(
             seen.once(AUDIO)?;
             when(cursor.value()?.raw() != b"{}")
         }
-        _ => cursor.value().map(drop),
+        _ => cursor.skip(),
     })?;
     if !in_stream {
         seen.has(ROLE | CONTENT)?;
@@ -405,7 +405,7 @@ fn tool_call(cursor: &mut Cursor<'_>, in_stream: bool, choice: &mut Choice) -> O
             seen.once(FUNCTION)?;
             function(cursor, in_stream)
         }
-        _ => cursor.value().map(drop),
+        _ => cursor.skip(),
     })?;
     let begins = if in_stream {
         let at = index?;
@@ -441,7 +441,7 @@ fn function(cursor: &mut Cursor<'_>, in_stream: bool) -> Option<()> {
             seen.once(ARGUMENTS)?;
             when(cursor.value()?.kind() == Kind::String)
         }
-        _ => cursor.value().map(drop),
+        _ => cursor.skip(),
     })?;
     if in_stream {
         Some(())

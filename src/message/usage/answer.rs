@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use super::{
-    lenient::{count, name, skip},
+    lenient::{count, name},
     object::UsageObject,
     place::{Key, Place},
     stated::Stated,
@@ -28,7 +28,7 @@ impl<'a> Facts<'a> {
             b'[' if place == Place::Top => {
                 cursor.items(|cursor| self.read(cursor, Place::Wrapped(0)))
             }
-            _ => skip(cursor),
+            _ => cursor.skip(),
         }
     }
 
@@ -43,7 +43,7 @@ impl<'a> Facts<'a> {
                 Key::Usage if place.is_answer() || place == Place::Choice => self.usage(cursor),
                 Key::Wrapper | Key::Incomplete => match place.inside(key) {
                     Some(place) => self.read(cursor, place),
-                    None => skip(cursor),
+                    None => cursor.skip(),
                 },
                 Key::Metadata if place == Place::Top && members == 1 => {
                     let metadata = metadata.insert(Facts::default());
@@ -61,7 +61,7 @@ impl<'a> Facts<'a> {
                 Key::Input if place.is_answer() => latest(cursor, &mut self.stated.input),
                 Key::Output if place.is_answer() => latest(cursor, &mut self.stated.output),
                 Key::TokenCount if place == Place::Result => count(cursor, &mut result_tokens),
-                _ => skip(cursor),
+                _ => cursor.skip(),
             }
         })?;
         if let Some(count) = result_tokens {
@@ -80,7 +80,7 @@ impl<'a> Facts<'a> {
     /// Reads a list of choices.
     fn elements(&mut self, cursor: &mut Cursor<'a>, place: Place) -> Option<()> {
         if cursor.peek()? != b'[' {
-            return skip(cursor);
+            return cursor.skip();
         }
         cursor.items(|cursor| self.read(cursor, place))
     }
@@ -88,7 +88,7 @@ impl<'a> Facts<'a> {
     /// Reads one usage object over what was stated before.
     fn usage(&mut self, cursor: &mut Cursor<'a>) -> Option<()> {
         if cursor.peek()? != b'{' {
-            return skip(cursor);
+            return cursor.skip();
         }
         let object = UsageObject::read(cursor)?;
         self.stated.update(&object.stated);

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::{
     key::Key,
-    lenient::{count, name, skip},
+    lenient::{count, name},
     stated::Stated,
 };
 use crate::wire::json::Cursor;
@@ -36,7 +36,7 @@ impl Details<'_> {
                 self.add(&entry);
                 Some(())
             }),
-            _ => skip(cursor),
+            _ => cursor.skip(),
         }
     }
 
@@ -50,7 +50,7 @@ impl Details<'_> {
             }
             (_, key) => match self.count(key) {
                 Some(stated) => count(cursor, stated),
-                None => skip(cursor),
+                None => cursor.skip(),
             },
         })?;
         if let Some(count) = writes_24h {
@@ -128,14 +128,14 @@ impl<'a> Entry<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
         let mut entry = Self::default();
         if cursor.peek()? != b'{' {
-            skip(cursor)?;
+            cursor.skip()?;
             return Some(entry);
         }
         cursor.members(|cursor, member| match Key::of(member) {
             Key::TokenCount | Key::Tokens | Key::Input => count(cursor, &mut entry.count),
             Key::Modality => name(cursor, &mut entry.modality),
             Key::Ttl => name(cursor, &mut entry.ttl),
-            _ => skip(cursor),
+            _ => cursor.skip(),
         })?;
         Some(entry)
     }

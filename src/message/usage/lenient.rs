@@ -11,11 +11,6 @@ const MAX_COUNT: u64 = 1 << 40;
 /// A name longer than this is not a name.
 const MAX_NAME: usize = 256;
 
-/// Skips a value.
-pub(super) fn skip(cursor: &mut Cursor<'_>) -> Option<()> {
-    cursor.value().map(drop)
-}
-
 /// Reads a count: an integer, a float, or either in a string. Below zero it is 0; anything else states nothing. Of several the largest
 /// stands.
 pub(super) fn count(cursor: &mut Cursor<'_>, count: &mut Option<u64>) -> Option<()> {

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use super::{
     details::{About, Details},
     key::Key,
-    lenient::{count, name, skip},
+    lenient::{count, name},
     stated::Stated,
 };
 use crate::wire::json::Cursor;
@@ -72,7 +72,7 @@ impl<'a> UsageObject<'a> {
             Key::Tokens => return self.details(About::Tokens, cursor),
             Key::Billed => return self.billed(cursor),
             Key::Tier => return name(cursor, &mut self.tier),
-            _ => return skip(cursor),
+            _ => return cursor.skip(),
         };
         count(cursor, stated)
     }
