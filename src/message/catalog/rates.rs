@@ -50,25 +50,7 @@ impl Rates {
         *self == Self::default()
     }
 
-    /// The known rates by their names.
-    pub fn known(&self) -> impl Iterator<Item = (&'static str, Price)> {
-        [
-            ("input", self.input),
-            ("output", self.output),
-            ("cache_read", self.cache_read),
-            ("cache_write_5m", self.cache_write_5m),
-            ("cache_write_1h", self.cache_write_1h),
-            ("reasoning", self.reasoning),
-            ("audio_in", self.audio_in),
-            ("audio_out", self.audio_out),
-            ("per_request", self.per_request),
-        ]
-        .into_iter()
-        .filter_map(|(name, price)| Some((name, price?)))
-    }
-
     /// What they are called.
-    #[cfg(feature = "gateway")]
     pub(crate) const NAMES: [&str; 9] = [
         "input",
         "output",
@@ -80,6 +62,23 @@ impl Rates {
         "audio_out",
         "per_request",
     ];
+
+    /// The known rates by their names.
+    pub fn known(&self) -> impl Iterator<Item = (&'static str, Price)> {
+        let prices = [
+            self.input,
+            self.output,
+            self.cache_read,
+            self.cache_write_5m,
+            self.cache_write_1h,
+            self.reasoning,
+            self.audio_in,
+            self.audio_out,
+            self.per_request,
+        ];
+        let all = Self::NAMES.into_iter().zip(prices);
+        all.filter_map(|(name, price)| Some((name, price?)))
+    }
 
     /// The rate that is called `name`.
     pub(super) fn named(&mut self, name: &str) -> Option<&mut Option<Price>> {
