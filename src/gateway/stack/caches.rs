@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{Parts, within};
 use crate::{
-    cache::{CacheBuilder, CacheLayer, CacheService, RedisStore},
+    cache::{CacheBuilder, CacheLayer, RedisStore},
     client::{ModelRoute, Upstreams},
     gateway::{Config, config::RouteCache, routes::at, tenants},
     message::{ConfigError, RequestBody, ResponseBody},
@@ -140,9 +140,7 @@ impl<S: Clone> Layer<S> for CachesLayer {
 
     fn layer(&self, inner: S) -> Caches<S> {
         Caches {
-            all: self.all.as_ref().map(|cache| cache.layer(inner.clone())),
-            own: Arc::clone(&self.own),
-            route: self.route.clone(),
+            caches: self.clone(),
             inner,
         }
     }
@@ -152,12 +150,18 @@ impl<S: Clone> Layer<S> for CachesLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Caches<S> {
     inner: S,
-    all: Option<CacheService<S>>,
-    own: Arc<[OfRoute]>,
-    route: ModelRoute,
+    caches: CachesLayer,
 }
 
-impl<S> Caches<S> {
+impl CachesLayer {
+    /// The cache of this request, where it has one.
+    fn of(&self, request: &Request<RequestBody>) -> Option<&CacheLayer> {
+        match self.own_of(request) {
+            Some(own) => own.cache.as_ref(),
+            None => self.all.as_ref(),
+        }
+    }
+
     /// What the route of this request has in place of the cache of all.
     fn own_of(&self, request: &Request<RequestBody>) -> Option<&OfRoute> {
         if self.own.is_empty() {
@@ -185,11 +189,10 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let own = self.own_of(&request).map(|own| own.cache.clone());
-        match (own, &mut self.all) {
-            (Some(Some(own)), _) => Box::pin(own.layer(self.inner.clone()).call(request)),
-            (None, Some(all)) => Box::pin(all.call(request)),
-            (Some(None), _) | (None, None) => Box::pin(self.inner.clone().oneshot(request)),
+        let inner = self.inner.clone();
+        match self.caches.of(&request) {
+            Some(cache) => Box::pin(cache.layer(inner).call(request)),
+            None => Box::pin(inner.oneshot(request)),
         }
     }
 }
