@@ -1,26 +1,19 @@
 //! What a cache adds to a request: its key, a hit, and a miss beside the same call without it.
 
-use std::{
-    convert::Infallible,
-    future::{Future, Ready, ready},
-    hint::black_box,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group};
 use http::{HeaderValue, Request, Response, header};
-use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
-use tower::{Layer, Service};
+use tower::Layer;
 use tower_relay::{
     cache::{CacheKey, CacheLayer, CacheStore, Entry, Purge},
     message::{RequestBody, ResponseBody},
     reserve::Answer,
 };
+
+use crate::exchange::{Answers, call};
 
 const ANSWER: &[u8] = br#"{"id":"chatcmpl-1","object":"chat.completion","created":1764480000,"model":"gpt-4.1-mini","choices":[{"index":0,"message":{"role":"assistant","content":"A relay for language models stands between applications and providers. It passes requests on, limits and meters them, and tries again where a provider fails.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":34,"completion_tokens":31,"total_tokens":65},"service_tier":"default"}"#;
 
@@ -51,27 +44,12 @@ fn indexed(length: usize) -> RequestBody {
     body
 }
 
-/// Answers at once.
-#[derive(Clone)]
-struct Answers;
-
-impl Service<Request<RequestBody>> for Answers {
-    type Response = Response<ResponseBody>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<ResponseBody>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        drop(black_box(request));
-        let mut response = Response::new(ResponseBody::from(Bytes::from_static(ANSWER)));
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        ready(Ok(ResponseBody::wrap(response)))
-    }
-}
+const ANSWERS: Answers = Answers(|| {
+    let mut response = Response::new(ResponseBody::from(Bytes::from_static(ANSWER)));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    ResponseBody::wrap(response)
+});
 
 #[derive(Debug)]
 struct Forgets;
@@ -86,22 +64,6 @@ impl CacheStore for Forgets {
     fn purge(&self, _: &Purge) -> Answer<()> {
         Answer::now(())
     }
-}
-
-/// Calls `service` and reads its answer; everything is ready, so one poll is enough.
-fn call<S>(service: &mut S, request: Request<RequestBody>)
-where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
-{
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(&mut cx).is_ready());
-    let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut cx) else {
-        panic!("the answer is not there");
-    };
-    let Poll::Ready(Ok(body)) = pin!(response.into_body().collect()).poll(&mut cx) else {
-        panic!("the body is not there");
-    };
-    black_box(body.to_bytes());
 }
 
 fn cached(criterion: &mut Criterion) {
@@ -124,18 +86,18 @@ fn cached(criterion: &mut Criterion) {
             bencher.iter_batched(asked, &mut service, BatchSize::SmallInput);
         });
     };
-    let mut bare = Answers;
+    let mut bare = ANSWERS;
     bench(
         "cache/bare",
         Box::new(move |request| call(&mut bare, request)),
     );
-    let mut hits = CacheLayer::builder().build().unwrap().layer(Answers);
+    let mut hits = CacheLayer::builder().build().unwrap().layer(ANSWERS);
     bench(
         "cache/hit",
         Box::new(move |request| call(&mut hits, request)),
     );
     let forgets = CacheLayer::builder().store(Arc::new(Forgets));
-    let mut misses = forgets.build().unwrap().layer(Answers);
+    let mut misses = forgets.build().unwrap().layer(ANSWERS);
     bench(
         "cache/miss",
         Box::new(move |request| call(&mut misses, request)),

@@ -11,6 +11,7 @@ mod cache;
 mod catalog;
 mod cost;
 mod estimate;
+mod exchange;
 mod json;
 mod limit;
 mod normalize;

@@ -1,18 +1,11 @@
 //! What each layer adds to a call, over a service that answers at once.
 
-use std::{
-    convert::Infallible,
-    future::{Future, Ready, ready},
-    hint::black_box,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-};
+use std::{hint::black_box, sync::Arc};
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group};
 use http::{HeaderValue, Request, Response, Uri, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, layer::util::Identity, util::MapRequestLayer};
 use tower_relay::{
     admission::AdmissionLayer,
@@ -32,6 +25,8 @@ use tower_relay::{
     timeout::TimeoutLayer,
 };
 
+use crate::exchange::{Answers, call};
+
 const BODY: &str = r#"{"messages":[{"role":"system","content":"You are a careful assistant. Answer in plain English."},{"role":"user","content":"Explain in two sentences what a relay for language models does."}],"model":"gpt-4o-mini","max_tokens":256,"temperature":0.2,"stream":false}"#;
 
 /// A body of the size of a short answer.
@@ -42,29 +37,12 @@ const ANSWER: &[u8; 700] = &{
     answer
 };
 
-/// Answers at once.
-#[derive(Clone)]
-struct Answers;
-
-impl<B> Service<Request<B>> for Answers {
-    type Response = Response<ResponseBody>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<ResponseBody>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        drop(black_box(request));
-        let mut response = Response::new(ResponseBody::from(Bytes::from_static(ANSWER)));
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        ready(Ok(response))
-    }
-}
+const ANSWERS: Answers = Answers(|| {
+    let mut response = Response::new(ResponseBody::from(Bytes::from_static(ANSWER)));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+});
 
 /// As a server has read it: its path and the values of its headers are parts of one buffer.
 fn request<B>(body: B) -> Request<B> {
@@ -87,27 +65,12 @@ fn request<B>(body: B) -> Request<B> {
     request.body(body).unwrap()
 }
 
-/// Calls `service` and reads its answer; everything is ready, so one poll is enough.
-fn call<S, B>(service: &mut S, request: Request<B>)
-where
-    S: Service<Request<B>, Response = Response<ResponseBody>>,
-{
-    let mut cx = Context::from_waker(Waker::noop());
-    let _ = service.poll_ready(&mut cx);
-    let mut future = pin!(service.call(request));
-    let Poll::Ready(Ok(response)) = future.as_mut().poll(&mut cx) else {
-        panic!("an answer at once")
-    };
-    let mut body = pin!(response.into_body().collect());
-    assert!(body.as_mut().poll(&mut cx).is_ready());
-}
-
 fn layered<L>(criterion: &mut Criterion, name: &str, layer: L)
 where
     L: Layer<Answers>,
     L::Service: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
 {
-    let mut service = layer.layer(Answers);
+    let mut service = layer.layer(ANSWERS);
     let body = RequestBody::json(BODY);
     criterion.bench_function(name, |bencher| {
         bencher.iter_batched(
@@ -166,11 +129,11 @@ fn layers(criterion: &mut Criterion) {
         layered(criterion, name, limit.build().unwrap());
     }
     layered(criterion, "stack/retry", RetryLayer::default());
-    let backup = Upstreams::builder().add(Target::new("backup", Answers));
+    let backup = Upstreams::builder().add(Target::new("backup", ANSWERS));
     let fallback = FallbackLayer::builder().build(&backup.build().unwrap());
     layered(criterion, "stack/fallback", fallback.unwrap());
     let others = |names: &[&'static str]| {
-        let others = names.iter().map(|name| Target::new(*name, Answers));
+        let others = names.iter().map(|name| Target::new(*name, ANSWERS));
         let others = others.fold(Upstreams::builder(), UpstreamsBuilder::add);
         others.build().unwrap()
     };
@@ -216,12 +179,12 @@ fn layers(criterion: &mut Criterion) {
     layered(criterion, "stack/model_read_and_telemetry", (read, counted));
     layered(criterion, "stack/upstream", upstream.clone());
 
-    let mut edge = EdgeLayer::default().layer(Answers);
+    let mut edge = EdgeLayer::default().layer(ANSWERS);
     let mut stack = ServiceBuilder::new()
         .layer(EdgeLayer::default())
         .layer(models)
         .layer(upstream)
-        .service(Answers);
+        .service(ANSWERS);
     let full = || request(Full::new(Bytes::from_static(BODY.as_bytes())));
     criterion.bench_function("stack/edge", |bencher| {
         bencher.iter_batched(
