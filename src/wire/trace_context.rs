@@ -57,9 +57,16 @@ impl TraceContext {
     /// The value of a `traceparent`, version 00.
     pub fn to_bytes(self) -> [u8; LEN] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(text.iter_mut().skip(3), &self.trace_id);
-        write_hex(text.iter_mut().skip(36), &self.span_id);
-        write_hex(text.iter_mut().skip(53), &[u8::from(self.sampled)]);
+        let mut put = |at: usize, bytes: &[u8]| {
+            let digits = text.get_mut(at..).unwrap_or_default();
+            let (pairs, _) = digits.as_chunks_mut();
+            for (pair, byte) in pairs.iter_mut().zip(bytes) {
+                *pair = [byte >> 4, byte & 0xf].map(digit);
+            }
+        };
+        put(3, &self.trace_id);
+        put(36, &self.span_id);
+        put(53, &[u8::from(self.sampled)]);
         text
     }
 
@@ -117,13 +124,10 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-fn write_hex<'a>(to: impl Iterator<Item = &'a mut u8>, bytes: &[u8]) {
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    for (to, nibble) in to.zip(nibbles) {
-        *to = match nibble {
-            0..10 => b'0' + nibble,
-            _ => b'a' + nibble - 10,
-        };
+fn digit(nibble: u8) -> u8 {
+    match nibble {
+        0..10 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
     }
 }
 

@@ -66,10 +66,13 @@ impl Overhead {
     /// By the model's name, in any spelling; OpenAI's figures for what is not known.
     pub(super) fn of(model: &str) -> Self {
         let has = |part: &str| {
-            model
-                .as_bytes()
-                .windows(part.len())
-                .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+            let begins = part.as_bytes().first().copied();
+            let mut windows = model.as_bytes().windows(part.len());
+            // Most places are ruled out by their first letter.
+            windows.any(|window| {
+                window.first().map(u8::to_ascii_lowercase) == begins
+                    && window.eq_ignore_ascii_case(part.as_bytes())
+            })
         };
         if has("embed") {
             NONE

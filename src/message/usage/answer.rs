@@ -18,6 +18,8 @@ pub(super) struct Facts<'a> {
     pub(super) status: Option<Cow<'a, str>>,
     pub(super) model: Option<Cow<'a, str>>,
     pub(super) tier: Option<Cow<'a, str>>,
+    /// A member that states a cost was passed.
+    pub(super) has_cost: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -61,6 +63,10 @@ impl<'a> Facts<'a> {
                 Key::Input if place.is_answer() => latest(cursor, &mut self.stated.input),
                 Key::Output if place.is_answer() => latest(cursor, &mut self.stated.output),
                 Key::TokenCount if place == Place::Result => count(cursor, &mut result_tokens),
+                Key::Cost if place.is_answer() => {
+                    self.has_cost = true;
+                    cursor.skip()
+                }
                 _ => cursor.skip(),
             }
         })?;
@@ -92,6 +98,7 @@ impl<'a> Facts<'a> {
         }
         let object = UsageObject::read(cursor)?;
         self.stated.update(&object.stated);
+        self.has_cost |= object.has_cost;
         if object.tier.is_some() {
             self.tier = object.tier;
         }
@@ -105,6 +112,7 @@ impl<'a> Facts<'a> {
         self.status = later.status.or(self.status.take());
         self.model = later.model.or(self.model.take());
         self.tier = later.tier.or(self.tier.take());
+        self.has_cost |= later.has_cost;
     }
 }
 

@@ -1,8 +1,5 @@
 //! What an answer cost, in the words of its provider.
 
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -47,10 +44,9 @@ struct Parts<'a> {
     total_cost: Option<&'a RawValue>,
 }
 
-/// The cost that an answer, or one event of it, states: OpenRouter's, Perplexity's, xAI's and Venice's forms.
+/// The cost that an answer, or one event of it, states: OpenRouter's, Perplexity's, xAI's and Venice's forms. For those that have a
+/// member for one: it reads the whole of it.
 pub(super) fn stated_cost(json: &[u8]) -> Option<Cost> {
-    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"cost"));
-    NAME.find(json)?;
     stated(json, 0)
 }
 
@@ -92,7 +88,7 @@ fn usd(raw: &RawValue) -> Option<Cost> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::UsageScan;
 
     #[test]
     fn each_providers_form_of_a_cost_is_read() {
@@ -129,7 +125,9 @@ mod tests {
             (r#"{"choices":[{"text":"\"cost\": 7"}]}"#, None),
             (r#"{"usage":{"cost":"#, None),
         ] {
-            let cost = stated_cost(json.as_bytes()).map(|cost| cost.to_string());
+            let mut scan = UsageScan::default();
+            scan.body(json.as_bytes());
+            let cost = scan.cost().map(|cost| cost.to_string());
             assert_eq!(cost.as_deref(), usd, "{json}");
         }
     }

@@ -31,6 +31,8 @@ pub(super) enum Key {
     Modality,
     Ttl,
     Tier,
+    /// OpenRouter's and Perplexity's, xAI's.
+    Cost,
     Other,
 }
 
@@ -112,6 +114,7 @@ impl Key {
             b"modality" => Self::Modality,
             b"ttl" => Self::Ttl,
             b"service_tier" | b"serviceTier" | b"trafficType" => Self::Tier,
+            b"cost" | b"cost_in_usd_ticks" => Self::Cost,
             _ => Self::Other,
         }
     }

@@ -13,6 +13,8 @@ use crate::wire::json::Cursor;
 pub(super) struct UsageObject<'a> {
     pub(super) stated: Stated,
     pub(super) tier: Option<Cow<'a, str>>,
+    /// It has a member that states a cost.
+    pub(super) has_cost: bool,
     billed: Option<Stated>,
 }
 
@@ -72,6 +74,10 @@ impl<'a> UsageObject<'a> {
             Key::Tokens => return self.details(About::Tokens, cursor),
             Key::Billed => return self.billed(cursor),
             Key::Tier => return name(cursor, &mut self.tier),
+            Key::Cost => {
+                self.has_cost = true;
+                return cursor.skip();
+            }
             _ => return cursor.skip(),
         };
         count(cursor, stated)

@@ -17,6 +17,8 @@ pub(super) enum Key {
     Input,
     Output,
     TokenCount,
+    /// Venice's.
+    Cost,
     Other,
 }
 
@@ -54,6 +56,7 @@ impl Key {
             | b"totalOutputTextTokenCount"
             | b"generated_tokens" => Self::Output,
             b"tokenCount" => Self::TokenCount,
+            b"cost" => Self::Cost,
             _ => Self::Other,
         }
     }

@@ -25,8 +25,10 @@ impl UsageScan {
     /// An event without counts or a finish reason, which is nearly every event, is searched but not parsed.
     pub fn event(&mut self, data: &[u8]) {
         if FILTER.admits(data) {
-            self.value(&mut Cursor::of_bytes(data));
-            if let Some(cost) = stated_cost(data) {
+            let has_cost = self.value(&mut Cursor::of_bytes(data));
+            if has_cost == Some(true)
+                && let Some(cost) = stated_cost(data)
+            {
                 self.cost = Some(Box::new(cost));
             }
         }
@@ -37,8 +39,14 @@ impl UsageScan {
     /// Several JSON values in a row (NDJSON, or whitespace kept alive before the answer) are read as if streamed.
     pub fn body(&mut self, json: &[u8]) {
         let mut cursor = Cursor::of_bytes(json);
-        while self.value(&mut cursor) && !cursor.is_at_end() {}
-        self.cost = stated_cost(json).map(Box::new);
+        let mut has_cost = false;
+        while let Some(states) = self.value(&mut cursor) {
+            has_cost |= states;
+            if cursor.is_at_end() {
+                break;
+            }
+        }
+        self.cost = has_cost.then(|| stated_cost(json)).flatten().map(Box::new);
     }
 
     /// The usage stated so far. `None` when none was: a stated zero is `Some`.
@@ -68,14 +76,13 @@ impl UsageScan {
         self.cost.as_deref().copied()
     }
 
-    /// Reads one JSON value, all of it or nothing: a number that breaks off reads as a smaller number.
-    fn value(&mut self, cursor: &mut Cursor<'_>) -> bool {
+    /// Reads one JSON value, all of it or nothing: a number that breaks off reads as a smaller number. Whether it states a cost.
+    fn value(&mut self, cursor: &mut Cursor<'_>) -> Option<bool> {
         let mut facts = Facts::default();
-        let read = facts.read(cursor, Place::Top).is_some();
-        if read {
-            self.keep(facts);
-        }
-        read
+        facts.read(cursor, Place::Top)?;
+        let has_cost = facts.has_cost;
+        self.keep(facts);
+        Some(has_cost)
     }
 
     fn keep(&mut self, facts: Facts<'_>) {

@@ -39,14 +39,22 @@ impl<'a> Cursor<'a> {
     }
 
     /// The first byte of the next value, or what stands in its place.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
-        while let Some(byte) = self.text.get(self.at) {
-            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
-                return Some(*byte);
-            }
-            self.at += 1;
+        match self.text.get(self.at) {
+            // Most texts are written without white space.
+            Some(byte @ 0..=b' ') => self.peek_behind_space(*byte),
+            next => next.copied(),
         }
-        None
+    }
+
+    #[cold]
+    fn peek_behind_space(&mut self, mut byte: u8) -> Option<u8> {
+        while matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+            self.at += 1;
+            byte = *self.text.get(self.at)?;
+        }
+        Some(byte)
     }
 
     /// Goes through the members of an object. `each` is given the name, without escapes, and must take the value.
@@ -154,6 +162,25 @@ impl<'a> Cursor<'a> {
 
     /// Takes the next value, whatever it is, and nothing of it.
     pub(crate) fn skip(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'{' | b'[' => self.skip_nested(),
+            first => self.skip_flat(first),
+        }
+    }
+
+    /// Takes a value that holds no other, which begins with `first`.
+    #[inline]
+    fn skip_flat(&mut self, first: u8) -> Option<()> {
+        match first {
+            b'"' => self.string().map(drop),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => self.number(),
+        }
+    }
+
+    fn skip_nested(&mut self) -> Option<()> {
         // The kinds of the open levels, the innermost in the lowest bit: 1 for an object. Those that are further out than a word
         // reaches wait in `outer`, a word at a time.
         let (mut levels, mut depth) = (0_u64, 0_u32);
@@ -176,11 +203,7 @@ impl<'a> Cursor<'a> {
                         continue;
                     }
                 }
-                b'"' => drop(self.string()?),
-                b't' => self.word(b"true")?,
-                b'f' => self.word(b"false")?,
-                b'n' => self.word(b"null")?,
-                _ => self.number()?,
+                first => self.skip_flat(first)?,
             }
             // What ended was a value: it is followed by another, or by the ends of those around it.
             loop {
@@ -209,14 +232,26 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a string; whether it has escapes.
+    #[inline]
     fn string(&mut self) -> Option<bool> {
-        let mut rest = self.text.get(self.at..)?.strip_prefix(b"\"")?;
-        let mut escaped = false;
+        let rest = self.text.get(self.at..)?.strip_prefix(b"\"")?;
+        let length = plain(rest);
+        if rest.get(length) == Some(&b'"') {
+            self.at += length + 2;
+            return Some(false);
+        }
+        self.at += length + 1;
+        self.escapes().map(|()| true)
+    }
+
+    /// Takes what is left of a string from its first escape on.
+    fn escapes(&mut self) -> Option<()> {
+        let mut rest = self.text.get(self.at..)?;
         loop {
             let escape = match rest.get(plain(rest)..)? {
                 [b'"', after @ ..] => {
                     self.at = self.text.len() - after.len();
-                    return Some(escaped);
+                    return Some(());
                 }
                 [b'\\', escape @ ..] => escape,
                 _ => return None,
@@ -233,7 +268,6 @@ impl<'a> Cursor<'a> {
                 ] => after,
                 _ => return None,
             };
-            escaped = true;
         }
     }
 
