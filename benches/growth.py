@@ -55,19 +55,19 @@ def table(found: list[tuple[str, str, dict]]) -> str:
         bare, relay = of["bare"], of["gateway"]
         added = [f"{relay[field] - bare[field]:.0f} µs" for field in ("p50_us", "p99_us", "first_byte_p50_us")]
         memory = " and ".join(f"{side['connection_rss_kib'] or 0:.1f} KiB" for side in (bare, relay))
-        cells = [name, label, f"{bare['cpu_us']:.1f} µs", f"{relay['cpu_us']:.1f} µs", f"{of['ratio']['median']:.2f}", *added, memory]
+        cells = [name, label, f"{bare['cpu_us']:.1f} µs", f"{relay['cpu_us']:.1f} µs", f"{relay['ratio']['median']:.2f}", *added, memory]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def plot(found: list[tuple[str, str, dict]]) -> str:
     """Ratios as bars, a panel for each thing that grows."""
-    top = max(of["ratio"]["median"] for _, _, of in found)
+    top = max(of["gateway"]["ratio"]["median"] for _, _, of in found)
     width, height, bar, parts, x = 0, 160, 44, [], 20
     for name, steps in SERIES.items():
         parts.append(f'<text x="{x}" y="16" font-weight="bold">{name}</text>')
         for label, of in [(label, of) for found_name, label, of in found if found_name == name]:
-            ratio = of["ratio"]["median"]
+            ratio = of["gateway"]["ratio"]["median"]
             tall = height * ratio / top
             y = 40 + height - tall
             parts.append(f'<rect x="{x}" y="{y:.1f}" width="{bar - 10}" height="{tall:.1f}" fill="#4477aa"/>')

@@ -1,5 +1,6 @@
 //! Roles as processes: starting them, keeping them on their cpu, and seeing to it that none outlives the bench.
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::{env, process, thread};
@@ -53,16 +54,7 @@ impl Role {
     /// Starts this program again in the role that `args` name, and waits until it listens.
     pub(crate) fn start(args: &[&str], cpus: Option<&str>) -> Self {
         let exe = env::current_exe().expect("the path of this program");
-        let mut command = match cpus {
-            // taskset replaces itself by the program, so that the process id is the program's.
-            Some(cpus) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", cpus]).arg(exe);
-                command
-            }
-            None => Command::new(exe),
-        };
-        let mut process = command
+        let mut process = pinned(exe.as_os_str(), cpus)
             .envs(STEADY_MALLOC)
             .arg("--role")
             .args(args)
@@ -88,6 +80,17 @@ impl Role {
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
+}
+
+/// The command for `program`, to run on `cpus` alone.
+pub(crate) fn pinned(program: &OsStr, cpus: Option<&str>) -> Command {
+    let Some(cpus) = cpus else {
+        return Command::new(program);
+    };
+    // taskset replaces itself by the program, so that the process id is the program's.
+    let mut command = Command::new("taskset");
+    command.args(["-c", cpus]).arg(program);
+    command
 }
 
 impl Drop for Role {

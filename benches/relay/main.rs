@@ -9,6 +9,7 @@
 //! cargo bench --bench relay -- --program           # the gateway as it is configured and run, in place of its layers
 //! cargo bench --bench relay -- --six               # the same with limits, breaker, fallback, costs and normalized answers
 //! cargo bench --bench relay -- --all               # the same with every layer
+//! cargo bench --bench relay -- --others            # nginx, LiteLLM and Portkey too, as far as they are installed
 //! cargo bench --bench relay -- --json              # one JSON line per workload on stdout
 //! ```
 //!
@@ -32,6 +33,7 @@ mod compare;
 mod gateway;
 mod load;
 mod options;
+mod others;
 mod procfs;
 mod report;
 mod server;

@@ -5,7 +5,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::workload::Workload;
 
 pub(crate) const USAGE: &str = "usage: cargo bench --bench relay -- [WORKLOAD...] [--requests N] [--rounds N] \
-                                [--connections N] [--quick] [--program | --six | --all] [--json]";
+                                [--connections N] [--quick] [--program | --six | --all] [--others] [--json]";
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -14,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     /// The role that is compared to the bare proxy.
     pub(crate) gateway: &'static str,
+    /// Whether proxies by others take part, as far as they are installed.
+    pub(crate) others: bool,
     scale: Scale,
     connections: Option<u32>,
     workloads: Vec<String>,
@@ -34,6 +36,7 @@ impl Options {
             rounds: 1,
             json: false,
             gateway: "gateway",
+            others: false,
             scale: Scale::Fixed(8),
             connections: Some(2),
             workloads: Vec::new(),
@@ -47,6 +50,7 @@ impl Options {
             rounds: 20,
             json: false,
             gateway: "gateway",
+            others: false,
             scale: Scale::Full,
             connections: None,
             workloads: Vec::new(),
@@ -63,6 +67,7 @@ impl Options {
                 Arg::Long("program") => options.gateway = "program",
                 Arg::Long("six") => options.gateway = "six",
                 Arg::Long("all") => options.gateway = "all",
+                Arg::Long("others") => options.others = true,
                 Arg::Long("json") => options.json = true,
                 Arg::Long("quick") => {
                     options.scale = Scale::Tenth;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::compare::{Comparison, Pair, Round};
+use crate::compare::{Comparison, Round, Rounds};
 
 /// What stands for all rounds of one proxy: medians over the rounds, times in microseconds a request.
 struct Summary {
+    name: &'static str,
     cpu: f64,
     wall: f64,
     p50: f64,
@@ -19,7 +20,7 @@ struct Summary {
     connection_rss: Option<f64>,
 }
 
-/// CPU time of the gateway to that of the bare proxy, over the pairs.
+/// CPU time of a proxy to that of the bare one for as many requests, over the rounds.
 struct Ratio {
     median: f64,
     quartiles: [f64; 2],
@@ -28,16 +29,22 @@ struct Ratio {
 }
 
 impl Summary {
-    fn of(rounds: &[&Round], requests: u32, connections: u32) -> Self {
-        let median = |figure: &dyn Fn(&Round) -> f64| {
-            quantile(&ascending(rounds.iter().map(|round| figure(round))), 0.5)
-        };
+    fn of(proxy: &Rounds, connections: u32) -> Self {
+        let Rounds {
+            name,
+            requests,
+            rounds,
+        } = proxy;
+        let requests = *requests;
+        let median =
+            |figure: &dyn Fn(&Round) -> f64| quantile(&ascending(rounds.iter().map(figure)), 0.5);
         let added = |round: &Round| {
             let added = round.peak_rss?.saturating_sub(round.idle_rss?);
             Some(f64::from(u32::try_from(added).ok()?) / f64::from(connections))
         };
         let added = ascending(rounds.iter().filter_map(|round| added(round)));
         Self {
+            name,
             cpu: median(&|round| micros(round.cpu) / f64::from(requests)),
             wall: median(&|round| micros(round.seen.wall) / f64::from(requests)),
             p50: median(&|round| micros(round.seen.latencies.percentile(50))),
@@ -48,8 +55,9 @@ impl Summary {
         }
     }
 
-    fn row(&self, name: &str) -> String {
+    fn row(&self) -> String {
         let Self {
+            name,
             cpu,
             wall,
             p50,
@@ -79,12 +87,10 @@ impl Summary {
 }
 
 impl Ratio {
-    fn of(rounds: &[Pair]) -> Self {
-        let ratios = ascending(
-            rounds
-                .iter()
-                .map(|pair| micros(pair.gateway.cpu) / micros(pair.bare.cpu)),
-        );
+    fn of(proxy: &Rounds, bare: &Rounds) -> Self {
+        let each = |proxy: &Rounds, round: &Round| micros(round.cpu) / f64::from(proxy.requests);
+        let rounds = proxy.rounds.iter().zip(&bare.rounds);
+        let ratios = ascending(rounds.map(|(own, theirs)| each(proxy, own) / each(bare, theirs)));
         let at = |fraction| quantile(&ratios, fraction);
         Self {
             median: at(0.5),
@@ -95,81 +101,96 @@ impl Ratio {
     }
 }
 
-/// The figures of both proxies, and the ratio of their CPU time.
+impl Ratio {
+    fn row(&self, name: &str) -> String {
+        let Self {
+            median,
+            quartiles: [lower, upper],
+            min,
+            max,
+        } = self;
+        format!(
+            "  {name:<8}{median:>10.3} times bare (half of the rounds {lower:.3} to {upper:.3}, all {min:.3} to {max:.3})"
+        )
+    }
+
+    fn json(&self) -> Value {
+        let Self {
+            median,
+            quartiles,
+            min,
+            max,
+        } = self;
+        json!({ "median": median, "quartiles": quartiles, "min": min, "max": max })
+    }
+}
+
+/// The figures of all proxies, and the ratios of their CPU time.
 pub(crate) fn table(comparison: &Comparison) -> String {
     let Comparison {
         workload,
-        requests,
         connections,
-        rounds,
+        proxies,
         ..
     } = comparison;
-    let (bare, gateway) = summaries(comparison);
-    let Ratio {
-        median,
-        quartiles: [lower, upper],
-        min,
-        max,
-    } = Ratio::of(rounds);
-    [
+    let rounds = proxies.first().map_or(0, |bare| bare.rounds.len());
+    let requests = proxies.first().map_or(0, |bare| bare.requests);
+    let mut lines = vec![
         format!(
-            "{}: {}; {} rounds of {requests} requests over {connections} connections; CPU time from {}",
+            "{}: {}; {rounds} rounds of {requests} requests over {connections} connections; CPU time from {}",
             workload.name,
             workload.about,
-            rounds.len(),
-            clock(rounds),
+            clock(proxies),
         ),
         "           CPU/request   wall/request   first byte          p50          p99    peak RSS  a connection"
             .to_owned(),
-        bare.row("bare"),
-        gateway.row("gateway"),
-        format!(
-            "  ratio   {median:>10.3}    (half of the rounds {lower:.3} to {upper:.3}, all {min:.3} to {max:.3})\n"
-        ),
-    ]
-    .join("\n")
+    ];
+    lines.extend(
+        proxies
+            .iter()
+            .map(|proxy| Summary::of(proxy, *connections).row()),
+    );
+    lines.extend(ratios(proxies).map(|(name, ratio)| ratio.row(name)));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// The same as one JSON object.
 pub(crate) fn json(comparison: &Comparison) -> Value {
     let Comparison {
         workload,
-        requests,
         connections,
         pinned,
-        rounds,
+        proxies,
     } = comparison;
-    let (bare, gateway) = summaries(comparison);
-    let Ratio {
-        median,
-        quartiles,
-        min,
-        max,
-    } = Ratio::of(rounds);
-    json!({
+    let mut object = json!({
         "workload": workload.name,
-        "rounds": rounds.len(),
-        "requests": requests,
+        "rounds": proxies.first().map(|bare| bare.rounds.len()),
+        "requests": proxies.first().map(|bare| bare.requests),
         "connections": connections,
-        "clock": clock(rounds),
+        "clock": clock(proxies),
         "pinned": pinned,
-        "bare": bare.json(),
-        "gateway": gateway.json(),
-        "ratio": { "median": median, "quartiles": quartiles, "min": min, "max": max },
-    })
+    });
+    for proxy in proxies {
+        object[proxy.name] = Summary::of(proxy, *connections).json();
+    }
+    for (name, ratio) in ratios(proxies) {
+        object[name]["ratio"] = ratio.json();
+    }
+    object
 }
 
-fn summaries(comparison: &Comparison) -> (Summary, Summary) {
-    let bare: Vec<&Round> = comparison.rounds.iter().map(|pair| &pair.bare).collect();
-    let gateway: Vec<&Round> = comparison.rounds.iter().map(|pair| &pair.gateway).collect();
-    let of = |rounds: &[&Round]| Summary::of(rounds, comparison.requests, comparison.connections);
-    (of(&bare), of(&gateway))
+/// Of all but the bare proxy, which is the first.
+fn ratios(proxies: &[Rounds]) -> impl Iterator<Item = (&'static str, Ratio)> {
+    let (bare, others) = proxies.split_first().expect("the bare proxy");
+    others
+        .iter()
+        .map(move |proxy| (proxy.name, Ratio::of(proxy, bare)))
 }
 
-fn clock(rounds: &[Pair]) -> &'static str {
-    rounds
-        .first()
-        .map_or("nothing", |pair| pair.bare.clock.name())
+fn clock(proxies: &[Rounds]) -> &'static str {
+    let first = proxies.first().and_then(|bare| bare.rounds.first());
+    first.map_or("nothing", |round| round.clock.name())
 }
 
 fn micros(duration: Duration) -> f64 {

@@ -9,6 +9,9 @@ use tower_relay::normalize;
 
 use crate::upstream::{self, Answer};
 
+/// The callers' key.
+pub(crate) const KEY: &str = "sk-bench-0123456789abcdef0123456789abcdef";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
@@ -93,10 +96,7 @@ impl Workload {
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, "relay-bench/1.0")
-            .header(
-                header::AUTHORIZATION,
-                "Bearer sk-bench-0123456789abcdef0123456789abcdef",
-            );
+            .header(header::AUTHORIZATION, format!("Bearer {KEY}"));
         let request = match self.answer {
             Answer::Whole => request,
             other => request.header(upstream::X_BENCH, other.as_str()),
@@ -108,6 +108,11 @@ impl Workload {
 }
 
 impl Workload {
+    /// Whether its answer depends on a header that reaches the upstream through proxies alone that hand on all of them.
+    pub(crate) fn needs_its_header(&self) -> bool {
+        self.answer != Answer::Whole
+    }
+
     /// Whether `answer` is what must come of it: what the upstream sent or, from a relay that repairs answers, what OpenAI would have.
     pub(crate) fn accepts(&self, answer: &[u8]) -> bool {
         answer == self.expected || self.answer == Answer::Deviating && normalize::conforms(answer)
