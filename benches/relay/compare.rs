@@ -23,12 +23,12 @@ pub(crate) struct Comparison {
     pub(crate) connections: u32,
     pub(crate) pinned: bool,
     /// The bare proxy, the gateway, and the others, each with its rounds in their order.
-    pub(crate) proxies: Vec<Rounds>,
+    pub(crate) proxies: Vec<Measured>,
 }
 
 /// All rounds of one proxy.
 #[derive(Debug)]
-pub(crate) struct Rounds {
+pub(crate) struct Measured {
     pub(crate) name: &'static str,
     /// Requests in a round.
     pub(crate) requests: u32,
@@ -184,9 +184,9 @@ pub(crate) async fn run(workload: &Workload, options: &Options, pins: Option<&Pi
     if options.others {
         proxies.extend(others::taking(workload).map(Proxy::Other));
     }
-    let mut rounds: Vec<Rounds> = proxies
+    let mut measured: Vec<Measured> = proxies
         .iter()
-        .map(|proxy| Rounds {
+        .map(|proxy| Measured {
             name: proxy.name(),
             requests: proxy.share(load.requests) * TURNS,
             rounds: Vec::new(),
@@ -210,14 +210,14 @@ pub(crate) async fn run(workload: &Workload, options: &Options, pins: Option<&Pi
                 contender.turn(&load).await;
             }
         }
-        for (contender, rounds) in contenders.into_iter().zip(&mut rounds) {
-            rounds.rounds.push(contender.finish());
+        for (contender, measured) in contenders.into_iter().zip(&mut measured) {
+            measured.rounds.push(contender.finish());
         }
     }
     Comparison {
         workload: load.workload,
         connections: load.connections,
         pinned: pins.is_some(),
-        proxies: rounds,
+        proxies: measured,
     }
 }

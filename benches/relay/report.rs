@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::compare::{Comparison, Round, Rounds};
+use crate::compare::{Comparison, Measured, Round};
 
 /// What stands for all rounds of one proxy: medians over the rounds, times in microseconds a request.
 struct Summary {
@@ -29,8 +29,8 @@ struct Ratio {
 }
 
 impl Summary {
-    fn of(proxy: &Rounds, connections: u32) -> Self {
-        let Rounds {
+    fn of(proxy: &Measured, connections: u32) -> Self {
+        let Measured {
             name,
             requests,
             rounds,
@@ -42,7 +42,7 @@ impl Summary {
             let added = round.peak_rss?.saturating_sub(round.idle_rss?);
             Some(f64::from(u32::try_from(added).ok()?) / f64::from(connections))
         };
-        let added = ascending(rounds.iter().filter_map(|round| added(round)));
+        let added = ascending(rounds.iter().filter_map(added));
         Self {
             name,
             cpu: median(&|round| micros(round.cpu) / f64::from(requests)),
@@ -73,8 +73,10 @@ impl Summary {
         )
     }
 
-    fn json(&self) -> Value {
+    /// With the ratio of its CPU time to the bare proxy's, unless it is that one.
+    fn json(&self, ratio: Option<&Ratio>) -> Value {
         json!({
+            "ratio": ratio.map(Ratio::json),
             "cpu_us": self.cpu,
             "wall_us": self.wall,
             "p50_us": self.p50,
@@ -87,8 +89,8 @@ impl Summary {
 }
 
 impl Ratio {
-    fn of(proxy: &Rounds, bare: &Rounds) -> Self {
-        let each = |proxy: &Rounds, round: &Round| micros(round.cpu) / f64::from(proxy.requests);
+    fn of(proxy: &Measured, bare: &Measured) -> Self {
+        let each = |proxy: &Measured, round: &Round| micros(round.cpu) / f64::from(proxy.requests);
         let rounds = proxy.rounds.iter().zip(&bare.rounds);
         let ratios = ascending(rounds.map(|(own, theirs)| each(proxy, own) / each(bare, theirs)));
         let at = |fraction| quantile(&ratios, fraction);
@@ -163,32 +165,38 @@ pub(crate) fn json(comparison: &Comparison) -> Value {
         pinned,
         proxies,
     } = comparison;
-    let mut object = json!({
-        "workload": workload.name,
-        "rounds": proxies.first().map(|bare| bare.rounds.len()),
-        "requests": proxies.first().map(|bare| bare.requests),
-        "connections": connections,
-        "clock": clock(proxies),
-        "pinned": pinned,
-    });
-    for proxy in proxies {
-        object[proxy.name] = Summary::of(proxy, *connections).json();
-    }
-    for (name, ratio) in ratios(proxies) {
-        object[name]["ratio"] = ratio.json();
-    }
-    object
+    let mut object = Map::from_iter([
+        ("workload".to_owned(), workload.name.into()),
+        (
+            "rounds".to_owned(),
+            proxies.first().map(|bare| bare.rounds.len()).into(),
+        ),
+        (
+            "requests".to_owned(),
+            proxies.first().map(|bare| bare.requests).into(),
+        ),
+        ("connections".to_owned(), (*connections).into()),
+        ("clock".to_owned(), clock(proxies).into()),
+        ("pinned".to_owned(), (*pinned).into()),
+    ]);
+    object.extend(proxies.iter().map(|proxy| {
+        let ratio = ratios(proxies).find(|(name, _)| *name == proxy.name);
+        let ratio = ratio.map(|(_, ratio)| ratio);
+        let figures = Summary::of(proxy, *connections).json(ratio.as_ref());
+        (proxy.name.to_owned(), figures)
+    }));
+    object.into()
 }
 
 /// Of all but the bare proxy, which is the first.
-fn ratios(proxies: &[Rounds]) -> impl Iterator<Item = (&'static str, Ratio)> {
+fn ratios(proxies: &[Measured]) -> impl Iterator<Item = (&'static str, Ratio)> {
     let (bare, others) = proxies.split_first().expect("the bare proxy");
     others
         .iter()
         .map(move |proxy| (proxy.name, Ratio::of(proxy, bare)))
 }
 
-fn clock(proxies: &[Rounds]) -> &'static str {
+fn clock(proxies: &[Measured]) -> &'static str {
     let first = proxies.first().and_then(|bare| bare.rounds.first());
     first.map_or("nothing", |round| round.clock.name())
 }

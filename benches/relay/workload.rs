@@ -78,7 +78,7 @@ pub(crate) fn all() -> Vec<Workload> {
         },
         Workload {
             name: "streams",
-            about: "0.3 kB request, 512 streams at a time of 64 events 10 ms apart",
+            about: "0.3 kB request, 512 streams at a time of 64 events 25 ms apart",
             requests: 4_096,
             connections: 512,
             on_request: true,

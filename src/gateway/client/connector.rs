@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::dial::{Dial, Dialled};
+use super::dial::{Dial, Dialled, Link};
 use crate::message::BoxError;
 
 /// Bounds all steps together: a name that does not resolve, a proxy that does not answer and a handshake that does not end
@@ -34,7 +34,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Dialled>;
+    type Response = Link<MaybeHttpsStream<Dialled>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -45,10 +45,11 @@ impl Service<Uri> for Connector {
     fn call(&mut self, to: Uri) -> Self::Future {
         let (connecting, within) = (self.inner.call(to), self.within);
         Box::pin(async move {
-            timeout(within, connecting).await.unwrap_or_else(|_| {
+            let connected = timeout(within, connecting).await.unwrap_or_else(|_| {
                 let message = format!("not connected within {within:?}");
                 Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
-            })
+            });
+            Ok(Link::new(connected?, false))
         })
     }
 }

@@ -32,8 +32,11 @@ pub(super) struct Dial {
 }
 
 /// Such a connection.
-pub(super) struct Dialled {
-    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+pub(super) type Dialled = Link<MaybeHttpsStream<TokioIo<TcpStream>>>;
+
+/// A connection in a box: what may hold the state of TLS is large, and a client's futures hold it in several places while they connect.
+pub(super) struct Link<T> {
+    stream: Box<T>,
     /// Whether requests name the whole URI, because a proxy reads them.
     is_proxied: bool,
 }
@@ -70,38 +73,43 @@ impl Service<Uri> for Dial {
         let Some((connector, proxy)) = &mut self.proxy else {
             let connecting = self.tcp.call(to);
             return Box::pin(async move {
-                Ok(Dialled::new(
-                    MaybeHttpsStream::Http(connecting.await?),
-                    false,
-                ))
+                Ok(Link::new(MaybeHttpsStream::Http(connecting.await?), false))
             });
         };
         if to.scheme() == Some(&Scheme::HTTP) {
             let connecting = connector.call(proxy.uri().clone());
-            return Box::pin(async move { Ok(Dialled::new(connecting.await?, true)) });
+            return Box::pin(async move { Ok(Link::new(connecting.await?, true)) });
         }
         let mut tunnel = Tunnel::new(proxy.uri().clone(), connector.clone());
         if let Some(authorization) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         let connecting = tunnel.call(to);
-        Box::pin(async move { Ok(Dialled::new(connecting.await?, false)) })
+        Box::pin(async move { Ok(Link::new(connecting.await?, false)) })
     }
 }
 
-impl Dialled {
-    fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>, is_proxied: bool) -> Self {
-        Self { stream, is_proxied }
+impl<T> Link<T> {
+    pub(super) fn new(stream: T, is_proxied: bool) -> Self {
+        Self {
+            stream: Box::new(stream),
+            is_proxied,
+        }
     }
 }
 
-impl Connection for Dialled {
+impl<T: Connection> Connection for Link<T> {
     fn connected(&self) -> Connected {
-        self.stream.connected().proxy(self.is_proxied)
+        let connected = self.stream.connected();
+        if self.is_proxied {
+            connected.proxy(true)
+        } else {
+            connected
+        }
     }
 }
 
-impl Read for Dialled {
+impl<T: Read + Unpin> Read for Link<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -111,7 +119,7 @@ impl Read for Dialled {
     }
 }
 
-impl Write for Dialled {
+impl<T: Write + Unpin> Write for Link<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
