@@ -6,7 +6,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -16,14 +15,8 @@ use tower_relay::{
     server::tenants::{KeyHash, TenantKey},
 };
 
-use crate::harness::{Got, Relay, caller, chat, demo, post, scripted, send, soon};
+use crate::harness::{Got, Relay, caller, chat, demo, post, scripted, send, soon, with_key};
 use crate::redis_server::Server;
-
-fn with_key(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>> {
-    let key = format!("Bearer {key}").parse().unwrap();
-    request.headers_mut().insert("authorization", key);
-    request
-}
 
 async fn ask(relay: &Relay, key: &str, model: &str) -> Got {
     let request = post(relay.uri("/v1/chat/completions"), &chat(model, &json!({})));
