@@ -1,5 +1,6 @@
 mod config;
 mod load;
+mod properties;
 mod provider;
 mod settling;
 mod unavailable;
