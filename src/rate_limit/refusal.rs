@@ -90,7 +90,7 @@ impl Shared {
         if let Denied::Full { levels, .. } | Denied::TooLarge { levels, .. } = denied
             && self.tells
         {
-            headers::write(response.headers_mut(), &ask.quota, levels);
+            headers::write(&mut response, &ask.quota, levels);
         }
         response
     }

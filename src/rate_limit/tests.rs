@@ -200,6 +200,55 @@ async fn of_limits_within_limits_each_gets_back_what_the_other_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_limits_within_limits_the_one_that_leaves_least_is_told() {
+    let told = |head: &http::response::Parts| {
+        let names = [
+            "limit-requests",
+            "remaining-requests",
+            "limit-tokens",
+            "remaining-tokens",
+        ];
+        names.map(|name| {
+            let value = head.headers.get(format!("x-ratelimit-{name}"));
+            value.map_or("", |value| value.to_str().unwrap()).to_owned()
+        })
+    };
+    let upstream = answering(|_| {
+        let mut response = answer(0, 100);
+        // Its own say nothing of the caller's.
+        for name in ["remaining-requests", "remaining-tokens"] {
+            let name = http::HeaderName::try_from(format!("x-ratelimit-{name}")).unwrap();
+            response.headers_mut().insert(name, 1.into());
+        }
+        response
+    });
+    let requests = Quota::new([Limit::requests(5, MINUTE)]).unwrap();
+    for (outer, inner, expected) in [
+        (
+            limited(1, 1).quota(requests.clone()),
+            limited(9, 900),
+            ["5", "4", "900", "500"],
+        ),
+        (
+            limited(9, 900),
+            limited(1, 1).quota(requests),
+            ["5", "4", "900", "500"],
+        ),
+        (limited(5, 900), limited(9, 700), ["5", "4", "700", "300"]),
+    ] {
+        let (outer, inner) = (outer.build().unwrap(), inner.build().unwrap());
+        let service = outer.layer(inner.layer(upstream.clone()));
+        assert_eq!(told(&send(&service, chat(400)).await), expected);
+    }
+    // Refused for good further in: 400, which the outer limit tells of as well.
+    let service = limited(9, 900).build().unwrap();
+    let service = service.layer(limited(9, 700).build().unwrap().layer(upstream));
+    let refused = send(&service, chat(800)).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(told(&refused), ["9", "8", "900", "100"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_for_a_broader_limit_within_holds_its_place_and_gives_it_back_when_it_leaves() {
     let outer = limited(10, 500).build().unwrap();
     let inner = limited(1, 1_000).wait(MINUTE * 2).build().unwrap();
