@@ -103,6 +103,18 @@ async fn what_is_not_admitted_is_told_the_limit_the_use_and_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_limit_with_a_burst_of_its_own_both_are_told() {
+    let limit = Limit::tokens(1_000, MINUTE).with_burst(300);
+    let layer = limited(1, 1).quota(Quota::new([limit]).unwrap()).build();
+    let service = layer.unwrap().layer(using(0, 250));
+    send(&service, chat(250)).await;
+    let refused = service.oneshot(chat(100)).await.unwrap();
+    let (_, text) = crate::testing::read(refused).await;
+    let told = "Rate limit reached (1000 tokens per minute, 300 at once): Limit 300, Used 250, Requested 100.";
+    assert!(text.contains(told), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_larger_than_the_burst_is_refused_for_good() {
     let layer = limited(10, 1_000).wait(MINUTE).build().unwrap();
     let service = layer.layer(using(1, 1));
