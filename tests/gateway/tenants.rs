@@ -209,6 +209,25 @@ async fn limits_lie_within_limits_and_who_is_refused_by_his_own_takes_nothing_of
 }
 
 #[tokio::test]
+async fn limits_of_tenants_reserve_and_tell_as_those_of_callers_do() {
+    let limits = "limits = [{ requests = 9, per = \"1h\" }, { tokens = 500, per = \"1h\" }]";
+    for (more, status, told) in [
+        ("", 400, true),
+        (
+            "[rate_limit]\ndefault_output = 100\nheaders = false\n",
+            200,
+            false,
+        ),
+    ] {
+        let relay = relay(&(tenant("a", limits) + more)).await;
+        // A thousand tokens of output are reserved where a request has no cap, unless it is said.
+        let got = ask(&relay, "sk-a", "demo-small").await;
+        assert_eq!(got.status, status, "{}", got.text);
+        assert_eq!(got.headers.contains_key("x-ratelimit-limit-tokens"), told);
+    }
+}
+
+#[tokio::test]
 async fn a_tenant_in_flight_leaves_room_for_others() {
     let (address, mut asked) = scripted().await;
     let config = tenant("a", "admission = { max_in_flight = 1, max_pending = 0 }")
