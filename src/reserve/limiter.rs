@@ -135,6 +135,11 @@ pub enum Verdict {
 }
 
 impl Decision {
+    /// Whether everything was taken.
+    pub fn is_admitted(&self) -> bool {
+        self.verdict == Verdict::Admitted
+    }
+
     /// Everything was taken, and so much is left.
     pub fn admitted(levels: Levels) -> Self {
         Self {
