@@ -23,7 +23,7 @@ const SHARDS: usize = 64;
 ///
 /// When there are as many keys as there may be, a new one takes the place of one whose buckets are full again: forgetting that loses
 /// nothing. Where none is found (32 are looked at each time, in turn) the new key shares one set of buckets with all others that find no
-/// room. So a caller with a new key for each request harms no one who is known already, and the memory is bounded: some 300 bytes
+/// room. So a caller with a new key for each request harms no one who is known already, and the memory is bounded: less than 500 bytes
 /// a key.
 ///
 /// A request locks the one shard that its key is in, for the few additions of its buckets; nothing is called, allocated or waited for
