@@ -16,6 +16,9 @@ const TURNS: u32 = 8;
 /// Turns before the first that counts: connections and buffers find their sizes.
 const WARM_UP: u32 = 2;
 
+/// Requests, one at a time, after which a proxy has made what it keeps for all of them.
+const FIRST: u32 = 2;
+
 /// The figures of one workload.
 #[derive(Debug)]
 pub(crate) struct Comparison {
@@ -44,7 +47,7 @@ pub(crate) struct Round {
     pub(crate) seen: Seen,
     /// Resident memory of the proxy at its highest, in KiB.
     pub(crate) peak_rss: Option<u64>,
-    /// The same before anybody called.
+    /// The same after the first of its callers.
     pub(crate) idle_rss: Option<u64>,
 }
 
@@ -114,6 +117,11 @@ impl Proxy {
                 (Process::Other(running), asks)
             }
         };
+        // What a program makes for itself when it is first asked is no connection's.
+        let mut first = Connections::open(asks.clone(), 1).await;
+        first
+            .send(&load.workload, FIRST, &mut Seen::default())
+            .await;
         let idle_rss = procfs::peak_rss(process.pid());
         let mut connections = Connections::open(asks, load.connections).await;
         let requests = self.share(load.requests);
