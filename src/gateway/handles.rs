@@ -21,7 +21,7 @@ use crate::{
     model_rewrite::ModelRewriteHandle,
     normalize::ResponseNormalizeHandle,
     rate_limit::RateLimitHandle,
-    reserve::RetryBudget,
+    reserve::{RedisHandle, RetryBudget},
     server::{Prometheus, feedback::FeedbackHandle, tenants::Tenants},
     shadow::ShadowHandle,
     stats::Stats,
@@ -86,6 +86,8 @@ pub struct LayerHandles {
     pub feedback: Option<FeedbackHandle>,
     /// What copies requests.
     pub shadow: Option<ShadowHandle>,
+    /// What limits and budgets are kept in, where replicas share them.
+    pub store: Option<RedisHandle>,
     /// All that can be shown and steered, by kind and name: of the layers that are in force, whichever these are.
     pub controls: Controls,
 }
@@ -266,6 +268,9 @@ impl LayerHandles {
         }
         if let Some(shadow) = &self.shadow {
             controls.add("copies", shadow.clone());
+        }
+        if let Some(store) = &self.store {
+            controls.add("redis", store.clone());
         }
         if let Some(cache) = &self.cache {
             controls.add("answers", cache.clone());
