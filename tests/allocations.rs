@@ -160,7 +160,7 @@ fn memory_is_flat_over_a_thousand_reloads() {
 /// What each layer may allocate for a request that succeeds, beyond what the request and its answer take themselves.
 const LAYERS: &[(&str, u64)] = &[
     ("telemetry", 23),
-    ("rate_limit", 22),
+    ("rate_limit", 24),
     ("admission", 8),
     ("fallback", 9),
     ("hedge", 26),

@@ -68,6 +68,8 @@ pub struct LayerHandles {
     pub admissions_by: BTreeMap<AllowanceLevel, AdmissionHandle>,
     /// The limit that callers are held to.
     pub rate_limit: Option<RateLimitHandle>,
+    /// What the store has counted in which replicas share their limits and budgets.
+    pub store: Option<RedisHandle>,
     /// What retries draw on, by upstream.
     pub retry_budgets: BTreeMap<String, RetryBudget>,
     /// How many requests are let in.
@@ -86,8 +88,6 @@ pub struct LayerHandles {
     pub feedback: Option<FeedbackHandle>,
     /// What copies requests.
     pub shadow: Option<ShadowHandle>,
-    /// What limits and budgets are kept in, where replicas share them.
-    pub store: Option<RedisHandle>,
     /// All that can be shown and steered, by kind and name: of the layers that are in force, whichever these are.
     pub controls: Controls,
 }
@@ -284,18 +284,22 @@ impl LayerHandles {
         controls
     }
 
+    /// The layers that limit requests and tokens, by the name that they have among metrics.
+    pub(super) fn rate_limits(&self) -> impl Iterator<Item = (String, &RateLimitHandle)> {
+        let callers = self.rate_limit.iter();
+        let callers = callers.map(|handle| ("rate_limit".to_owned(), handle));
+        let levels = self.rate_limits_by.iter();
+        let levels =
+            levels.map(|(level, handle)| (format!("rate_limit by {}", level.as_str()), handle));
+        let upstreams = self.upstream_limits.iter();
+        let upstreams = upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle));
+        callers.chain(levels).chain(upstreams)
+    }
+
     /// Requests that wait in line, by the layer that they wait in.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (String, usize)> {
-        let limits = self.rate_limit.iter();
-        let limits = limits.map(|handle| ("rate_limit".to_owned(), handle.waiting()));
-        let levels = self.rate_limits_by.iter();
-        let levels = levels.map(|(level, handle)| {
-            let layer = format!("rate_limit by {}", level.as_str());
-            (layer, handle.waiting())
-        });
-        let upstreams = self.upstream_limits.iter();
-        let upstreams =
-            upstreams.map(|(name, handle)| (format!("rate_limit of {name}"), handle.waiting()));
+        let limits = self.rate_limits();
+        let limits = limits.map(|(layer, handle)| (layer, handle.waiting()));
         let admission = self.admission.iter();
         let admission = admission.map(|handle| ("admission".to_owned(), handle.waiting()));
         let admissions = self.admissions_by.iter();
@@ -304,11 +308,6 @@ impl LayerHandles {
         let fallbacks = self.fallbacks.iter();
         let fallbacks = fallbacks
             .map(|(route, handle)| (format!("fallback of {route}"), handle.counts().waiting));
-        limits
-            .chain(levels)
-            .chain(upstreams)
-            .chain(admission)
-            .chain(admissions)
-            .chain(fallbacks)
+        limits.chain(admission).chain(admissions).chain(fallbacks)
     }
 }

@@ -118,7 +118,8 @@ impl AllowanceLayer {
                 Some((key.clone(), allowance.limits.clone()?))
             };
             let quotas = allowances.iter().filter_map(quotas).collect();
-            if let Some(limit) = rate_limit(level, quotas, parts)? {
+            let like = config.rate_limit.as_ref();
+            if let Some(limit) = rate_limit(level, quotas, like, parts)? {
                 parts.layers.rate_limits_by.insert(level, limit.handle());
                 rates.push(limit);
             }
@@ -140,14 +141,16 @@ impl AllowanceLayer {
 fn rate_limit(
     level: AllowanceLevel,
     quotas: HashMap<Key, Quota>,
+    global: Option<&RateLimitBuilder>,
     parts: &Parts<'_>,
 ) -> Result<Option<RateLimitLayer>, ConfigError> {
     if quotas.is_empty() {
         return Ok(None);
     }
     let quotas = Arc::new(quotas);
-    // The levels' keys are of different kinds: one scope holds them all.
-    let builder = parts.stored("allowances", RateLimitBuilder::default());
+    // What is reserved, how long one may wait and what is told is as it is for all. The levels' keys are of different kinds: one
+    // scope holds them all.
+    let builder = parts.stored("allowances", global.cloned().unwrap_or_default());
     let builder = builder.by(level.by(&quotas));
     let builder = builder.continuing(parts.before.rate_limits_by.get(&level));
     let builder = match level {

@@ -1,4 +1,7 @@
+use http::{HeaderName, Request};
+
 use super::*;
+use crate::message::RequestBody;
 
 fn request(body: &'static str) -> Request<RequestBody> {
     Request::post("/v1/chat/completions")

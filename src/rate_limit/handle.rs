@@ -47,7 +47,7 @@ impl RateLimitHandle {
     }
 
     /// Gives `key` a quota of its own from now on; `None` takes it away. What is used stays used, where the new quota has a limit for the
-    /// same dimension and window.
+    /// same dimension and window. Who waits already goes by what held when it came.
     pub fn set_quota(&self, key: &Key, quota: Option<&Quota>) {
         self.shared.quotas.set(key, quota);
     }

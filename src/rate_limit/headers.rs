@@ -2,10 +2,10 @@
 
 use std::{fmt::Write, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::{
-    reserve::{Dimension, Levels, Quota},
+    reserve::{Dimension, Level, Levels, Quota},
     wire::digits,
 };
 
@@ -20,18 +20,28 @@ const TOKENS: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-reset-tokens"),
 ];
 
-/// States the limits of `quota` that are used up the furthest, in place of what an upstream said of its own.
-pub(super) fn write(headers: &mut HeaderMap, quota: &Quota, levels: &Levels) {
+/// Marks an answer whose headers tell of a limit of this crate already: one further in, which holds for the same request.
+#[derive(Debug, Clone, Copy)]
+struct Told;
+
+/// States the limits of `quota` that are used up the furthest, in place of what an upstream said of its own; of limits within limits
+/// the one that leaves least.
+pub(super) fn write<B>(response: &mut Response<B>, quota: &Quota, levels: &Levels) {
     const ALL_TOKENS: [Dimension; 3] = [
         Dimension::Tokens,
         Dimension::InputTokens,
         Dimension::OutputTokens,
     ];
+    let is_told = response.extensions_mut().insert(Told).is_some();
+    let headers = response.headers_mut();
     for (names, dimensions) in [
         (REQUESTS, &[Dimension::Requests][..]),
         (TOKENS, &ALL_TOKENS),
     ] {
         let level = levels.tightest(quota, dimensions);
+        if is_told && leaves_less(headers, &names, level.as_ref()) {
+            continue;
+        }
         let values = level.map(|level| {
             [
                 digits::header(level.limit.amount()),
@@ -52,6 +62,14 @@ pub(super) fn write(headers: &mut HeaderMap, quota: &Quota, levels: &Levels) {
             }
         }
     }
+}
+
+/// Whether the limit that stands in `headers` leaves less than `level`.
+fn leaves_less(headers: &HeaderMap, names: &[HeaderName; 3], level: Option<&Level>) -> bool {
+    let [_, remaining, _] = names;
+    let remaining = headers.get(remaining).and_then(|value| value.to_str().ok());
+    let remaining = remaining.and_then(|value| value.parse::<u64>().ok());
+    remaining.is_some_and(|remaining| level.is_none_or(|level| remaining < level.remaining))
 }
 
 fn span(span: Duration) -> HeaderValue {
@@ -123,11 +141,13 @@ mod tests {
             Limit::tokens(1_000, minute * 60),
         ])
         .unwrap();
-        let mut headers = HeaderMap::new();
-        headers.insert(REQUESTS[0].clone(), HeaderValue::from_static("7"));
+        let mut response = Response::new(());
+        let seven = HeaderValue::from_static("7");
+        response.headers_mut().insert(REQUESTS[0].clone(), seven);
         let backlog = |tokens: u128, window: Duration| tokens * window.as_nanos();
         let levels = Levels::new([backlog(50, minute), backlog(900, minute * 60)]);
-        write(&mut headers, &quota, &levels);
+        write(&mut response, &quota, &levels);
+        let headers = response.headers();
         assert!(!headers.contains_key(&REQUESTS[0]));
         assert_eq!(headers[&TOKENS[0]], "1000");
         assert_eq!(headers[&TOKENS[1]], "100");

@@ -90,7 +90,7 @@ impl Shared {
         if let Denied::Full { levels, .. } | Denied::TooLarge { levels, .. } = denied
             && self.tells
         {
-            headers::write(response.headers_mut(), &ask.quota, levels);
+            headers::write(&mut response, &ask.quota, levels);
         }
         response
     }
@@ -102,12 +102,17 @@ fn full(ask: &Ask, level: Option<&Level>, wait: Duration) -> ApiError {
     if let Some(level) = level {
         let dimension = level.limit.dimension();
         kind = kind_of(dimension);
+        let burst = level.limit.burst();
+        let at_once = if burst == level.limit.amount() {
+            String::new()
+        } else {
+            format!(", {burst} at once")
+        };
         // Writing to a string cannot fail.
         let _ = write!(
             message,
-            " ({}): Limit {}, Used {}, Requested {}",
+            " ({}{at_once}): Limit {burst}, Used {}, Requested {}",
             level.limit,
-            level.limit.amount(),
             level.used,
             ask.amounts.get(dimension),
         );

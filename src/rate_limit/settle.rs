@@ -95,7 +95,7 @@ impl Pass {
             && self.shared.tells
             && response.status().as_u16() != 429
         {
-            headers::write(response.headers_mut(), reservation.quota(), &self.levels);
+            headers::write(&mut response, reservation.quota(), &self.levels);
         }
         let cost = cost_of_head(&response);
         if matches!(cost, Cost::Request | Cost::Body) {

@@ -1,5 +1,6 @@
 mod config;
 mod load;
+mod properties;
 mod provider;
 mod settling;
 mod unavailable;
@@ -102,6 +103,18 @@ async fn what_is_not_admitted_is_told_the_limit_the_use_and_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_limit_with_a_burst_of_its_own_both_are_told() {
+    let limit = Limit::tokens(1_000, MINUTE).with_burst(300);
+    let layer = limited(1, 1).quota(Quota::new([limit]).unwrap()).build();
+    let service = layer.unwrap().layer(using(0, 250));
+    send(&service, chat(250)).await;
+    let refused = service.oneshot(chat(100)).await.unwrap();
+    let (_, text) = crate::testing::read(refused).await;
+    let told = "Rate limit reached (1000 tokens per minute, 300 at once): Limit 300, Used 250, Requested 100.";
+    assert!(text.contains(told), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_larger_than_the_burst_is_refused_for_good() {
     let layer = limited(10, 1_000).wait(MINUTE).build().unwrap();
     let service = layer.layer(using(1, 1));
@@ -196,6 +209,55 @@ async fn of_limits_within_limits_each_gets_back_what_the_other_refuses() {
         assert_eq!(used(&outer.handle()).await, [1, 100], "{narrow_first}");
         assert_eq!(used(&inner.handle()).await, [1, 100], "{narrow_first}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_limits_within_limits_the_one_that_leaves_least_is_told() {
+    let told = |head: &http::response::Parts| {
+        let names = [
+            "limit-requests",
+            "remaining-requests",
+            "limit-tokens",
+            "remaining-tokens",
+        ];
+        names.map(|name| {
+            let value = head.headers.get(format!("x-ratelimit-{name}"));
+            value.map_or("", |value| value.to_str().unwrap()).to_owned()
+        })
+    };
+    let upstream = answering(|_| {
+        let mut response = answer(0, 100);
+        // Its own say nothing of the caller's.
+        for name in ["remaining-requests", "remaining-tokens"] {
+            let name = http::HeaderName::try_from(format!("x-ratelimit-{name}")).unwrap();
+            response.headers_mut().insert(name, 1.into());
+        }
+        response
+    });
+    let requests = Quota::new([Limit::requests(5, MINUTE)]).unwrap();
+    for (outer, inner, expected) in [
+        (
+            limited(1, 1).quota(requests.clone()),
+            limited(9, 900),
+            ["5", "4", "900", "500"],
+        ),
+        (
+            limited(9, 900),
+            limited(1, 1).quota(requests),
+            ["5", "4", "900", "500"],
+        ),
+        (limited(5, 900), limited(9, 700), ["5", "4", "700", "300"]),
+    ] {
+        let (outer, inner) = (outer.build().unwrap(), inner.build().unwrap());
+        let service = outer.layer(inner.layer(upstream.clone()));
+        assert_eq!(told(&send(&service, chat(400)).await), expected);
+    }
+    // Refused for good further in: 400, which the outer limit tells of as well.
+    let service = limited(9, 900).build().unwrap();
+    let service = service.layer(limited(9, 700).build().unwrap().layer(upstream));
+    let refused = send(&service, chat(800)).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(told(&refused), ["9", "8", "900", "100"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,8 @@ use super::Limit;
 ///
 /// The algorithm's clock counts nanoseconds. This one counts what the limit allows in them: it advances by the limit's amount each
 /// nanosecond, and taking one unit costs its window in nanoseconds. So both are whole numbers, whatever the limit; no sum is ever rounded,
-/// and what is reserved and given back cancels out exactly. Over any span `t` at most `burst + amount * t / window` units are taken.
+/// and what is reserved and given back cancels out exactly. Over any span `t` at most `burst + amount * t / window` units are taken, and what
+/// is given back in it besides.
 ///
 /// Pure: `now` is in nanoseconds since any moment that stays the same. 128 bits hold a century of the highest limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +50,8 @@ impl Bucket {
         }
     }
 
-    /// Returns `amount` of what was taken. What has flowed back since is not returned a second time: a bucket is never more than full.
+    /// Returns `amount` of what was taken, however long ago: what a long request has kept from others and not used is theirs in the end. A
+    /// bucket is never more than full.
     pub fn give_back(&mut self, limit: &Limit, amount: u64) {
         self.0 = self.0.saturating_sub(limit.cost(amount));
     }
@@ -156,6 +158,17 @@ mod tests {
         bucket.give_back(&limit, 60);
         assert!(!bucket.has(&limit, 0, 61));
         assert_eq!(bucket, Bucket::default());
+    }
+
+    #[test]
+    fn what_was_reserved_for_long_and_not_used_is_there_for_others_afterwards() {
+        let limit = limit(60, 60);
+        let mut bucket = Bucket::default();
+        bucket.take(&limit, 0, 60);
+        bucket.take(&limit, 60 * SECOND, 60);
+        assert!(!bucket.has(&limit, 60 * SECOND, 1));
+        bucket.give_back(&limit, 50);
+        assert!(bucket.has(&limit, 60 * SECOND, 50) && !bucket.has(&limit, 60 * SECOND, 51));
     }
 
     #[test]

@@ -13,7 +13,7 @@ const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// So much of one dimension in one window, with a burst and a bound on debts.
 ///
 /// Not a fixed window, at whose edges twice as much passes: a bucket that holds the burst and fills at the rate of `amount` in
-/// `window`, so that over any span `t` at most `burst + amount * t / window` is taken.
+/// `window`, so that over any span `t` at most `burst + amount * t / window` is taken, and what others give back in it.
 ///
 /// Deserializes from `{ tokens = 500000, per = "1m" }`: one of `requests`, `tokens`, `input_tokens` and `output_tokens`, and,
 /// if wished, `burst` and `debt`.

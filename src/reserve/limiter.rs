@@ -135,6 +135,11 @@ pub enum Verdict {
 }
 
 impl Decision {
+    /// Whether everything was taken.
+    pub fn is_admitted(&self) -> bool {
+        self.verdict == Verdict::Admitted
+    }
+
     /// Everything was taken, and so much is left.
     pub fn admitted(levels: Levels) -> Self {
         Self {
@@ -199,11 +204,15 @@ impl Levels {
         }
     }
 
-    /// What they are where each of so many replicas has used as much.
+    /// What they are of `quota` where they are of a share of it, and each of those who share has used as much.
     #[cfg(feature = "redis")]
-    pub(super) fn times(mut self, replicas: u64) -> Self {
-        for backlog in &mut self.backlogs {
-            *backlog = backlog.saturating_mul(u128::from(replicas));
+    pub(super) fn of_all(mut self, share: &Quota, quota: &Quota) -> Self {
+        let limits = share.limits().iter().zip(quota.limits());
+        for (backlog, (share, limit)) in self.backlogs.iter_mut().zip(limits) {
+            // By the bursts, as a share is rounded down: who has used up a share is told that the limit is used up.
+            let (part, all) = (u128::from(share.burst()), u128::from(limit.burst()));
+            let rest = *backlog % part * all / part;
+            *backlog = (*backlog / part).saturating_mul(all).saturating_add(rest);
         }
         self
     }

@@ -1,34 +1,29 @@
 //! The store in this process.
 
 mod fullest;
+mod shard;
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::time::Instant;
 
+use self::shard::{Entry, Shard};
 use super::{
     Account, Amounts, Answer, Bucket, Decision, Levels, Limit, Limiter, Place, Quota, Settlement,
-    Verdict,
 };
 use crate::key::Key;
 
 /// So many shards, each with its lock: two requests meet at one only if their keys do.
 const SHARDS: usize = 64;
-/// So many keys are looked at for one that may go, before a new key is told to share.
-const LOOKED_AT: usize = 32;
 
 /// Buckets in this process, for a bounded number of keys.
 ///
 /// When there are as many keys as there may be, a new one takes the place of one whose buckets are full again: forgetting that loses
 /// nothing. Where none is found (32 are looked at each time, in turn) the new key shares one set of buckets with all others that find no
-/// room. So a caller with a new key for each request harms no one who is known already, and the memory is bounded: some 300 bytes
+/// room. So a caller with a new key for each request harms no one who is known already, and the memory is bounded: less than 500 bytes
 /// a key.
 ///
 /// A request locks the one shard that its key is in, for the few additions of its buckets; nothing is called, allocated or waited for
@@ -44,42 +39,6 @@ pub struct LocalLimiter {
     forgiven: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    entries: HashMap<Account, Entry, BuildHasherDefault<Prehashed>>,
-    /// The same keys, to go around in.
-    ring: Vec<Account>,
-    hand: usize,
-    max: usize,
-}
-
-/// The buckets of a key, in the order of its quota's limits.
-#[derive(Debug)]
-struct Entry {
-    quota: Quota,
-    buckets: Box<[Bucket]>,
-}
-
-/// Takes the hash that an [`Account`] brings.
-#[derive(Debug, Default)]
-struct Prehashed(u64);
-
-impl Hasher for Prehashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 impl LocalLimiter {
     /// How many keys have buckets of their own by default.
     pub const MAX_KEYS: usize = 100_000;
@@ -91,10 +50,7 @@ impl LocalLimiter {
         let shard = |index| {
             // Whatever does not divide goes to the first ones.
             let max = max_keys / shards + usize::from(index < max_keys % shards);
-            Mutex::new(Shard {
-                max,
-                ..Shard::default()
-            })
+            Mutex::new(Shard::new(max))
         };
         Self {
             start: Instant::now(),
@@ -261,115 +217,9 @@ impl Limiter for LocalLimiter {
     }
 }
 
-impl Shard {
-    /// The buckets of a key that has none, if there is room or some other key's are full.
-    fn add(&mut self, account: &Account, quota: &Quota, now: u64) -> Option<&mut Entry> {
-        if self.ring.len() < self.max {
-            self.ring.push(account.clone());
-        } else {
-            let place = self.free_place(now)?;
-            *self.ring.get_mut(place)? = account.clone();
-        }
-        let entry = self.entries.entry(account.clone());
-        Some(entry.or_insert_with(|| Entry::new(quota)))
-    }
-
-    /// Forgets a key whose buckets are full, and says what its place in the ring is.
-    fn free_place(&mut self, now: u64) -> Option<usize> {
-        for _ in 0..LOOKED_AT.min(self.ring.len()) {
-            let place = self.hand;
-            self.hand = (self.hand + 1) % self.ring.len();
-            let account = self.ring.get(place)?;
-            if self.entries.get(account)?.is_full(now) {
-                self.entries.remove(account);
-                return Some(place);
-            }
-        }
-        None
-    }
-}
-
-impl Entry {
-    fn new(quota: &Quota) -> Self {
-        Self {
-            buckets: vec![Bucket::default(); quota.limits().len()].into(),
-            quota: quota.clone(),
-        }
-    }
-
-    /// Goes on with another quota: what is used of a limit stays used where the other has one for the same dimension and window.
-    fn go_by(&mut self, quota: &Quota, now: u64) {
-        if self.quota.is(quota) {
-            return;
-        }
-        if self.quota != *quota {
-            let used = |limit| {
-                let (old, bucket) = self.of(limit)?;
-                Some(Bucket::with_backlog(limit, now, bucket.backlog(old, now)))
-            };
-            let limits = quota.limits().iter();
-            self.buckets = limits
-                .map(|limit| used(limit).unwrap_or_default())
-                .collect();
-        }
-        self.quota = quota.clone();
-    }
-
-    /// The limit that `limit` continues, and its bucket.
-    fn of(&self, limit: &Limit) -> Option<(&Limit, &Bucket)> {
-        let mut pairs = self.quota.limits().iter().zip(&*self.buckets);
-        pairs.find(|(own, _)| own.continues(limit))
-    }
-
-    fn is_full(&self, now: u64) -> bool {
-        let mut pairs = self.quota.limits().iter().zip(&*self.buckets);
-        pairs.all(|(limit, bucket)| bucket.is_full(limit, now))
-    }
-
-    fn take(&mut self, now: u64, amounts: Amounts) -> bool {
-        let limits = self.quota.limits();
-        let mut pairs = limits.iter().zip(&*self.buckets);
-        let is_there =
-            pairs.all(|(limit, bucket)| bucket.has(limit, now, amounts.get(limit.dimension())));
-        if is_there {
-            for (limit, bucket) in limits.iter().zip(&mut *self.buckets) {
-                bucket.take(limit, now, amounts.get(limit.dimension()));
-            }
-        }
-        is_there
-    }
-
-    /// What had to be forgiven.
-    fn settle(&mut self, now: u64, reserved: Amounts, used: Amounts) -> u64 {
-        let mut forgiven: u64 = 0;
-        for (limit, bucket) in self.quota.limits().iter().zip(&mut *self.buckets) {
-            let reserved = reserved.get(limit.dimension());
-            let used = used.get(limit.dimension());
-            if used > reserved {
-                forgiven = forgiven.saturating_add(bucket.charge(limit, now, used - reserved));
-            } else {
-                bucket.give_back(limit, reserved - used);
-            }
-        }
-        forgiven
-    }
-
-    fn write_levels(&self, now: u64, levels: &mut Levels) {
-        let pairs = self.quota.limits().iter().zip(&*self.buckets);
-        levels.set(pairs.map(|(limit, bucket)| bucket.backlog(limit, now)));
-    }
-}
-
 /// A thread that panicked under a lock left numbers, which are as good as any.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Decision {
-    /// Whether everything was taken.
-    pub fn is_admitted(&self) -> bool {
-        self.verdict == Verdict::Admitted
-    }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub mod attribute {
     pub const REASON: &str = "relay.reason";
     /// The kind of tokens.
     pub const TOKENS_KIND: &str = "relay.tokens.kind";
-    /// The state of a circuit breaker.
+    /// The state of a circuit breaker, or what became of what is counted.
     pub const STATE: &str = "relay.state";
 }
 
@@ -135,6 +135,18 @@ pub mod metric {
     pub const BREAKER: &str = "relay.breaker.state";
     /// Requests that wait in line, by layer.
     pub const WAITING: &str = "relay.queue.length";
+    /// Requests whose keys had to share their limits, as there was no room for more keys, by layer.
+    pub const OVERFLOWED: &str = "relay.limits.overflowed";
+    /// What was used beyond what may be owed, by layer.
+    pub const FORGIVEN: &str = "relay.limits.forgiven";
+    /// Calls to the store that replicas share, by what came of them.
+    pub const STORE_CALLS: &str = "relay.store.calls";
+    /// Reservations that were decided without that store, by how.
+    pub const STORE_RESERVATIONS: &str = "relay.store.reservations";
+    /// Settlements with that store, by what came of them.
+    pub const STORE_SETTLEMENTS: &str = "relay.store.settlements";
+    /// 1 while that store is left alone, as it did not answer.
+    pub const STORE_DOWN: &str = "relay.store.down";
     /// Answers that were repaired, by upstream and repair.
     pub const REPAIRS: &str = "relay.repairs";
     /// Requests that were copied to a shadow, by what became of that.

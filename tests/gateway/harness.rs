@@ -291,6 +291,13 @@ pub(crate) fn post(uri: String, body: &Value) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
+/// The same by who has `key`.
+pub(crate) fn with_key(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>> {
+    let key = format!("Bearer {key}").parse().unwrap();
+    request.headers_mut().insert("authorization", key);
+    request
+}
+
 pub(crate) async fn get(uri: String) -> Got {
     send(Request::get(uri).body(Full::default()).unwrap()).await
 }

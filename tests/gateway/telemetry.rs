@@ -6,7 +6,7 @@ use http_body_util::Full;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::harness::{Relay, caller, chat, demo, post, receive, scripted, send, soon};
+use crate::harness::{Relay, caller, chat, demo, post, receive, scripted, send, soon, with_key};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -81,6 +81,53 @@ async fn refusals_are_counted_wherever_they_were_made() {
     let unknown =
         "relay_refusals_total{relay_layer=\"model_rewrite\",relay_reason=\"model_not_found\"}";
     assert_eq!(value(&text, unknown), "2", "{text}");
+}
+
+#[tokio::test]
+async fn keys_that_had_to_share_their_limits_are_counted() {
+    let (upstream, _) = demo().await;
+    let relay = Relay::with(upstream, "[rate_limit]\nmax_keys = 1\n").await;
+    let overflowed = || {
+        let text = relay.handles.prometheus().render();
+        let sample = "relay_limits_overflowed_total{relay_layer=\"rate_limit\"}";
+        value(&text, sample).to_owned()
+    };
+    for (key, shared) in [("sk-a", "0"), ("sk-b", "1"), ("sk-c", "2")] {
+        let request = post(
+            relay.uri("/v1/chat/completions"),
+            &chat("gpt-4.1-mini", &json!({})),
+        );
+        let got = send(with_key(request, key)).await;
+        assert_eq!(got.status, StatusCode::OK);
+        assert_eq!(overflowed(), shared, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_seen_in_the_metrics() {
+    let (upstream, _) = demo().await;
+    // Where nobody listens.
+    let more = "[store.redis]\nurl = \"redis://127.0.0.1:1/\"\nfailures = 1\nopen_for = \"1h\"\n[rate_limit]\n";
+    let relay = Relay::with(upstream, more).await;
+    for _ in 0..3 {
+        let request = post(
+            relay.uri("/v1/chat/completions"),
+            &chat("gpt-4.1-mini", &json!({})),
+        );
+        assert_eq!(send(request).await.status, StatusCode::OK);
+    }
+    let text = relay.handles.prometheus().render();
+    for (sample, expected) in [
+        ("calls_total{relay_state=\"answered\"}", "0"),
+        ("calls_total{relay_state=\"failed\"}", "1"),
+        ("calls_total{relay_state=\"skipped\"}", "2"),
+        ("reservations_total{relay_state=\"local\"}", "3"),
+        ("settlements_total{relay_state=\"lost\"}", "0"),
+        ("down", "1"),
+    ] {
+        let sample = format!("relay_store_{sample}");
+        assert_eq!(value(&text, &sample), expected, "{sample}");
+    }
 }
 
 #[tokio::test]

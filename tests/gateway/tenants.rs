@@ -6,7 +6,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -16,14 +15,8 @@ use tower_relay::{
     server::tenants::{KeyHash, TenantKey},
 };
 
-use crate::harness::{Got, Relay, caller, chat, demo, post, scripted, send, soon};
+use crate::harness::{Got, Relay, caller, chat, demo, post, scripted, send, soon, with_key};
 use crate::redis_server::Server;
-
-fn with_key(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>> {
-    let key = format!("Bearer {key}").parse().unwrap();
-    request.headers_mut().insert("authorization", key);
-    request
-}
 
 async fn ask(relay: &Relay, key: &str, model: &str) -> Got {
     let request = post(relay.uri("/v1/chat/completions"), &chat(model, &json!({})));
@@ -212,6 +205,25 @@ async fn limits_lie_within_limits_and_who_is_refused_by_his_own_takes_nothing_of
     ] {
         let handle = relay.handles.rate_limit_by(level).unwrap();
         assert_eq!(handle.levels(&key).await[0].used, used, "{level:?}");
+    }
+}
+
+#[tokio::test]
+async fn limits_of_tenants_reserve_and_tell_as_those_of_callers_do() {
+    let limits = "limits = [{ requests = 9, per = \"1h\" }, { tokens = 500, per = \"1h\" }]";
+    for (more, status, told) in [
+        ("", 400, true),
+        (
+            "[rate_limit]\ndefault_output = 100\nheaders = false\n",
+            200,
+            false,
+        ),
+    ] {
+        let relay = relay(&(tenant("a", limits) + more)).await;
+        // A thousand tokens of output are reserved where a request has no cap, unless it is said.
+        let got = ask(&relay, "sk-a", "demo-small").await;
+        assert_eq!(got.status, status, "{}", got.text);
+        assert_eq!(got.headers.contains_key("x-ratelimit-limit-tokens"), told);
     }
 }
 

@@ -104,7 +104,7 @@ impl<'a> Parts<'a> {
                 let (store, worker) = redis.clone().build_with_env(env)?;
                 Ok((store, vec![worker]))
             };
-            let store: RedisLimiter = parts.keep("store", "", made_of, build).map_err(within)?;
+            let store = parts.keep("store", "", made_of, build).map_err(within)?;
             parts.layers.store = Some(store.handle());
             parts.store = Some(store);
         }

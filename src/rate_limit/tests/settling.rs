@@ -87,6 +87,18 @@ async fn an_answer_from_a_cache_is_a_request_without_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_not_read_reserves_no_tokens_and_is_charged_what_its_answer_states() {
+    let layer = limited(10, 1_000).build().unwrap();
+    let service = layer.layer(using(30, 70));
+    let body = RequestBody::json(r#"{"model":"m","prompt":"a fox"}"#);
+    let request = Request::post("/v1/images/generations").body(body).unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(used(&layer.handle()).await, [1, 0]);
+    crate::testing::read(response).await;
+    assert_eq!(used(&layer.handle()).await, [1, 100]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn input_and_output_are_limited_apart() {
     let limits = [
         Limit::new(crate::reserve::Dimension::InputTokens, 1_000, MINUTE),

@@ -1,10 +1,10 @@
-use std::{sync::Arc, thread, time::Duration};
+use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 
 use proptest::prelude::*;
 use tokio::time::advance;
 
 use super::*;
-use crate::reserve::{Dimension, Reservation};
+use crate::reserve::{Dimension, Reservation, Verdict};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

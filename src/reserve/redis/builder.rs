@@ -145,13 +145,14 @@ impl RedisBuilder {
         self
     }
 
-    /// Where and how in words, without user and password: what `--check` prints.
-    #[cfg(feature = "gateway")]
+    /// How many replicas share the limits.
     #[cfg(feature = "gateway")]
     pub(crate) fn replica_count(&self) -> u64 {
         self.replicas
     }
 
+    /// Where and how in words, without user and password: what `--check` prints.
+    #[cfg(feature = "gateway")]
     pub(crate) fn describe(&self) -> String {
         let place = match &self.url {
             Address::Env { env } => format!("at the environment's {env}"),

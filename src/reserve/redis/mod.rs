@@ -105,7 +105,7 @@ impl RedisLimiter {
                 {
                     counters.stood_in.add(1);
                     decision.verdict = own.verdict;
-                    decision.levels = own.levels.times(self.replicas);
+                    decision.levels = own.levels.of_all(&share, quota);
                     decision.place = match own.place {
                         Place::Shared => Place::StandInShared,
                         _ => Place::StandIn,
@@ -185,7 +185,7 @@ impl Limiter for RedisLimiter {
                 OnStoreFailure::Local => {
                     let share = share(&quota, limiter.replicas);
                     let levels = limiter.stand_in.levels(&account, &share).await;
-                    levels.times(limiter.replicas)
+                    levels.of_all(&share, &quota)
                 }
                 OnStoreFailure::FailOpen | OnStoreFailure::FailClosed => Levels::default(),
             }

@@ -66,6 +66,26 @@ pub(super) fn all(recorder: &dyn Recorder) {
             "Attempts at another upstream, as one failed.",
         ),
         (
+            metric::OVERFLOWED,
+            "Requests whose keys had to share their limits, as there was no room for more keys, by layer.",
+        ),
+        (
+            metric::FORGIVEN,
+            "What was used beyond what may be owed, by layer.",
+        ),
+        (
+            metric::STORE_CALLS,
+            "Calls to the store that replicas share, by what came of them.",
+        ),
+        (
+            metric::STORE_RESERVATIONS,
+            "Reservations that were decided without the store, by how.",
+        ),
+        (
+            metric::STORE_SETTLEMENTS,
+            "Settlements with the store, by what came of them.",
+        ),
+        (
             metric::REPAIRS,
             "Answers that were repaired, by upstream and repair.",
         ),
@@ -84,6 +104,10 @@ pub(super) fn all(recorder: &dyn Recorder) {
             "1 for the state of an upstream's circuit breaker, 0 for the others.",
         ),
         (metric::WAITING, "Requests that wait in line, by layer."),
+        (
+            metric::STORE_DOWN,
+            "1 while the store that replicas share is left alone, as it did not answer.",
+        ),
     ];
     for (name, text) in gauges {
         recorder.describe_gauge(KeyName::from_const_str(name), None, text.into());

@@ -80,6 +80,23 @@ async fn each_replica_falls_back_to_its_share() {
 }
 
 #[tokio::test]
+async fn who_has_used_up_a_share_is_told_that_the_limit_is_used_up() {
+    let builder = builder(NOBODY, OnStoreFailure::Local).replicas(2);
+    let replica = Replica::of(builder);
+    // A share is one request, and 49 tokens.
+    let quota = slow(3, 99);
+    let held = soon(replica.reserve("a", &quota, 7)).await.unwrap();
+    assert_eq!(soon(replica.used("a", &quota)).await, [3, 15]);
+    let asked = replica.limiter.reserve(&account("a"), &quota, tokens_of(1));
+    let refused = soon(asked).await;
+    assert!(matches!(refused.verdict, Verdict::Full { limit: 0, .. }));
+    let level = refused.levels.get(&quota, 0).unwrap();
+    assert_eq!((level.used, level.remaining), (3, 0));
+    drop(held);
+    assert_eq!(soon(replica.used("a", &quota)).await, [0, 0]);
+}
+
+#[tokio::test]
 async fn a_server_that_is_stopped_and_comes_back_is_used_again() {
     let Some(mut server) = Server::start() else {
         return;
