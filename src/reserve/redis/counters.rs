@@ -3,10 +3,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use serde_json::{Value, json};
-
 use super::store::Store;
-use crate::control::{Acting, Control, ControlError, Parameters, acted};
 
 /// What a [`RedisLimiter`](super::RedisLimiter) and its replicas of other scopes have seen, since it was built.
 #[derive(Debug, Clone)]
@@ -101,36 +98,5 @@ impl RedisHandle {
     /// How much was used beyond what may be owed, of all dimensions together.
     pub fn forgiven(&self) -> u64 {
         self.store.counters.forgiven.get()
-    }
-}
-
-impl Control for RedisHandle {
-    fn kind(&self) -> &'static str {
-        "stores"
-    }
-
-    fn show(&self) -> Value {
-        json!({
-            "is_open": self.is_open(),
-            "answered": self.answered(),
-            "failed": self.failed(),
-            "skipped": self.skipped(),
-            "uncounted": self.uncounted(),
-            "refused": self.refused(),
-            "stood_in": self.stood_in(),
-            "queued": self.queued(),
-            "settled": self.settled(),
-            "unsettled": self.unsettled(),
-            "forgiven": self.forgiven(),
-        })
-    }
-
-    /// None: it is the server's to be steered.
-    fn actions(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn act<'a>(&'a self, action: &'a str, _: Parameters) -> Acting<'a> {
-        acted(Err(ControlError::unknown_action(action, &[])))
     }
 }

@@ -38,6 +38,10 @@ impl Process {
     pub(super) async fn holds(&self) -> Held {
         let status = get(format!("http://{}/status", self.admin)).await.json();
         let files = fs::read_dir(format!("/proc/{}/fd", self.id)).unwrap();
+        for shown in ["limits/callers/in_flight", "stores/redis/queued"] {
+            let shown = status.pointer(&format!("/controls/{shown}"));
+            assert!(shown.is_some_and(Value::is_u64), "{status}");
+        }
         let mut under_way = Vec::new();
         look("", &status, &mut under_way);
         Held {
