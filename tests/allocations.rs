@@ -166,13 +166,13 @@ const LAYERS: &[(&str, u64)] = &[
     ("hedge", 26),
     ("retry", 9),
     ("circuit_breaker", 8),
-    ("commit_guard", 9),
+    ("commit_guard", 12),
     ("timeout", 0),
     ("cost_meter", 23),
     ("model_rewrite", 3),
     ("normalize", 4),
     ("upstream", 4),
-    ("stack", 84),
+    ("stack", 86),
 ];
 
 #[test]

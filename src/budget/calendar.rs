@@ -14,6 +14,7 @@ const DAY: i64 = 86_400;
 const LAST: u64 = 253_402_300_799;
 
 /// How often a budget is renewed.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {

@@ -63,6 +63,7 @@ impl Limits {
 }
 
 /// What becomes of a request that a budget has no room for.
+#[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExceeded {

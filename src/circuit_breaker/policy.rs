@@ -55,6 +55,7 @@ pub struct CircuitBreakerBuilder {
 }
 
 /// What a success does to the failures that were counted in a row.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Forgiveness {

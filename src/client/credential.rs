@@ -33,6 +33,7 @@ pub struct Credential {
 }
 
 /// The header that a key is sent in.
+#[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Style {
     /// `authorization: Bearer KEY`
@@ -52,6 +53,7 @@ pub enum Style {
 }
 
 /// Why a request has no credential.
+#[non_exhaustive]
 #[derive(Debug)]
 pub enum CredentialError {
     /// The caller was to bring a key of their own, and did not.

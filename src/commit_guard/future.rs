@@ -9,11 +9,10 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::{
-    alarm::Alarm,
     holding::{Call, Holding},
     verdict::Trouble,
 };
-use crate::message::ResponseBody;
+use crate::message::{Alarm, ResponseBody};
 
 pin_project! {
     /// The future of [`CommitGuard`](super::CommitGuard).

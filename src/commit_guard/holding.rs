@@ -12,7 +12,6 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::{
-    alarm::{Alarm, Silence},
     framing::Framing,
     layer::Shared,
     pace::Pace,
@@ -21,8 +20,8 @@ use super::{
     verdict::Trouble,
 };
 use crate::message::{
-    Deadline, Dialect, End, Failure, Gather, HeldBytes, Media, Outcome, ResponseBody, Seen,
-    Verdict, transform,
+    Alarm, Deadline, Dialect, End, Failure, FellSilent, Gather, HeldBytes, Media, Outcome,
+    ResponseBody, Seen, Silence, Verdict, transform,
 };
 
 /// What is to be known of the request when its answer comes.
@@ -49,6 +48,8 @@ pub(super) struct Holding {
     share: HeldBytes,
     is_share_spent: bool,
     silence: Silence,
+    /// As a layer further in found, which read it to its end.
+    fell_silent: bool,
     alarm: Alarm,
     commit_by: Option<Instant>,
 }
@@ -68,7 +69,8 @@ impl Holding {
     }
 
     pub(super) fn new(call: Call, response: Response<ResponseBody>, alarm: Alarm) -> Self {
-        let response = response.map(ResponseBody::watched);
+        let mut response = response.map(ResponseBody::watched);
+        let fell_silent = response.extensions_mut().remove::<FellSilent>().is_some();
         let media = response.body().source_media();
         let mut holding = Self {
             media,
@@ -77,6 +79,7 @@ impl Holding {
             share: call.shared.held.hold(),
             is_share_spent: false,
             silence: Silence::new(call.limits.idle),
+            fell_silent,
             alarm,
             commit_by: None,
             response: None,
@@ -107,6 +110,9 @@ impl Holding {
     }
 
     fn poll_decision(&mut self, cx: &mut Context<'_>) -> Poll<Decision> {
+        if self.fell_silent {
+            return Poll::Ready(Decision::Refuse(Trouble::Idle));
+        }
         let bounds = self.call.shared.bounds;
         let Some(response) = &mut self.response else {
             return Poll::Pending;

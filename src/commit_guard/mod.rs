@@ -1,6 +1,5 @@
 #![doc = include_str!("../docs/commit_guard.md")]
 
-mod alarm;
 mod framing;
 mod future;
 mod holding;

@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::{CommitGuardFuture, holding::Call, layer::Shared};
 use crate::{
-    message::{Deadline, Endpoint, RequestBody, ResponseBody},
+    message::{Deadline, Endpoint, MaxSilence, RequestBody, ResponseBody},
     wire::json::Value,
 };
 
@@ -52,7 +52,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let endpoint = Endpoint::of(&request);
         // What an unknown path answers may be anything, and begin with anything.
         let call = endpoint.reads_json().then(|| {
@@ -66,6 +66,11 @@ where
                 wants_stream: has_limit && wants_stream(request.body()),
             }
         });
+        if let Some(Call { limits, .. }) = &call
+            && !limits.idle.is_zero()
+        {
+            request.extensions_mut().insert(MaxSilence(limits.idle));
+        }
         CommitGuardFuture::new(self.inner.call(request), call)
     }
 }

@@ -12,13 +12,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    alarm::{Alarm, Silence},
     framing::{Framing, Piece},
     pace::Pace,
     verdict::{Trouble, last_event},
 };
 use crate::message::{
-    ApiError, BoxError, Dialect, End, Failure, Fault, Gather, Media, Output, Transform,
+    Alarm, ApiError, BoxError, Dialect, End, Failure, Fault, Gather, Media, Output, Silence,
+    Transform,
 };
 
 /// How long the end of a body is waited for once its last event has come, so that its connection can be used again.

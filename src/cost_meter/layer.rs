@@ -46,6 +46,7 @@ pub struct CostMeterBuilder {
 }
 
 /// What becomes of an attempt whose caller leaves before the end of the answer.
+#[non_exhaustive]
 #[derive(Debug, Clone, Default)]
 pub enum OnDisconnect {
     /// The upstream is let go of, and what it charges is estimated: the prompt, and what was seen of the answer.
@@ -69,6 +70,7 @@ enum Policy {
 
 /// What is made of the cost that some providers state in their answers (OpenRouter, Perplexity, xAI, Venice). It is recorded in any
 /// case, to be compared.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatedCost {

@@ -269,6 +269,9 @@ impl LayerHandles {
         if let Some(shadow) = &self.shadow {
             controls.add("copies", shadow.clone());
         }
+        if let Some(store) = &self.store {
+            controls.add("redis", store.clone());
+        }
         if let Some(cache) = &self.cache {
             controls.add("answers", cache.clone());
         }

@@ -32,6 +32,7 @@ pub(super) struct AllowanceLayer {
 }
 
 /// Which of a tenant's requests are counted together.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AllowanceLevel {
     /// Those by one key: `Key::named("key", "TENANT/ID")`.

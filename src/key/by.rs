@@ -15,6 +15,7 @@ pub struct KeyBy {
 }
 
 /// What a request without the identity that is asked for means.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Missing {
     /// All such requests are counted together, under one key.

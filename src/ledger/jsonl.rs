@@ -57,6 +57,7 @@ pub struct JsonlAuditBuilder {
 }
 
 /// What happens to an attempt when the queue to the file is full: the disk is too slow, or full.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {

@@ -38,6 +38,8 @@ mod scan;
 mod selection;
 mod served;
 mod shadowed;
+#[cfg(any(feature = "commit-guard", feature = "normalize"))]
+mod silence;
 mod tags;
 mod trail;
 mod transform;
@@ -47,6 +49,8 @@ mod watch;
 
 #[cfg(feature = "normalize")]
 pub(crate) use self::events::{Kept, MAX_JSON};
+#[cfg(any(feature = "commit-guard", feature = "normalize"))]
+pub(crate) use self::silence::{Alarm, FellSilent, MaxSilence, Silence};
 pub use self::{
     accounts::Accounts,
     allowed::{AllowedModels, AllowedUpstreams},

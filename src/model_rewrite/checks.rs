@@ -29,6 +29,7 @@ pub struct Checks {
 ///
 /// Providers differ: to some the window is one for prompt and answer together and they refuse what might not fit, others state a
 /// window of the prompt alone, as most catalogs do.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Window {

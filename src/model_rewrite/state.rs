@@ -33,6 +33,7 @@ pub struct Aliases {
 }
 
 /// What is done with a model that the table does not name.
+#[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unknown {

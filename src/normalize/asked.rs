@@ -1,12 +1,12 @@
 //! What of a request tells how its answer is to be.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Request};
 
 use super::{api::Api, head::Answer, layer::Shared};
 use crate::{
-    message::{Dialect, Endpoint, RequestBody, UsageWanted},
+    message::{Dialect, Endpoint, MaxSilence, RequestBody, UsageWanted},
     wire::clock,
 };
 
@@ -17,6 +17,8 @@ pub(super) struct Asked {
     model: String,
     pub(super) usage: bool,
     pub(super) stream: bool,
+    /// How long the upstream may say nothing while its answer is read; zero for as long as it likes.
+    pub(super) silence: Duration,
 }
 
 impl Asked {
@@ -27,11 +29,13 @@ impl Asked {
             return None;
         }
         let body = request.body();
+        let silence = request.extensions().get::<MaxSilence>();
         Some(Self {
             endpoint,
             model: body.model().unwrap_or_default().into_owned(),
             usage: UsageWanted::by(request),
             stream: body.is_streaming(),
+            silence: silence.map_or(Duration::ZERO, |max| max.0),
         })
     }
 

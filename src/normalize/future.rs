@@ -66,7 +66,8 @@ where
                     *this.reading = Some(Box::new(Reading::error(response, errors::MAX_KEPT)));
                 }
                 Kind::Json => {
-                    *this.reading = Some(Box::new(Reading::answer(response, MAX_JSON)));
+                    *this.reading =
+                        Some(Box::new(Reading::answer(response, MAX_JSON, asked.silence)));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -10,10 +10,7 @@ use bytes::Bytes;
 use http::Response;
 use tokio::time::Instant;
 
-use crate::{
-    message::{Gather, ResponseBody},
-    timer::Timer,
-};
+use crate::message::{Alarm, FellSilent, Gather, ResponseBody, Silence};
 
 /// An error is waited for so long.
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -29,8 +26,8 @@ pub(super) struct Reading {
     counted: usize,
     cap: usize,
     until: Option<Instant>,
-    /// Made when first waited for.
-    timer: Option<Timer>,
+    silence: Silence,
+    alarm: Alarm,
     is_whole: bool,
 }
 
@@ -43,8 +40,12 @@ pub(super) struct Read {
 }
 
 impl Reading {
-    /// Reads a JSON answer, which nobody can use before its end.
-    pub(super) fn answer(response: Response<ResponseBody>, cap: usize) -> Self {
+    /// Reads a JSON answer, which nobody can use before its end, as long as it does not fall silent for so long.
+    pub(super) fn answer(
+        response: Response<ResponseBody>,
+        cap: usize,
+        max_silence: Duration,
+    ) -> Self {
         Self {
             response,
             text: Gather::default(),
@@ -52,7 +53,8 @@ impl Reading {
             counted: 0,
             cap,
             until: None,
-            timer: None,
+            silence: Silence::new(max_silence),
+            alarm: Alarm::default(),
             is_whole: false,
         }
     }
@@ -61,7 +63,7 @@ impl Reading {
     pub(super) fn error(response: Response<ResponseBody>, cap: usize) -> Self {
         Self {
             until: Some(Instant::now() + MAX_WAIT),
-            ..Self::answer(response, cap)
+            ..Self::answer(response, cap, Duration::ZERO)
         }
     }
 
@@ -73,17 +75,22 @@ impl Reading {
                 Poll::Ready(Some(data)) => {
                     self.counted += data.len().max(MIN_PIECE);
                     self.text.push(data, 0);
+                    self.silence.break_off();
                 }
                 Poll::Ready(None) => {
                     self.is_whole = !self.response.body().is_broken_ahead();
                     break;
                 }
                 Poll::Pending => {
-                    let Some(until) = self.until else {
+                    let silent = self.silence.wait();
+                    let Some(due) = [self.until, silent].into_iter().flatten().min() else {
                         return Poll::Pending;
                     };
-                    let timer = self.timer.get_or_insert_with(|| Timer::until(until));
-                    return timer.poll(cx);
+                    ready!(self.alarm.poll(due, cx));
+                    if silent == Some(due) {
+                        self.response.extensions_mut().insert(FellSilent);
+                    }
+                    break;
                 }
             }
         }

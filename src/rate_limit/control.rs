@@ -84,6 +84,7 @@ impl Control for RateLimitHandle {
         json!({
             "limits": quota(&self.quota(&Key::named("", ""))),
             "keys": local.map(|local| local.keys().len()),
+            "in_flight": self.in_flight(),
             "waiting": self.waiting(),
             "fullest": shown.collect::<Vec<_>>(),
         })

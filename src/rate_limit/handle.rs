@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -69,6 +72,11 @@ impl RateLimitHandle {
         let learned = self.shared.learned.as_ref()?;
         let least = Amounts::request().with_tokens(1, 1);
         learned.held(&Account::new(key.clone()), least, Instant::now())
+    }
+
+    /// How many requests were admitted whose answers have not ended: what they reserved is not settled yet.
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Relaxed)
     }
 
     /// How many requests wait for room.

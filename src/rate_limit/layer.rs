@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use tower_layer::Layer;
 
@@ -40,6 +44,8 @@ pub(super) struct Shared {
     pub(super) tells: bool,
     pub(super) wait: Duration,
     pub(super) queue: Arc<Queue>,
+    /// Requests that were admitted and are not settled. A count and nothing else: no other memory hangs on it.
+    pub(super) in_flight: Arc<AtomicUsize>,
     pub(super) learned: Option<Arc<Learned>>,
 }
 
@@ -83,6 +89,7 @@ impl RateLimitLayer {
             tells: builder.headers && builder.side == Side::Tenant,
             wait: builder.wait,
             queue: queue.unwrap_or_else(|| Arc::new(Queue::new(bounds.0, bounds.1))),
+            in_flight: before.map_or_else(Arc::default, |before| Arc::clone(&before.in_flight)),
             learned: learns.then(learned),
         };
         Self {

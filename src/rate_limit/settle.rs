@@ -1,6 +1,6 @@
 //! From admission to settlement.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use http::Response;
 use tokio::time::Instant;
@@ -40,6 +40,7 @@ impl Pass {
         levels: Levels,
         sent: Option<Sent>,
     ) -> Self {
+        shared.in_flight.fetch_add(1, Relaxed);
         Self {
             shared,
             reservation: Some(reservation),
@@ -197,6 +198,7 @@ impl Pass {
             return;
         };
         reservation.settle_once(used);
+        self.shared.in_flight.fetch_sub(1, Relaxed);
         // Only now: who comes in between finds what was given back, or is called.
         self.shared.queue.nudge(reservation.account());
     }

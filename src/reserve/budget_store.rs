@@ -61,6 +61,7 @@ pub enum Reserved {
 }
 
 /// What holds without the store.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Without {
     /// Everything is admitted.

@@ -23,6 +23,7 @@ pub struct Backoff {
 }
 
 /// How waits grow from one attempt to the next.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Growth {
@@ -34,6 +35,7 @@ pub enum Growth {
 }
 
 /// How waits are spread, so that callers who failed together do not come again together.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Jitter {

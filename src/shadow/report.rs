@@ -32,6 +32,7 @@ impl Default for Gate {
 }
 
 /// Whether the shadow keeps to the gate.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// There are too few comparisons to tell.

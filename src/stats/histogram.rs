@@ -16,6 +16,7 @@ pub struct Histogram {
 }
 
 /// Percentiles of spans of time; `None` where nothing was recorded.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Percentiles {
     /// How many spans there were.

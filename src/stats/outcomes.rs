@@ -18,6 +18,7 @@ pub enum Verdict {
 }
 
 /// Attempts by how they ended.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Outcomes {
     /// Answered.

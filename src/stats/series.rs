@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{Histogram, Outcomes, Percentiles, Verdict, ring::Ring};
 
 /// Which span of an attempt was measured.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Latency {
     /// Until the head of the answer.
@@ -38,6 +39,7 @@ pub struct Sample {
 }
 
 /// Attempts since the series began, which no window forgets.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// How they ended.

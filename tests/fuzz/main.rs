@@ -161,6 +161,13 @@ fn the_fuzzer_gets_its_seeds() {
     }
 }
 
+/// The usage that nobody asked for tells whose form the stream is in, and is left out.
+#[test]
+fn a_stream_of_two_apis_is_normalised_without_harm() {
+    let [usage, other] = [CHUNKS[4], CHUNKS[9]];
+    normalize::events(&mutated(0, 7, &streamed(&[usage, other]), &[]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

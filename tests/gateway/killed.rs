@@ -2,9 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, ChildStdout, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -17,33 +15,14 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tower_relay::ledger::{JsonlAudit, Record, Totals, read_files};
 
-use crate::harness::{caller, chat, demo, post, send};
+use crate::{
+    child::Gateway,
+    harness::{caller, chat, demo, post, send, soon},
+};
 
 const CLIENTS: usize = 16;
-/// How long they ask.
-const LOAD: Duration = Duration::from_millis(2_500);
 /// What the audit may lack: what had ended so shortly before.
 const BOUND: Duration = Duration::from_secs(1);
-
-/// The program, which listens at the address; what it prints is to be kept open.
-pub(crate) fn start(config: &str) -> (Child, String, BufReader<ChildStdout>) {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_tower-relay"))
-        .args(["--config", config, "--listen", "127.0.0.1:0"])
-        .env("DEMO_KEY", "demo-key")
-        .env("RUST_LOG", "error")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut out = BufReader::new(program.stdout.take().unwrap());
-    while !line.contains("http://") {
-        line.clear();
-        assert_ne!(out.read_line(&mut line).unwrap(), 0, "it did not start");
-    }
-    let at = line.split("http://").nth(1).unwrap();
-    let address = at.split_whitespace().next().unwrap().to_owned();
-    (program, address, out)
-}
 
 /// When each request's answer had ended, by its id.
 type Ended = Arc<Mutex<HashMap<String, Instant>>>;
@@ -70,6 +49,8 @@ struct Killed {
     audit: PathBuf,
     /// By the kill after which they began: when each answer had ended.
     ended: Vec<(Ended, Instant)>,
+    /// How many answers the audit must have at least, by how long it was waited for before the kills.
+    due: usize,
 }
 
 impl Killed {
@@ -89,13 +70,14 @@ impl Killed {
             _folder: folder,
             audit,
             ended: Vec::new(),
+            due: 0,
         }
     }
 
-    /// Runs it, asks for so long, and kills it.
-    async fn kill_after(&mut self, load: Duration) {
-        let (mut program, address, _printed) = start(&self.config);
-        let uri = format!("http://{address}/v1/chat/completions");
+    /// Runs it, and kills it so long after so many answers have ended.
+    async fn kill_after(&mut self, answers: usize, time: Duration) {
+        let mut gateway = Gateway::start(&self.config);
+        let uri = format!("http://{}/v1/chat/completions", gateway.address);
         // It serves as soon as it says where it listens, whatever it finds.
         let first = send(post(uri.clone(), &chat("demo-small", &json!({})))).await;
         assert_eq!(first.status, 200, "{}", first.text);
@@ -106,16 +88,24 @@ impl Killed {
                 tokio::spawn(client(uri.clone(), number % 2 == 0, stop, ended))
             })
             .collect();
-        sleep(load).await;
-        // SIGKILL.
-        program.kill().unwrap();
+        soon(async {
+            while ended.lock().unwrap().len() < answers {
+                sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        sleep(time).await;
+        gateway.kill();
         let killed = Instant::now();
-        program.wait().unwrap();
+        drop(gateway);
         stop.store(true, SeqCst);
         for client in clients {
             client.await.unwrap();
         }
         self.ended.push((ended, killed));
+        if time > BOUND {
+            self.due += answers;
+        }
     }
 
     /// Reads what was written, which has all that had ended in time, each once, and comes to the same sums again.
@@ -146,7 +136,7 @@ impl Killed {
             ages.len(),
             ages.iter().max()
         );
-        assert!(due > 0, "nothing was due");
+        assert!(due >= self.due, "{due} of {}", self.due);
         assert!(ages.iter().all(|age| *age <= BOUND), "{ages:?}");
 
         let totals = Totals::default();
@@ -161,7 +151,7 @@ impl Killed {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_had_ended_a_second_before_is_in_the_audit() {
     let mut killed = Killed::new().await;
-    killed.kill_after(LOAD).await;
+    killed.kill_after(100, 2 * BOUND).await;
     killed.check();
 }
 
@@ -174,7 +164,7 @@ async fn killed_over_and_over_it_serves_at_once_and_has_forgotten_nothing() {
     for kill in 0..kills {
         // From amid the first answers to long after them.
         killed
-            .kill_after(Duration::from_millis(100 + kill * 937 % 2_400))
+            .kill_after(10, Duration::from_millis(kill * 937 % 2_400))
             .await;
     }
     killed.check();

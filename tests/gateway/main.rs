@@ -13,6 +13,8 @@ mod bills;
 mod broken;
 mod budgets;
 mod cached;
+#[cfg(unix)]
+mod child;
 mod every_layer;
 mod exported;
 mod fitting;

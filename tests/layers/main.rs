@@ -7,3 +7,4 @@ mod existing_app;
 mod probe;
 mod promises;
 mod properties;
+mod silence;

@@ -5,6 +5,7 @@ mod prices;
 mod serve;
 mod service;
 mod setup;
+mod store;
 
 pub(super) use self::serve::worker;
 pub use self::service::{AdminService, AdminServiceFuture};

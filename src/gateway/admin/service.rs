@@ -65,8 +65,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> AdminServiceFuture {
         let path = request.uri().path();
-        let small = |future| AdminServiceFuture::Small { future };
-        match path {
+        let small = |future| Answering::Small { future };
+        let answering = match path {
             "/" => small(ready(Ok(to_dashboard()))),
             "/dashboard" => small(self.dashboard.call(request)),
             "/metrics" => match self.access.read(&request) {
@@ -75,11 +75,12 @@ where
             },
             "/status" => small(self.status.call(request)),
             "/status/stream" => small(self.stream.call(request)),
-            _ if path == "/admin" || path.starts_with("/admin/") => AdminServiceFuture::Admin {
+            _ if path == "/admin" || path.starts_with("/admin/") => Answering::Admin {
                 future: self.admin.call(request),
             },
             _ => small(ready(Ok(nothing()))),
-        }
+        };
+        AdminServiceFuture { answering }
     }
 }
 
@@ -100,13 +101,18 @@ fn nothing() -> Response<ResponseBody> {
 
 pin_project! {
     /// The future of [`AdminService`].
+    pub struct AdminServiceFuture {
+        #[pin]
+        answering: Answering,
+    }
+}
+
+pin_project! {
     #[project = Projection]
-    pub enum AdminServiceFuture {
+    enum Answering {
         /// What is there at once.
-        #[doc(hidden)]
         Small { #[pin] future: Ready<Answer> },
         /// What is read or changed.
-        #[doc(hidden)]
         Admin { #[pin] future: AdminFuture },
     }
 }
@@ -115,7 +121,7 @@ impl Future for AdminServiceFuture {
     type Output = Answer;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        match self.project() {
+        match self.project().answering.project() {
             Projection::Small { future } => future.poll(cx),
             Projection::Admin { future } => future.poll(cx),
         }

@@ -55,6 +55,24 @@ async fn the_real_usage_counts_in_both_directions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_is_in_flight_from_its_admission_to_the_end_of_its_answer() {
+    let layer = limited(2, 1_000).build().unwrap();
+    let (handle, service) = (layer.handle(), layer.layer(using(3, 50)));
+    let read = service.clone().oneshot(chat(100)).await.unwrap();
+    let left = service.clone().oneshot(chat(100)).await.unwrap();
+    assert_eq!(handle.in_flight(), 2);
+    // What is refused never was.
+    assert_eq!(send(&service, chat(100)).await.status, 429);
+    assert_eq!(handle.in_flight(), 2);
+    read.into_body().collect().await.unwrap();
+    assert_eq!(handle.in_flight(), 1);
+    drop(left);
+    assert_eq!(handle.in_flight(), 0);
+    drop(service.oneshot(chat(100)));
+    assert_eq!(handle.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_from_a_cache_is_a_request_without_tokens() {
     let cached = |_| {
         let mut response = answer(3, 50);

@@ -36,6 +36,7 @@ pub struct Notice {
 }
 
 /// Whether an alert began or is over.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeState {

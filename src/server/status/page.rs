@@ -8,7 +8,7 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::Response;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{Report, Spend, StatusBuilder, savings::savings};
 use crate::{
@@ -76,6 +76,9 @@ impl Status {
             at: rfc3339::format(wall),
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: now.saturating_duration_since(self.0.started).as_secs(),
+            tasks: Handle::try_current()
+                .ok()
+                .map(|runtime| runtime.metrics().num_alive_tasks()),
             replica: parts.replica.clone(),
             traffic: parts.facts.stats.snapshot(now),
             spend,

@@ -16,6 +16,8 @@ pub struct Report {
     pub version: &'static str,
     /// How long it has run.
     pub uptime_seconds: u64,
+    /// Tasks that are alive in its tokio runtime; `null` where a report is made outside of one.
+    pub tasks: Option<usize>,
     /// Which process this is of.
     pub replica: Replica,
     /// Requests, and how each upstream and model does.

@@ -61,6 +61,21 @@ async fn a_report_has_what_is_known_and_null_for_what_is_not() {
     assert_eq!(shown["controls"], json!({}));
 }
 
+#[test]
+fn a_report_counts_the_tasks_of_the_runtime_that_it_is_made_in() {
+    let status = Status::builder().build();
+    assert_eq!(status.report().tasks, None);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(async {
+        assert_eq!(status.report().tasks, Some(0));
+        let task = tokio::spawn(std::future::pending::<()>());
+        assert_eq!(status.report().tasks, Some(1));
+        task.abort();
+        assert!(task.await.is_err());
+        assert_eq!(status.report().tasks, Some(0));
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn spend_is_summed_by_day_model_and_tenant_to_the_last_digit() {
     let totals = Totals::default();

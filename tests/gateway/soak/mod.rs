@@ -3,58 +3,42 @@
 //!
 //! For as long as wanted, in seconds: `SOAK=1200 cargo test --release --test gateway soak -- --ignored --nocapture`.
 
+mod accounts;
 mod books;
+mod callers;
+mod memory;
 mod process;
 
 use std::{
-    collections::HashMap,
     fmt,
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
-use tower_relay::{
-    ledger::{Record, read_files},
-    message::{CostSource, catalog::Cost},
-};
 
 use self::{
-    books::{Books, Dice, Tokens, keeping},
-    process::{Process, median, slope},
+    accounts::account,
+    books::{Books, Dice, keeping},
+    callers::{Log, client, each_key_is_answered},
+    memory::is_flat,
+    process::Process,
 };
 use crate::{
-    harness::{caller, get, nobody, send},
-    killed::start,
+    child::Gateway,
+    harness::{get, nobody},
     redis_server::Server,
 };
 
 const CLIENTS: usize = 64;
 /// What is not used for so long is closed, so that it can be counted what is left.
 const IDLE: Duration = Duration::from_secs(8);
-
-/// What a caller saw of a request.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Seen {
-    Answered(Tokens),
-    /// An error in place of an answer.
-    Denied(StatusCode),
-    /// An error, or the end, within an answer.
-    Broken,
-    Left,
-}
-
-type Log = Arc<Mutex<HashMap<String, Seen>>>;
+/// How often memory is looked at.
+const SAMPLED: Duration = Duration::from_millis(500);
 
 /// The settings, of which some change.
 fn config(
@@ -78,6 +62,7 @@ fn config(
          [rate_limit]\nlimits = [{{ requests = 100000, per = \"1m\" }}, {{ tokens = 2000000, per = \"1m\" }}]\n\
          [admission]\nmax_in_flight = {}\nmax_pending = 16\nmax_wait = \"2s\"\n\
          [store.redis]\nurl = \"{store}\"\nopen_for = \"200ms\"\n\
+         [[budgets]]\nname = \"key\"\nby = \"api_key\"\nhard = \"1000000\"\nper = \"day\"\n\
          [catalog.own.models.\"soak\".prices]\ninput = \"2\"\noutput = \"8\"\n\
          [[routes]]\nname = \"safe\"\nmodels = [\"soak\"]\nfallback = {{ targets = [\"flaky\", \"steady\"] }}\n{}{}",
         IDLE.as_secs(),
@@ -89,86 +74,6 @@ fn config(
         ),
         upstream("steady", ""),
     )
-}
-
-async fn client(uri: String, number: usize, dice: Arc<Dice>, stop: Arc<AtomicBool>, log: Log) {
-    let caller = caller();
-    for count in 0.. {
-        if stop.load(SeqCst) {
-            return;
-        }
-        let id = format!("soak-{number}-{count}");
-        let seen = ask(&caller, &uri, &id, &dice).await;
-        if matches!(seen, Seen::Denied(_)) {
-            // As whoever is told to wait.
-            sleep(Duration::from_millis(20)).await;
-        }
-        log.lock().unwrap().insert(id, seen);
-    }
-}
-
-async fn ask(
-    caller: &Client<HttpConnector, Full<Bytes>>,
-    uri: &str,
-    id: &str,
-    dice: &Dice,
-) -> Seen {
-    let is_stream = dice.below(2) == 0;
-    let mut body = json!({
-        "model": "soak", "user": id, "max_tokens": 500, "stream": is_stream,
-        "messages": [{"role": "user", "content": "x".repeat(usize::try_from(dice.below(4_000)).unwrap())}],
-    });
-    if is_stream {
-        body["stream_options"] = json!({"include_usage": true});
-    }
-    let mut body = body.to_string();
-    if dice.below(50) == 0 {
-        body.pop();
-    }
-    let request = Request::post(uri)
-        .header("content-type", "application/json")
-        .header("authorization", format!("Bearer key-{}", dice.below(4)))
-        .header("x-relay-request-id", id)
-        .body(Full::from(body))
-        .unwrap();
-    let asking = async {
-        match caller.request(request).await {
-            Ok(response) => read(response, is_stream).await,
-            Err(error) => {
-                assert!(!error.is_connect(), "{id}: {error:?}");
-                // It had idled, and was closed just when it was to be used.
-                Seen::Left
-            }
-        }
-    };
-    if dice.below(6) > 0 {
-        asking.await
-    } else {
-        let patience = Duration::from_millis(dice.below(60));
-        timeout(patience, asking).await.unwrap_or(Seen::Left)
-    }
-}
-
-async fn read(response: Response<Incoming>, is_stream: bool) -> Seen {
-    let (head, body) = response.into_parts();
-    let Ok(body) = body.collect().await else {
-        return Seen::Broken;
-    };
-    if head.status != StatusCode::OK {
-        return Seen::Denied(head.status);
-    }
-    let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
-    let last = if is_stream {
-        let Some(events) = body.strip_suffix("data: [DONE]\n\n") else {
-            return Seen::Broken;
-        };
-        events.rsplit("data: ").next().unwrap_or_default()
-    } else {
-        &body
-    };
-    let last: Value = serde_json::from_str(last).unwrap_or_else(|_| panic!("{body}"));
-    let count = |name: &str| last["usage"][name].as_u64().unwrap();
-    Seen::Answered((count("prompt_tokens"), count("completion_tokens")))
 }
 
 /// Changes the settings and restarts the store, again and again.
@@ -216,18 +121,15 @@ async fn soak() {
         }
     };
     write(0);
-    let (mut program, address, _printed) = start(file.to_str().unwrap());
-    let process = Process::of(program.id());
-    let uri = format!("http://{address}/v1/chat/completions");
+    let gateway = Gateway::start(file.to_str().unwrap());
+    let process = Process::new(gateway.id(), admin.clone());
+    let uri = format!("http://{}/v1/chat/completions", gateway.address);
     let (dice, log) = (Arc::new(Dice::default()), Log::default());
 
     // All that is opened once.
-    while !matches!(
-        ask(&caller(), &uri, "first", &dice).await,
-        Seen::Answered(_)
-    ) {}
+    each_key_is_answered(&uri, &dice).await;
     sleep(2 * IDLE).await;
-    let files = process.files();
+    let before = process.holds().await;
 
     let stop = Arc::new(AtomicBool::new(false));
     let troubling = tokio::spawn(trouble(write, store, Arc::clone(&stop)));
@@ -239,7 +141,7 @@ async fn soak() {
         .collect();
     let (begun, mut memory) = (Instant::now(), Vec::new());
     while begun.elapsed() < Duration::from_secs(seconds) {
-        sleep(Duration::from_millis(500)).await;
+        sleep(SAMPLED).await;
         memory.push((begun.elapsed().as_secs_f64(), process.memory()));
         if memory.len() % 20 == 0 {
             assert_eq!(get(format!("http://{admin}/metrics")).await.status, 200);
@@ -252,131 +154,29 @@ async fn soak() {
     let took = begun.elapsed();
     let _store = troubling.await.unwrap();
 
+    // What a settlement tells that was lost with the store's end is heard with the next one.
+    each_key_is_answered(&uri, &dice).await;
     // Idle connections close, answers that were left are read to their end.
     let at_rest = async {
         loop {
-            let status = get(format!("http://{admin}/status")).await.json();
             sleep(Duration::from_secs(1)).await;
-            if process.files() <= files && is_at_rest(&status) {
-                break;
+            let now = process.holds().await;
+            if now.is_at_rest(&before) {
+                return now;
             }
         }
     };
-    if timeout(Duration::from_secs(90), at_rest).await.is_err() {
-        let status = get(format!("http://{admin}/status")).await.text;
-        panic!("{} files, {files} before: {status}", process.files());
-    }
-    let left = process.files();
-    let asked = send(
-        Request::get(format!("http://{address}/health/live"))
-            .body(Full::default())
-            .unwrap(),
-    );
-    assert_eq!(asked.await.status, 200);
-    process.end(&mut program);
+    let Ok(after) = timeout(Duration::from_secs(90), at_rest).await else {
+        panic!("{:?} of {before:?}", process.holds().await);
+    };
+    let live = get(format!("http://{}/health/live", gateway.address)).await;
+    assert_eq!(live.status, 200);
+    gateway.end();
 
-    let settled: Vec<_> = memory.iter().skip(memory.len() / 4).copied().collect();
-    let (early, late) = settled.split_at(settled.len() / 2);
     println!(
-        "memory: {} KiB in the first half after a quarter of the time, {} KiB in the second; slope {:.1} KiB a minute; {files} files open before, {left} after",
-        median(early),
-        median(late),
-        slope(&settled) * 60.0,
+        "{} files and {} tasks before, {} and {} after; nothing in flight, waiting, queued or reserved",
+        before.files, before.tasks, after.files, after.tasks
     );
-    let log = log.lock().unwrap();
-    account(&log, &books, folder.path(), took);
-    // An allocator keeps some of what was freed; a leak of one small box a request would be more than this.
-    assert!(median(late) < median(early) * 1.1 + 8_192.0, "it grows");
-}
-
-/// Whether nothing is under way anywhere.
-fn is_at_rest(status: &Value) -> bool {
-    match status {
-        Value::Object(members) => members.iter().all(|(name, value)| {
-            let counts = matches!(&**name, "in_flight" | "waiting" | "under_way");
-            is_at_rest(value) && (!counts || !value.is_number() || *value == 0)
-        }),
-        Value::Array(items) => items.iter().all(is_at_rest),
-        _ => true,
-    }
-}
-
-/// Every request in the audit file, and every token and its price as the upstream's own books have them.
-fn account(log: &HashMap<String, Seen>, books: &Books, folder: &Path, took: Duration) {
-    let files = std::fs::read_dir(folder).unwrap();
-    let files = files.map(|file| file.unwrap().path());
-    let mut records =
-        read_files(files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")));
-    let mut lines = HashMap::<String, Vec<Record>>::new();
-    for record in &mut records {
-        let record = record.unwrap();
-        lines
-            .entry(record.request_id.to_string())
-            .or_default()
-            .push(record);
-    }
-    assert_eq!(records.skipped(), 0);
-
-    let answered = books.answered.lock().unwrap();
-    let (mut counts, mut tokens, mut cost) = ([0_u64; 5], (0, 0), Cost::ZERO);
-    for (id, seen) in log {
-        let lines = lines.get(id).map_or(&[][..], Vec::as_slice);
-        let reported = lines
-            .iter()
-            .filter(|line| line.source == CostSource::Reported);
-        let reported: Vec<Tokens> = reported
-            .map(|line| {
-                let (input, output) = (line.usage.total_input(), line.usage.total_output());
-                let price = u128::from(input) * 2_000_000 + u128::from(output) * 8_000_000;
-                assert_eq!(line.cost_usd, Some(Cost::from_pico_usd(price)), "{line:?}");
-                cost += Cost::from_pico_usd(price);
-                tokens = (tokens.0 + input, tokens.1 + output);
-                (input, output)
-            })
-            .collect();
-        let booked = answered.get(id).cloned().unwrap_or_default();
-        let attempts: std::collections::HashSet<_> =
-            lines.iter().map(|line| line.attempt).collect();
-        assert_eq!(attempts.len(), lines.len(), "an attempt twice: {lines:?}");
-        let kind = match *seen {
-            Seen::Answered(tokens) => {
-                assert!(reported.contains(&tokens), "{id}: {tokens:?} of {lines:?}");
-                0
-            }
-            Seen::Denied(_) if lines.is_empty() => 1,
-            Seen::Denied(_) => 2,
-            Seen::Broken => {
-                assert!(!lines.is_empty(), "{id}");
-                3
-            }
-            Seen::Left => 4,
-        };
-        counts[kind] += 1;
-        // What was told in full is reported as it is; where its caller left or its time was over, by what was seen of it.
-        let metered = |line: &Record| (line.usage.total_input(), line.usage.total_output());
-        assert!(
-            reported.iter().all(|tokens| booked.contains(tokens))
-                && (*seen == Seen::Left
-                    || booked
-                        .iter()
-                        .all(|tokens| lines.iter().any(|line| metered(line) == *tokens))),
-            "{id}: {lines:?}, {booked:?}"
-        );
-    }
-    let unknown = lines
-        .keys()
-        .filter(|id| !log.contains_key(*id) && *id != "first");
-    assert_eq!(unknown.count(), 0);
-    let [answered, refused, failed, broken, left] = counts;
-    println!(
-        "{} requests in {took:.0?}: {answered} answered, {refused} refused, {failed} failed, {broken} broken off, {left} left by their callers; \
-         {} attempts in the audit of {} that the upstream saw; {} and {} tokens, {} USD, as in its own books",
-        log.len(),
-        lines.values().map(Vec::len).sum::<usize>(),
-        books.requests.load(SeqCst),
-        tokens.0,
-        tokens.1,
-        cost,
-    );
-    assert!(answered > 0, "nothing was answered");
+    is_flat(&memory);
+    account(&log.lock().unwrap(), &books, folder.path(), took);
 }

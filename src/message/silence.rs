@@ -1,4 +1,4 @@
-//! Waiting for a moment that moves.
+//! How long an upstream may say nothing while it is waited for.
 
 use std::{
     task::{Context, Poll, ready},
@@ -7,15 +7,25 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{message::Deadline, timer::Timer};
+use super::Deadline;
+use crate::timer::Timer;
+
+/// How long an upstream may be silent within its answer, zero for as long as it likes: for whoever reads one to its end before its head
+/// is handed on. Stands in a request's extensions, by a layer further out that cannot see that there is an answer until then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MaxSilence(pub(crate) Duration);
+
+/// An answer of which no more was read, as its upstream was silent for [as long as it may](MaxSilence). Stands in its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FellSilent;
 
 /// A timer whose moment moves later more often than it is reached: it is left where it was, and looks again when it fires.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(Option<(Timer, Instant)>);
+pub(crate) struct Alarm(Option<(Timer, Instant)>);
 
 impl Alarm {
     /// Ready once `due` has come.
-    pub(super) fn poll(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
         self.0.take_if(|(_, set_for)| *set_for > due);
         loop {
             let (timer, set_for) = self.0.get_or_insert_with(|| (Timer::until(due), due));
@@ -33,19 +43,19 @@ impl Alarm {
 /// It counts from the first time that it was asked and had nothing, not from its last event: a caller who reads slowly keeps it
 /// from sending, which is no silence of its own.
 #[derive(Debug)]
-pub(super) struct Silence {
+pub(crate) struct Silence {
     /// Zero for no limit.
     limit: Duration,
     since: Option<Instant>,
 }
 
 impl Silence {
-    pub(super) fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, since: None }
     }
 
     /// The upstream was asked and had nothing; when that is too long, where it ever is.
-    pub(super) fn wait(&mut self) -> Option<Instant> {
+    pub(crate) fn wait(&mut self) -> Option<Instant> {
         if self.limit.is_zero() {
             return None;
         }
@@ -53,14 +63,14 @@ impl Silence {
     }
 
     /// The upstream was asked and had nothing; when that has been so for as long as `span`, whatever the limit.
-    pub(super) fn linger(&mut self, span: Duration) -> Instant {
+    pub(crate) fn linger(&mut self, span: Duration) -> Instant {
         let since = *self.since.get_or_insert_with(Instant::now);
         let until = since.checked_add(span);
         until.unwrap_or_else(|| Deadline::after(span).instant())
     }
 
     /// The upstream is heard from; how long it was waited for.
-    pub(super) fn break_off(&mut self) -> Duration {
+    pub(crate) fn break_off(&mut self) -> Duration {
         self.since
             .take()
             .map_or(Duration::ZERO, |since| since.elapsed())
