@@ -216,8 +216,9 @@ proptest! {
         sizes in vec(1_u64..120, 20),
         lasts in vec(0_u64..100, 20),
     ) {
-        const MINUTES: u64 = 3;
         let largest = sizes.iter().copied().max().unwrap();
+        // Time for everyone's turn, and for more than that.
+        let minutes = 3 + sizes.iter().sum::<u64>() / limit;
         let layer = limited(1_000_000, limit).wait(MINUTE * 60).build().unwrap();
         let (least, sum) = paused().block_on(async {
             let taken = Arc::new(Mutex::new(vec![0_u64; sizes.len()]));
@@ -236,12 +237,12 @@ proptest! {
                     }
                 });
             }
-            sleep(MINUTE * u32::try_from(MINUTES).unwrap()).await;
+            sleep(MINUTE * u32::try_from(minutes).unwrap()).await;
             let taken = taken.lock().unwrap();
             (taken.iter().copied().min().unwrap(), taken.iter().sum::<u64>())
         });
         prop_assert!(least > 0, "one of them starved");
-        let allowed = limit + limit * MINUTES;
+        let allowed = limit + limit * minutes;
         prop_assert!((allowed - largest..=allowed).contains(&sum), "{sum} of {allowed}");
     }
 }
