@@ -23,6 +23,8 @@ LONG = [
     "a_duplicate_is_found_among_many_members_too",
     "balance::state",
     "what_is_remembered_is_bounded_and_the_latest",
+    "the_memory_of_a_large_frame_is_given_back",
+    "one_member_above_the_limit_is_an_error",
 ]
 BLOCK = re.compile(r"^( *)proptest! \{$(.*?)^\1\}$", re.MULTILINE | re.DOTALL)
 
