@@ -14,15 +14,17 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 
-# Too long, as they are about what is long or deep.
+# Too long, as they are about what is long, deep, or true of many.
 LONG = [
     "a_text_is_accepted_exactly_if_it_is_json",
     "deep_nesting_takes_no_stack",
     "an_edit_may_exceed_the_member_limit",
     "an_error_keeps_only_the_beginning_of_a_long_name",
     "a_duplicate_is_found_among_many_members_too",
-    "a_key_keeps_its_member_while_that_has_room",
-    "members_take_part_as_often_as_their_share_says",
+    "balance::state",
+    "what_is_remembered_is_bounded_and_the_latest",
+    "the_memory_of_a_large_frame_is_given_back",
+    "one_member_above_the_limit_is_an_error",
 ]
 BLOCK = re.compile(r"^( *)proptest! \{$(.*?)^\1\}$", re.MULTILINE | re.DOTALL)
 

@@ -16,16 +16,18 @@ pub fn event(name: Option<&str>, data: &[u8]) -> Bytes {
         out.extend(name.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
         out.put_u8(b'\n');
     }
-    let mut put = |line: &[u8]| {
+    for line in data_lines(data) {
         out.put_slice(b"data: ");
         out.put_slice(line);
         out.put_u8(b'\n');
-    };
-    Lines(data).for_each(&mut put);
-    // A final line end begins one more line, which is empty.
-    if matches!(data.last(), None | Some(b'\r' | b'\n')) {
-        put(b"");
     }
     out.put_u8(b'\n');
     out.freeze()
+}
+
+/// The lines of an event's data, each of which is a field of its own: at least one.
+pub(super) fn data_lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // A final line end begins one more line, which is empty.
+    let ends_in_one = matches!(data.last(), None | Some(b'\r' | b'\n'));
+    Lines(data).chain(ends_in_one.then_some(&b""[..]))
 }

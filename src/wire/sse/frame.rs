@@ -3,6 +3,7 @@ use std::{borrow::Cow, fmt};
 use bytes::Bytes;
 use memchr::memchr2;
 
+use super::encode::data_lines;
 use crate::wire::framing::Piece;
 
 /// U+FEFF in UTF-8.
@@ -70,7 +71,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The raw bytes with `data` in the place of the event's data; all other fields and the line ends stay. Where the data
-    /// has several lines, the new data takes the place of the first.
+    /// has several lines, the new data takes the place of the first; where the new data has, each is one of the event's.
     pub fn with_data(&self, data: &[u8]) -> Bytes {
         let raw = self.raw();
         let mut edited = Vec::with_capacity(raw.len() + data.len());
@@ -90,9 +91,15 @@ impl<'a> Frame<'a> {
                 edited.extend_from_slice(whole);
             } else if !written {
                 written = true;
-                edited.extend_from_slice(b"data: ");
-                edited.extend_from_slice(data);
-                edited.extend_from_slice(whole.get(line..).unwrap_or_default());
+                let end = whole.get(line..).unwrap_or_default();
+                for (index, part) in data_lines(data).enumerate() {
+                    if index > 0 {
+                        edited.extend_from_slice(if end.is_empty() { b"\n" } else { end });
+                    }
+                    edited.extend_from_slice(b"data: ");
+                    edited.extend_from_slice(part);
+                }
+                edited.extend_from_slice(end);
             }
             rest = after;
         }

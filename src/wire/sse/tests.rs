@@ -103,6 +103,32 @@ fn lines_end_with_lf_cr_or_crlf_in_any_mixture() {
 }
 
 #[test]
+fn new_data_of_several_lines_is_read_back_as_it_was_put() {
+    for (stream, whole) in [
+        (
+            "event: a\r\ndata: {\r\ndata: 1}\r\nid: 3\r\n\r\n",
+            "event: a\r\ndata: {\r\ndata: 2}\r\nid: 3\r\n\r\n",
+        ),
+        // The last of a stream, which nothing ends.
+        ("data: 1", "data: {\ndata: 2}"),
+    ] {
+        let mut framer = Framer::default();
+        let chunk = Bytes::from_static(stream.as_bytes());
+        let mut edited = None;
+        let mut frames = framer.push(&chunk);
+        while let Some(frame) = frames.next().unwrap() {
+            edited = Some(frame.with_data(b"{\n2}"));
+        }
+        drop(frames);
+        let last = framer.finish().unwrap();
+        let edited = edited.or_else(|| last.map(|frame| frame.with_data(b"{\n2}")));
+        let edited = edited.unwrap();
+        assert_eq!(edited, whole);
+        assert_eq!(data(whole), ["{\n2}"]);
+    }
+}
+
+#[test]
 fn a_byte_order_mark_counts_only_at_the_start_of_the_stream() {
     assert_eq!(
         data("\u{feff}data: a\n\n\u{feff}data: b\n\ndata: c\n\n"),
