@@ -34,8 +34,6 @@ pub(super) fn write<B>(response: &mut Response<B>, quota: &Quota, levels: &Level
     ];
     let is_told = response.extensions_mut().insert(Told).is_some();
     let headers = response.headers_mut();
-    // Else the map grows twice on the way. It refuses beyond 32,768 headers, which an answer never has.
-    let _ = headers.try_reserve(REQUESTS.len() + TOKENS.len());
     for (names, dimensions) in [
         (REQUESTS, &[Dimension::Requests][..]),
         (TOKENS, &ALL_TOKENS),
@@ -79,27 +77,18 @@ fn span(span: Duration) -> HeaderValue {
     if span.is_zero() {
         return NONE;
     }
-    match whole_millis(span) {
-        // Nearly every answer carries two of these.
-        millis @ ..1_000 => digits::with_unit(millis, b"ms"),
-        // Digits and letters always are a header's value.
-        _ => HeaderValue::try_from(go_duration(span)).unwrap_or(NONE),
-    }
-}
-
-/// A span in milliseconds, rounded up.
-fn whole_millis(span: Duration) -> u64 {
-    let begun = u128::from(!span.subsec_nanos().is_multiple_of(1_000_000));
-    u64::try_from(span.as_millis() + begun).unwrap_or(u64::MAX)
+    // Digits and letters always are a header's value.
+    HeaderValue::try_from(go_duration(span)).unwrap_or(NONE)
 }
 
 /// A span as [Go](https://pkg.go.dev/time#Duration.String) writes it, and OpenAI in its headers, in whole milliseconds, rounded up: `6m0s`,
 /// `1.5s`, `120ms`, `0s`.
 pub(super) fn go_duration(span: Duration) -> String {
-    let millis = whole_millis(span);
-    match millis {
-        0 => return "0s".to_owned(),
-        1..1_000 => return format!("{millis}ms"),
+    let millis = span.as_millis() + u128::from(!span.subsec_nanos().is_multiple_of(1_000_000));
+    // The two that nearly every answer carries, without the costs of formatting.
+    match u16::try_from(millis) {
+        Ok(0) => return "0s".to_owned(),
+        Ok(millis @ 1..1_000) => return millis.to_string() + "ms",
         _ => {}
     }
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
