@@ -4,7 +4,7 @@ use std::{fmt, sync::LazyLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::random::Random;
+use crate::{random::Random, wire::digits};
 
 /// The header that carries a [`RequestId`], on requests and answers.
 pub const X_RELAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-relay-request-id");
@@ -33,8 +33,8 @@ impl RequestId {
 
         let whole = (u128::from(*PROCESS) << 64) | u128::from(IDS.next());
         let mut text = [0; 32];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(whole.to_be_bytes()) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+        for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(whole.to_be_bytes()) {
+            *pair = digits::hex(byte);
         }
         Self(Text::Made(text))
     }
@@ -66,14 +66,6 @@ impl RequestId {
             }
             Text::Given(value) => value.clone(),
         }
-    }
-}
-
-fn hex_digit(nibble: u8) -> u8 {
-    if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' + nibble - 10
     }
 }
 

@@ -1,4 +1,4 @@
-//! Numbers in the heads of messages.
+//! Numbers and ids in the heads of messages.
 
 use http::HeaderValue;
 
@@ -24,6 +24,14 @@ pub(crate) fn header(number: u64) -> HeaderValue {
     HeaderValue::from_bytes(digits).unwrap_or(HeaderValue::from_static("0"))
 }
 
+/// A byte as two lower-case hexadecimal digits.
+pub(crate) fn hex(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0xf].map(|nibble| match nibble {
+        0..10 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +40,13 @@ mod tests {
     fn numbers_are_written_as_they_always_are() {
         for number in [0, 7, 10, 99, 1_000_000, u64::MAX - 1, u64::MAX] {
             assert_eq!(header(number), HeaderValue::from(number));
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_as_they_always_are() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(hex(byte), format!("{byte:02x}").as_bytes());
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::digits;
+
 /// A trace, and the span in it that is the parent of what follows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
@@ -58,10 +60,10 @@ impl TraceContext {
     pub fn to_bytes(self) -> [u8; LEN] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         let mut put = |at: usize, bytes: &[u8]| {
-            let digits = text.get_mut(at..).unwrap_or_default();
-            let (pairs, _) = digits.as_chunks_mut();
+            let rest = text.get_mut(at..).unwrap_or_default();
+            let (pairs, _) = rest.as_chunks_mut();
             for (pair, byte) in pairs.iter_mut().zip(bytes) {
-                *pair = [byte >> 4, byte & 0xf].map(digit);
+                *pair = digits::hex(*byte);
             }
         };
         put(3, &self.trace_id);
@@ -121,13 +123,6 @@ fn nibble(digit: u8) -> Option<u8> {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
-    }
-}
-
-fn digit(nibble: u8) -> u8 {
-    match nibble {
-        0..10 => b'0' + nibble,
-        _ => b'a' + nibble - 10,
     }
 }
 
