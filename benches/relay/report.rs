@@ -73,10 +73,10 @@ impl Summary {
         )
     }
 
-    /// With the ratio of its CPU time to the bare proxy's, unless it is that one.
-    fn json(&self, ratio: Option<&Ratio>) -> Value {
+    /// With the ratio of its CPU time to the bare proxy's.
+    fn json(&self, ratio: &Ratio) -> Value {
         json!({
-            "ratio": ratio.map(Ratio::json),
+            "ratio": ratio.json(),
             "cpu_us": self.cpu,
             "wall_us": self.wall,
             "p50_us": self.p50,
@@ -101,9 +101,7 @@ impl Ratio {
             max: at(1.0),
         }
     }
-}
 
-impl Ratio {
     fn row(&self, name: &str) -> String {
         let Self {
             median,
@@ -135,8 +133,8 @@ pub(crate) fn table(comparison: &Comparison) -> String {
         proxies,
         ..
     } = comparison;
-    let rounds = proxies.first().map_or(0, |bare| bare.rounds.len());
-    let requests = proxies.first().map_or(0, |bare| bare.requests);
+    let bare = bare(proxies);
+    let (rounds, requests) = (bare.rounds.len(), bare.requests);
     let mut lines = vec![
         format!(
             "{}: {}; {rounds} rounds of {requests} requests over {connections} connections; CPU time from {}",
@@ -152,7 +150,8 @@ pub(crate) fn table(comparison: &Comparison) -> String {
             .iter()
             .map(|proxy| Summary::of(proxy, *connections).row()),
     );
-    lines.extend(ratios(proxies).map(|(name, ratio)| ratio.row(name)));
+    let others = proxies.iter().skip(1);
+    lines.extend(others.map(|proxy| Ratio::of(proxy, bare).row(proxy.name)));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -165,39 +164,29 @@ pub(crate) fn json(comparison: &Comparison) -> Value {
         pinned,
         proxies,
     } = comparison;
+    let bare = bare(proxies);
     let mut object = Map::from_iter([
         ("workload".to_owned(), workload.name.into()),
-        (
-            "rounds".to_owned(),
-            proxies.first().map(|bare| bare.rounds.len()).into(),
-        ),
-        (
-            "requests".to_owned(),
-            proxies.first().map(|bare| bare.requests).into(),
-        ),
+        ("rounds".to_owned(), bare.rounds.len().into()),
+        ("requests".to_owned(), bare.requests.into()),
         ("connections".to_owned(), (*connections).into()),
         ("clock".to_owned(), clock(proxies).into()),
         ("pinned".to_owned(), (*pinned).into()),
     ]);
     object.extend(proxies.iter().map(|proxy| {
-        let ratio = ratios(proxies).find(|(name, _)| *name == proxy.name);
-        let ratio = ratio.map(|(_, ratio)| ratio);
-        let figures = Summary::of(proxy, *connections).json(ratio.as_ref());
+        let figures = Summary::of(proxy, *connections).json(&Ratio::of(proxy, bare));
         (proxy.name.to_owned(), figures)
     }));
     object.into()
 }
 
-/// Of all but the bare proxy, which is the first.
-fn ratios(proxies: &[Measured]) -> impl Iterator<Item = (&'static str, Ratio)> {
-    let (bare, others) = proxies.split_first().expect("the bare proxy");
-    others
-        .iter()
-        .map(move |proxy| (proxy.name, Ratio::of(proxy, bare)))
+/// What the others are compared to: the first.
+fn bare(proxies: &[Measured]) -> &Measured {
+    proxies.first().expect("the bare proxy")
 }
 
 fn clock(proxies: &[Measured]) -> &'static str {
-    let first = proxies.first().and_then(|bare| bare.rounds.first());
+    let first = bare(proxies).rounds.first();
     first.map_or("nothing", |round| round.clock.name())
 }
 
