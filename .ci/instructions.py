@@ -26,10 +26,10 @@ def output(*command: str) -> str:
 
 def program() -> str:
     built = output("cargo", "bench", "--bench", "instructions", "--no-run", "--message-format=json")
-    for line in reversed(built.splitlines()):
-        executable = json.loads(line).get("executable")
-        if executable:
-            return executable
+    # The crate's own program is built beside it, before or after.
+    for message in map(json.loads, built.splitlines()):
+        if message.get("target", {}).get("name") == "instructions" and message.get("executable"):
+            return message["executable"]
     raise SystemExit("no program was built")
 
 
