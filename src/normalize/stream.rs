@@ -22,6 +22,8 @@ pub(super) struct Stream {
     tally: Tally,
     /// The data of the event that waits for the answer's id.
     held: Option<Bytes>,
+    /// The last frame was held or left out, and an LF that comes next is still of its line end.
+    gone_unended: bool,
     state: State,
 }
 
@@ -45,22 +47,30 @@ impl Stream {
             events,
             tally,
             held: None,
+            gone_unended: false,
             state: State::Beginning,
         }
     }
 
     fn frame(
         &mut self,
-        frame: &Frame<'_>,
+        frame: Frame<'_>,
         kept: &mut Kept<'_>,
         output: &mut Output<'_>,
     ) -> Result<(), BoxError> {
         if self.state == State::Failed {
-            return self.unless_observed(frame, kept, output, |_, _| Ok(()));
+            return self.unless_observed(&frame, kept, output, |_, _| Ok(()));
         }
         // Nobody reads on.
         if self.state == State::Done {
-            return kept.push(frame, output);
+            return kept.push(&frame, output);
+        }
+        let (line_feed, frame) = &frame.split_line_feed();
+        let gone_unended = std::mem::take(&mut self.gone_unended);
+        if let Some(line_feed) = line_feed
+            && !gone_unended
+        {
+            kept.push(line_feed, output)?;
         }
         let Some(data) = frame.data() else {
             return match unframed_error(frame) {
@@ -80,6 +90,7 @@ impl Stream {
         let holds = is_first && self.policy == NormalizePolicy::Lenient;
         if holds && is_empty_and_unnamed(&data) {
             self.held = Some(Bytes::copy_from_slice(&data));
+            self.gone_unended = frame.raw().ends_with(b"\r");
             return Ok(());
         }
         self.event(&data, false, frame, kept, output)
@@ -122,6 +133,8 @@ impl Stream {
         } else {
             Bytes::new()
         };
+        let left_out = matches!(step.own, Edited::Drop) && self.policy != NormalizePolicy::Observe;
+        self.gone_unended = left_out && frame.raw().ends_with(b"\r");
         self.unless_observed(frame, kept, output, |kept, output| {
             output.push(thought)?;
             match step.own {
@@ -223,7 +236,7 @@ impl Transform for Stream {
         let result = loop {
             match frames.next() {
                 Ok(Some(frame)) => {
-                    if let Err(error) = self.frame(&frame, &mut kept, output) {
+                    if let Err(error) = self.frame(frame, &mut kept, output) {
                         break Err(error);
                     }
                 }
@@ -244,7 +257,7 @@ impl Transform for Stream {
             unended = !frame.is_blank();
             let nothing = Bytes::new();
             let mut kept = Kept::of(&nothing);
-            self.frame(&frame, &mut kept, output)?;
+            self.frame(frame, &mut kept, output)?;
             kept.flush(output)?;
         }
         self.release(output)?;

@@ -51,6 +51,13 @@ impl<'a> Piece<'a> {
         self.bytes
     }
 
+    /// The first `at` bytes and the others, or all and none if there are fewer.
+    pub(super) fn split_at(self, at: usize) -> (Self, Self) {
+        let (first, rest) = self.bytes.split_at_checked(at).unwrap_or((self.bytes, &[]));
+        let of = |bytes| Self { bytes, ..self };
+        (of(first), of(rest))
+    }
+
     pub(super) fn to_bytes(self) -> Bytes {
         match self.chunk {
             Some(chunk) => chunk.slice_ref(self.bytes),

@@ -124,7 +124,9 @@ type Seeds<'a> = (&'a str, &'a [&'a str], &'a [&'a [u8]]);
 #[ignore = "it writes `fuzz/corpus`, for `cargo fuzz`"]
 fn the_fuzzer_gets_its_seeds() {
     let (chunks, lines) = (streamed(CHUNKS), CHUNKS.join("\n"));
-    let answers: Vec<&str> = BODIES.iter().copied().chain([&*chunks, &*lines]).collect();
+    let returns = chunks.replace('\n', "\r\n");
+    let streams = [&*chunks, &*lines, &*returns];
+    let answers: Vec<&str> = BODIES.iter().copied().chain(streams).collect();
     let seeds: [Seeds<'_>; 9] = [
         (
             "normalize_body",
@@ -186,9 +188,11 @@ proptest! {
         what in any::<u8>(),
         piece in any::<u8>(),
         chunks in prop::collection::vec(prop::sample::select(CHUNKS), 0..6),
+        line_end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
         mutations in mutations(),
     ) {
-        normalize::events(&mutated(what, piece, &streamed(&chunks), &mutations));
+        let stream = streamed(&chunks).replace('\n', line_end);
+        normalize::events(&mutated(what, piece, &stream, &mutations));
     }
 
     #[test]

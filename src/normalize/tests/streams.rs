@@ -160,3 +160,21 @@ fn usage_within_a_choice_becomes_a_chunk_of_its_own() {
     assert_eq!(body, chunks(&[END, usage]) + DONE);
     assert_eq!(repairs, [Repair::UsagePlace]);
 }
+
+/// A line end may come in two pieces: CR, with which the event is whole, and LF.
+#[test]
+fn an_event_that_is_held_or_left_out_goes_with_its_whole_line_end() {
+    let usage =
+        r#""choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}"#;
+    for sent in [
+        "data: {\"choices\":[]}\n\n".to_owned(),
+        format!("data: {{\"choices\":[]}}\n\n{}", chunks(&[TEXT, END])),
+        chunks(&[TEXT, END, usage]) + DONE,
+        chunks(&[TEXT, END, usage]),
+    ] {
+        let sent = sent.replace('\n', "\r\n");
+        let (whole, _) = seen(EVENTS, sent.as_bytes(), 1 << 20, false);
+        let (pieces, _) = seen(EVENTS, sent.as_bytes(), 1, false);
+        assert_eq!(pieces.len(), whole.len(), "{whole:?} and {pieces:?}");
+    }
+}

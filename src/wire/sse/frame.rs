@@ -34,6 +34,15 @@ impl<'a> Frame<'a> {
         self.piece.bytes()
     }
 
+    /// Parts an LF that it begins with from the rest: that may end the frame before, as [`raw`](Self::raw) says.
+    pub(crate) fn split_line_feed(self) -> (Option<Self>, Self) {
+        if !self.raw().starts_with(b"\n") {
+            return (None, self);
+        }
+        let (line_feed, rest) = self.piece.split_at(1);
+        (Some(Self::new(line_feed, false)), Self::new(rest, false))
+    }
+
     /// The event's data, or `None` if the frame has no `data` field. Several `data` lines are joined by LF, which copies.
     pub fn data(&self) -> Option<Cow<'a, [u8]>> {
         let mut values = self.values(b"data");
