@@ -67,10 +67,14 @@ where
             return Poll::Ready(Ok(late));
         };
         let response = answered?;
-        let Some(call) = this.call.take().filter(|_| Holding::wants(&response)) else {
+        let Some(call) = this.call.take() else {
             return Poll::Ready(Ok(response));
         };
-        let mut holding = Holding::new(call, response, std::mem::take(this.alarm));
+        let alarm = std::mem::take(this.alarm);
+        if !Holding::wants(&response) {
+            return Poll::Ready(Ok(call.pass(response, alarm)));
+        }
+        let mut holding = Holding::new(call, response, alarm);
         match holding.poll(cx) {
             Poll::Ready(response) => Poll::Ready(Ok(response)),
             Poll::Pending => {

@@ -14,14 +14,13 @@ use tokio::time::Instant;
 use super::{
     framing::Framing,
     layer::Shared,
-    pace::Pace,
     state::{Commit, Held, Limits},
-    tail::{Last, Tail},
+    tail::Tail,
     verdict::Trouble,
 };
 use crate::message::{
-    Alarm, Deadline, Dialect, End, Failure, FellSilent, Gather, HeldBytes, Media, Outcome,
-    ResponseBody, Seen, Silence, Verdict, transform,
+    Alarm, Deadline, Dialect, End, Failure, FellSilent, HeldBytes, Media, Outcome, ResponseBody,
+    Seen, Silence, Verdict, transform,
 };
 
 /// What is to be known of the request when its answer comes.
@@ -33,6 +32,21 @@ pub(super) struct Call {
     pub(super) first_token_by: Option<Instant>,
     /// Whether a stream was asked for, so that the first token is waited for before there is a head.
     pub(super) wants_stream: bool,
+}
+
+impl Call {
+    /// An answer that is not held, with no more silence than any other.
+    pub(super) fn pass(
+        &self,
+        response: Response<ResponseBody>,
+        alarm: Alarm,
+    ) -> Response<ResponseBody> {
+        if self.limits.idle.is_zero() || response.body().is_end_stream() {
+            return response;
+        }
+        // Of whatever form: its status has said that it is no stream to be ended well.
+        transform(response, Tail::of(self, Media::Opaque, alarm))
+    }
 }
 
 /// Reads an answer ahead until it is worth handing on, or known not to be.
@@ -258,19 +272,8 @@ impl Holding {
             return response;
         }
         let media = response.body().media();
-        let shared = &self.call.shared;
-        let floor = self.call.limits.min_tokens_per_second;
-        let tail = Tail {
-            framing: Framing::of(media),
-            media,
-            dialect: self.call.dialect,
-            silence: Silence::new(self.call.limits.idle),
-            alarm: std::mem::take(&mut self.alarm),
-            comments_count: shared.comments_count,
-            pace: Pace::new(floor, shared.pace_window, shared.pace_grace),
-            open: Gather::default(),
-            last: Last::default(),
-        };
+        let alarm = std::mem::take(&mut self.alarm);
+        let tail = Tail::of(&self.call, media, alarm);
         transform(response, tail)
     }
 }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::{
     framing::{Framing, Piece},
+    holding::Call,
     pace::Pace,
     verdict::{Trouble, last_event},
 };
@@ -29,21 +30,21 @@ const LINGER: Duration = Duration::from_secs(1);
 /// An event is handed on once it is whole: nobody can act on part of one, and the event that says what broke would be read as its
 /// rest. Bytes that no event completes are held, up to a cap.
 pub(super) struct Tail {
-    pub(super) framing: Framing,
-    pub(super) media: Media,
-    pub(super) dialect: Dialect,
-    pub(super) silence: Silence,
-    pub(super) alarm: Alarm,
-    pub(super) comments_count: bool,
-    pub(super) pace: Option<Pace>,
+    framing: Framing,
+    media: Media,
+    dialect: Dialect,
+    silence: Silence,
+    alarm: Alarm,
+    comments_count: bool,
+    pace: Option<Pace>,
     /// The beginning of an event.
-    pub(super) open: Gather,
-    pub(super) last: Last,
+    open: Gather,
+    last: Last,
 }
 
 /// What the last events said that matters for the one that may have to follow.
 #[derive(Debug, Default)]
-pub(super) struct Last {
+struct Last {
     /// The number that follows the last event's, in the Responses dialect.
     sequence_number: u64,
     /// It was a failure that is an end of its own.
@@ -51,6 +52,23 @@ pub(super) struct Last {
 }
 
 impl Tail {
+    /// Hands on an answer to `call` that comes as `media`.
+    pub(super) fn of(call: &Call, media: Media, alarm: Alarm) -> Self {
+        let shared = &call.shared;
+        let floor = call.limits.min_tokens_per_second;
+        Self {
+            framing: Framing::of(media),
+            media,
+            dialect: call.dialect,
+            silence: Silence::new(call.limits.idle),
+            alarm,
+            comments_count: shared.comments_count,
+            pace: Pace::new(floor, shared.pace_window, shared.pace_grace),
+            open: Gather::default(),
+            last: Last::default(),
+        }
+    }
+
     /// Whether there are events to break off with.
     fn is_stream(&self) -> bool {
         matches!(self.media, Media::EventStream | Media::JsonLines)

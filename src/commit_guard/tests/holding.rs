@@ -245,7 +245,7 @@ async fn what_is_no_success_or_no_answer_of_a_model_passes_at_once() {
         (200, "/v1/files"),
         (200, "/api/chat"),
     ] {
-        let mut exchange = exchange(EVENTS, [Wait(100), say("data: x"), Break]).at(path);
+        let mut exchange = exchange(EVENTS, [Wait(20), say("data: x"), Break]).at(path);
         exchange.status = status;
         let start = Instant::now();
         let limits = Limits::default().first_token(SECOND);

@@ -103,6 +103,22 @@ async fn bytes_that_complete_no_event_do_not_break_the_silence() {
     assert_eq!(got.took, 30);
 }
 
+/// Its status tells how it failed: there is nothing to hold it for, and yet its caller is not to wait for ever.
+#[tokio::test(start_paused = true)]
+async fn an_error_whose_body_falls_silent_is_broken_off() {
+    for media in [JSON, EVENTS, "text/html"] {
+        let mut exchange = exchange(media, [say("{"), Wait(20), say("x"), Hang]);
+        exchange.status = 503;
+        let response = exchange.ask(builder()).await;
+        assert_eq!(response.status(), 503);
+        let read = tokio::time::timeout(1000 * SECOND, read(response));
+        let got = read.await.expect("it ends");
+        assert_eq!(got.broke_after("{x", Failure::Deadline), "");
+        assert_eq!(got.took, 50);
+        assert_eq!(exchange.end(), End::Failed(Failure::Deadline));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_piece_of_a_json_answer_breaks_the_silence() {
     let pieces = std::iter::repeat_n([Wait(20), say(" ")], 10).flatten();
