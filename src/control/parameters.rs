@@ -27,10 +27,29 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// When one is missing, unknown or of another type.
+    /// When one is missing, unknown or of another type: which, and why.
     pub fn read<T: DeserializeOwned>(self) -> Result<T, ControlError> {
-        serde_json::from_value(Value::Object(self.0))
-            .map_err(|error| ControlError::Invalid(error.to_string()))
+        let read = |members| serde_json::from_value::<T>(Value::Object(members));
+        let error = match read(self.0.clone()) {
+            Ok(parameters) => return Ok(parameters),
+            Err(error) => error,
+        };
+        // What is of another type is so without the others, which serde does not say. What is missing or unknown is named.
+        let reason = error.to_string();
+        let is_reason = |members: Map<_, _>| {
+            let error = read(members).err();
+            error.is_some_and(|error| error.to_string() == reason)
+        };
+        let wrong = self.0.into_iter().find_map(|(name, value)| {
+            let is_named = reason.contains(&format!("`{name}`"));
+            let alone = Map::from_iter([(name.clone(), value)]);
+            (!is_named && is_reason(alone)).then_some(name)
+        });
+        let wrong = wrong.filter(|_| !is_reason(Map::new()));
+        Err(ControlError::Invalid(match wrong {
+            Some(name) => format!("`{name}`: {reason}"),
+            None => reason,
+        }))
     }
 
     /// For an action that takes none.
@@ -72,6 +91,16 @@ mod tests {
         target: Option<String>,
     }
 
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "it is never read well")]
+    struct Limit {
+        key: String,
+        tokens: u64,
+        #[serde(deserialize_with = "crate::wire::units::duration")]
+        per: std::time::Duration,
+    }
+
     #[test]
     fn what_cannot_be_read_is_named() {
         let read = |json: &str| Parameters::parse(json.as_bytes())?.read::<Force>();
@@ -80,10 +109,26 @@ mod tests {
             ("[]", "not a JSON object"),
             ("{", "not a JSON object"),
             (r#"{"targets":"a"}"#, "unknown field `targets`"),
-            (r#"{"target":1}"#, "expected a string"),
+            (
+                r#"{"target":1}"#,
+                "`target`: invalid type: integer `1`, expected a string",
+            ),
         ] {
             let error = read(json).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
+        }
+        let read = |json: &str| Parameters::parse(json.as_bytes())?.read::<Limit>();
+        for (json, reason) in [
+            (r#"{"tokens":1,"key":"a"}"#, "missing field `per`"),
+            (
+                r#"{"key":"a","tokens":1.5,"per":"1s"}"#,
+                "`tokens`: invalid",
+            ),
+            (r#"{"key":"a","tokens":1,"per":"soon"}"#, "`per`: "),
+            (r#"{"tokens":1,"kay":"a"}"#, "unknown field `kay`"),
+        ] {
+            let error = read(json).unwrap_err().to_string();
+            assert!(error.starts_with(reason), "{error}");
         }
         let some = Parameters::parse(br#"{"a":1}"#).unwrap();
         assert!(some.none().unwrap_err().to_string().contains("`a`"));
