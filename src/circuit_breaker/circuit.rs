@@ -63,10 +63,7 @@ impl Circuit {
     }
 
     /// Whether a call may pass; if not, the wait to advise. `now` is only asked where the circuit is not closed.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        now: impl FnOnce() -> Instant,
-    ) -> Result<Guard, Duration> {
+    pub(super) fn admit(self: Arc<Self>, now: impl FnOnce() -> Instant) -> Result<Guard, Duration> {
         let admission = match self.gate.load(Ordering::Relaxed) {
             0 => {
                 let now = now();
@@ -78,7 +75,7 @@ impl Circuit {
             },
         };
         Ok(Guard {
-            circuit: Arc::clone(self),
+            circuit: self,
             admission,
             is_settled: false,
         })

@@ -21,7 +21,7 @@ fn circuit(probes: u32, now: Instant) -> Arc<Circuit> {
 fn half_open(probes: u32) -> (Arc<Circuit>, Instant) {
     let now = Instant::now();
     let circuit = circuit(probes, now);
-    circuit.admit(|| now).unwrap().settle(BAD, now);
+    Arc::clone(&circuit).admit(|| now).unwrap().settle(BAD, now);
     (circuit, now + secs(10))
 }
 
@@ -41,8 +41,9 @@ fn loom_half_open_admits_exactly_its_probes() {
         all.preemption_bound = Some(2);
         all.check(move || {
             let (circuit, now) = half_open(probes);
-            let callers = [(); 2].map(|()| spawn(&circuit, move |circuit| circuit.admit(|| now)));
-            let mine = circuit.admit(|| now);
+            let callers = [(); 2]
+                .map(|()| spawn(&circuit, move |circuit| Arc::clone(&circuit).admit(|| now)));
+            let mine = Arc::clone(&circuit).admit(|| now);
             let all = callers.map(|caller| caller.join().unwrap());
             let passed = all.iter().chain([&mine]).flatten().count();
             assert_eq!(passed, probes as usize);
@@ -54,15 +55,18 @@ fn loom_half_open_admits_exactly_its_probes() {
 fn loom_a_probe_that_is_dropped_leaves_its_place_to_one_other() {
     model(|| {
         let (circuit, now) = half_open(1);
-        let probe = circuit.admit(|| now).unwrap();
+        let probe = Arc::clone(&circuit).admit(|| now).unwrap();
         let dropping = thread::spawn(move || drop(probe));
-        let other = spawn(&circuit, move |circuit| circuit.admit(|| now));
-        let mine: Option<Guard> = circuit.admit(|| now).ok();
+        let other = spawn(&circuit, move |circuit| Arc::clone(&circuit).admit(|| now));
+        let mine: Option<Guard> = Arc::clone(&circuit).admit(|| now).ok();
         dropping.join().unwrap();
         let other = other.join().unwrap().ok();
         assert!(mine.is_none() || other.is_none(), "two probes");
         drop((mine, other));
-        assert!(circuit.admit(|| now).is_ok(), "a place is lost");
+        assert!(
+            Arc::clone(&circuit).admit(|| now).is_ok(),
+            "a place is lost"
+        );
     });
 }
 
@@ -72,14 +76,14 @@ fn loom_once_it_has_opened_nobody_passes() {
         let now = Instant::now();
         let circuit = circuit(1, now);
         let failing = spawn(&circuit, move |circuit| {
-            circuit.admit(|| now).unwrap().settle(BAD, now);
+            Arc::clone(&circuit).admit(|| now).unwrap().settle(BAD, now);
         });
         // Before, or after; a success says nothing of a circuit that has opened meanwhile.
-        if let Ok(call) = circuit.admit(|| now) {
+        if let Ok(call) = Arc::clone(&circuit).admit(|| now) {
             call.settle(GOOD, now);
         }
         failing.join().unwrap();
-        assert!(circuit.admit(|| now).is_err());
+        assert!(Arc::clone(&circuit).admit(|| now).is_err());
         assert!(matches!(circuit.state(now), CircuitState::Open { .. }));
     });
 }
@@ -89,11 +93,11 @@ fn loom_a_call_of_before_changes_nothing_in_half_open() {
     model(|| {
         let now = Instant::now();
         let circuit = circuit(1, now);
-        let straggler = circuit.admit(|| now).unwrap();
-        circuit.admit(|| now).unwrap().settle(BAD, now);
+        let straggler = Arc::clone(&circuit).admit(|| now).unwrap();
+        Arc::clone(&circuit).admit(|| now).unwrap().settle(BAD, now);
         let later = now + secs(10);
         let settling = thread::spawn(move || straggler.settle(BAD, later));
-        let probe = circuit.admit(|| later).unwrap();
+        let probe = Arc::clone(&circuit).admit(|| later).unwrap();
         settling.join().unwrap();
         assert_eq!(circuit.state(later), CircuitState::HalfOpen);
         probe.settle(GOOD, later);

@@ -296,7 +296,7 @@ fn ten_thousand_callers_at_once_get_exactly_so_many_probes() {
     let now = Instant::now();
     let circuit = Arc::new(Circuit::new(Arc::clone(&policy), Arc::default(), now));
     for _ in 0..5 {
-        circuit.admit(|| now).unwrap().settle(BAD, now);
+        Arc::clone(&circuit).admit(|| now).unwrap().settle(BAD, now);
     }
     let now = now + secs(10);
     for _ in 0..3 {
@@ -306,7 +306,7 @@ fn ten_thousand_callers_at_once_get_exactly_so_many_probes() {
                     let circuit = &circuit;
                     scope.spawn(move || {
                         (0..1250)
-                            .filter_map(|_| circuit.admit(|| now).ok())
+                            .filter_map(|_| Arc::clone(&circuit).admit(|| now).ok())
                             .collect::<Vec<_>>()
                     })
                 })
