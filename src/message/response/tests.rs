@@ -1,10 +1,13 @@
 use std::{
     convert::Infallible,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http::HeaderMap;
+use http_body::SizeHint;
 use http_body_util::{BodyExt, StreamBody, channel::Channel};
 use tokio::time::{advance, sleep};
 use tokio_test::{assert_pending, assert_ready, task};

@@ -38,6 +38,7 @@ mod edit;
 mod error;
 mod index;
 mod new_value;
+mod plain;
 mod value;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::{borrow::Cow, fmt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Edit, Value, cursor::plain};
+use super::{Edit, Value, plain::plain};
 
 /// A JSON value to be written. Valid by construction: from a Rust string, number or truth value, from a value of
 /// another object, or from what serde_json made.
