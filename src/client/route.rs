@@ -41,23 +41,40 @@ impl ModelRoute {
         self.choose(request).ok()
     }
 
+    /// Whether a request such as this one would be served if it were for `model`.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn serves(&self, model: &str, request: &Request<RequestBody>) -> bool {
+        let allowed = request.extensions().get::<AllowedUpstreams>();
+        self.target_for(Endpoint::of(request), Some(model), allowed)
+            .is_ok()
+    }
+
     fn choose(&self, request: &Request<RequestBody>) -> Result<&Target, Unserved> {
         let endpoint = Endpoint::of(request);
         let allowed = request.extensions().get::<AllowedUpstreams>();
+        let model = if endpoint.reads_json() {
+            request.body().model()
+        } else {
+            None
+        };
+        self.target_for(endpoint, model.as_deref(), allowed)
+    }
+
+    fn target_for(
+        &self,
+        endpoint: Endpoint,
+        model: Option<&str>,
+        allowed: Option<&AllowedUpstreams>,
+    ) -> Result<&Target, Unserved> {
         let all = || {
             let targets = self.upstreams.iter();
             targets.filter(move |target| target.serves_endpoint(endpoint))
         };
         let serving =
             || all().filter(move |target| allowed.is_none_or(|allowed| target.is_allowed(allowed)));
-        let model = if endpoint.reads_json() {
-            request.body().model()
-        } else {
-            None
-        };
         let names =
             |target: &&Target, model: &str| target.names_models() && target.serves_model(model);
-        if let Some(model) = &model {
+        if let Some(model) = model {
             let named = serving()
                 .find(|target| names(target, model))
                 .or_else(|| serving().find(|target| !target.names_models()));

@@ -1,12 +1,14 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use http::Request;
 use serde::Deserialize;
 
 use super::{
     EscalationBuilder, Keywords, ModelSelectLayer, Scorer, Size, ToolUse, Weighted, choose::Tier,
+    layer::Served,
 };
 use crate::{
-    message::{ConfigError, ModelPattern, catalog::ModelCatalog},
+    message::{ConfigError, ModelPattern, RequestBody, catalog::ModelCatalog},
     wire::units,
 };
 
@@ -30,6 +32,8 @@ pub struct ModelSelectBuilder {
     pub(super) own_scorer: Option<Arc<dyn Scorer>>,
     #[serde(skip)]
     pub(super) catalog: ModelCatalog,
+    #[serde(skip)]
+    pub(super) served: Option<Served>,
 }
 
 /// Which of the built-in scorers says how complex a request is.
@@ -61,6 +65,7 @@ impl Default for ModelSelectBuilder {
             escalation: None,
             own_scorer: None,
             catalog: ModelCatalog::default(),
+            served: None,
         }
     }
 }
@@ -146,6 +151,16 @@ impl ModelSelectBuilder {
     /// What is known of models: [`ModelCatalog::builtin`] by default.
     pub fn catalog(mut self, catalog: ModelCatalog) -> Self {
         self.catalog = catalog;
+        self
+    }
+
+    /// Leaves out models for which a request would not be `served`: for want of an upstream that it may be
+    /// [sent](crate::message::AllowedUpstreams) to, say. None, unless it is said.
+    pub fn served(
+        mut self,
+        served: impl Fn(&str, &Request<RequestBody>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.served = Some(Arc::new(served));
         self
     }
 

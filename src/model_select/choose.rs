@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, sync::Arc, time::SystemTime};
 
 use crate::message::{
-    AllowedModels, Endpoint, RequestBody,
+    Endpoint, RequestBody,
     catalog::{Cost, ModelInfo, ModelTable},
     estimate::TokenEstimator,
     features,
@@ -37,19 +37,18 @@ pub(super) enum Unfit {
     TooLong { window: u64, estimate: u64 },
     /// No model has what this parameter asks for.
     Lacks(&'static str),
-    /// The caller may ask for none of them.
+    /// The caller may have none of them.
     NotAllowed,
 }
 
 /// What a model must have to take a request.
-#[derive(Debug)]
 pub(super) struct Needs<'a> {
     body: &'a RequestBody,
     /// The prompt in tokens, where it must fit into one window.
     prompt: Option<u64>,
     output: Option<u64>,
-    /// The models that the caller may ask for, where not all.
-    allowed: Option<&'a AllowedModels>,
+    /// Which models may take it, where not all.
+    may: Option<&'a dyn Fn(&str) -> bool>,
 }
 
 /// How much is left to chance.
@@ -69,18 +68,18 @@ impl<'a> Needs<'a> {
             body,
             prompt: in_one_window.then(|| estimator.estimate(body)).flatten(),
             output: body.max_output_tokens(),
-            allowed: None,
+            may: None,
         }
     }
 
-    /// One of these models alone.
-    pub(super) fn among(mut self, allowed: Option<&'a AllowedModels>) -> Self {
-        self.allowed = allowed;
+    /// One of the models that `may` take it.
+    pub(super) fn among(mut self, may: &'a dyn Fn(&str) -> bool) -> Self {
+        self.may = Some(may);
         self
     }
 
     fn allows(&self, model: &str) -> bool {
-        self.allowed.is_none_or(|allowed| allowed.contains(model))
+        self.may.is_none_or(|may| may(model))
     }
 
     /// Whether the model takes the request. What is not known of it hinders nothing.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{Request, StatusCode};
 use tokio::time::Instant;
@@ -26,8 +26,10 @@ pub struct ModelSelectLayer {
     shared: Arc<Shared>,
 }
 
+/// Whether a request would be served if it were for a model.
+pub(super) type Served = Arc<dyn Fn(&str, &Request<RequestBody>) -> bool + Send + Sync>;
+
 /// What all services of one layer share.
-#[derive(Debug)]
 pub(super) struct Shared {
     scorer: Arc<dyn Scorer>,
     pub(super) tiers: Vec<Tier>,
@@ -38,6 +40,7 @@ pub(super) struct Shared {
     pub(super) sticky: Option<Sticky>,
     pub(super) escalation: Option<Escalation>,
     catalog: ModelCatalog,
+    served: Option<Served>,
 }
 
 /// When another model is tried.
@@ -85,6 +88,7 @@ impl ModelSelectLayer {
             sticky,
             escalation: builder.escalation.map(Escalation::of),
             catalog: builder.catalog,
+            served: builder.served,
         };
         Self {
             shared: Arc::new(shared),
@@ -146,7 +150,8 @@ impl Shared {
         // Who may ask for the choice by its name may ask for whatever is chosen.
         let allowed = request.extensions().get::<AllowedModels>();
         let allowed = allowed.filter(|_| !is_named).cloned();
-        let needs = Needs::of(endpoint, request.body()).among(allowed.as_ref());
+        let may = |model: &str| self.may_take(model, allowed.as_ref(), request);
+        let needs = Needs::of(endpoint, request.body()).among(&may);
         let table = self.catalog.table();
         let search = self.search(&table);
         let conversation = self.sticky.as_ref().and_then(|s| s.conversation(request));
@@ -205,8 +210,8 @@ impl Shared {
         request: &Request<RequestBody>,
         is_long: bool,
     ) -> Option<Choice> {
-        let needs = Needs::of(Endpoint::of(request), request.body());
-        let needs = needs.among(selected.allowed.as_ref());
+        let may = |model: &str| self.may_take(model, selected.allowed.as_ref(), request);
+        let needs = Needs::of(Endpoint::of(request), request.body()).among(&may);
         let table = self.catalog.table();
         let search = self.search(&table);
         if is_long {
@@ -214,6 +219,20 @@ impl Shared {
         } else {
             search.better(&selected.choice, &needs)
         }
+    }
+
+    /// Whether `model` is the caller's to have: one that he may ask for, and that somebody serves him.
+    fn may_take(
+        &self,
+        model: &str,
+        allowed: Option<&AllowedModels>,
+        request: &Request<RequestBody>,
+    ) -> bool {
+        allowed.is_none_or(|allowed| allowed.contains(model))
+            && self
+                .served
+                .as_ref()
+                .is_none_or(|served| served(model, request))
     }
 
     /// Remembers the choice of a conversation.
@@ -285,6 +304,17 @@ fn refusal(unfit: Unfit) -> ApiError {
 
 /// OpenAI's code for a prompt beyond the window.
 pub(super) const CONTEXT_LENGTH_EXCEEDED: &str = "context_length_exceeded";
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("scorer", &self.scorer)
+            .field("tiers", &self.tiers)
+            .field("names", &self.names)
+            .field("escalation", &self.escalation)
+            .finish_non_exhaustive()
+    }
+}
 
 impl<S> Layer<S> for ModelSelectLayer {
     type Service = ModelSelect<S>;

@@ -161,6 +161,23 @@ async fn the_flag_chooses_among_the_models_that_a_tenant_may_ask_for() {
 }
 
 #[tokio::test]
+async fn a_model_is_chosen_that_an_upstream_serves_which_a_tenant_may_use() {
+    let (near, _) = demo().await;
+    let (far, _) = demo().await;
+    let config = tenant("eu", "upstreams = [\"near\"]")
+        + &tenant("all", "")
+        + "[model_select.tiers]\nlow = [\"big\", \"demo-small\"]\nmedium = [\"big\"]\nhigh = [\"big\"]\n\
+           [models.aliases]\nbig = \"demo-large\"\n"
+        + &upstream("far", far, "models = [\"demo-large\"]")
+        + &upstream("near", near, "models = [\"demo-small\"]");
+    let relay = Relay::start(&config).await;
+    for (key, model) in [("sk-eu", "demo-small"), ("sk-all", "demo-large")] {
+        let got = ask(&relay, key, "auto").await;
+        assert_eq!(got.json()["model"], model, "{}", got.text);
+    }
+}
+
+#[tokio::test]
 async fn limits_lie_within_limits_and_who_is_refused_by_his_own_takes_nothing_of_the_others() {
     let limited = |requests| format!("limits = [{{ requests = {requests}, per = \"1h\" }}]");
     let two = |name: &str, more: &str| {

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use http::Request;
 use tower::util::option_layer;
 use tower_layer::Layer;
 
@@ -19,7 +20,7 @@ use crate::{
         reload::{Beside, Generation, Guests},
         tenants::{self, AllowanceLayer},
     },
-    message::ConfigError,
+    message::{ConfigError, RequestBody},
     model_rewrite::{ModelRewriteHandle, ModelRewriteLayer},
     model_select::ModelSelectBuilder,
     rate_limit::{RateLimitBuilder, RateLimitLayer},
@@ -95,7 +96,15 @@ impl Config {
             parts.at_last(admission.take_over());
         }
         let select = self.model_select.clone();
-        let select = select.map(|select| select.catalog(parts.catalog.clone()));
+        let select = select.map(|select| {
+            let (route, aliases) = (ModelRoute::new(upstreams.clone()), aliases.clone());
+            let served = move |model: &str, request: &Request<RequestBody>| {
+                let aliases = aliases.as_ref().map(ModelRewriteHandle::aliases);
+                let target = aliases.as_ref().and_then(|aliases| aliases.resolve(model));
+                route.serves(target.as_deref().unwrap_or(model), request)
+            };
+            select.catalog(parts.catalog.clone()).served(served)
+        });
         let select = select.map(ModelSelectBuilder::build).transpose();
         let select = select.map_err(within("model_select"))?;
         let shadow = self.shadow(&upstreams, parts).map_err(within("shadow"))?;
