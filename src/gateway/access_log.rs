@@ -21,8 +21,6 @@ use crate::{
 
 /// Writes a `tracing` event at info level when an answer has ended: who answered, how it ended, how long it took and what it used.
 /// Never what was said.
-///
-/// Where that level is off, nothing is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AccessLogLayer;
 
@@ -53,15 +51,16 @@ where
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let entry = tracing::enabled!(tracing::Level::INFO).then(|| Entry {
+        // Not only where `tracing::enabled!` says so: where layers have filters of their own, to ask takes the next event from them.
+        let entry = Entry {
             started: Instant::now(),
             endpoint: Endpoint::of(&request),
             id: request.extensions().get().cloned(),
             caller: request.extensions().get::<Caller>().cloned(),
-        });
+        };
         AccessLogFuture {
             future: self.inner.call(request),
-            entry,
+            entry: Some(entry),
         }
     }
 }
@@ -137,6 +136,8 @@ mod tests {
 
     use http_body_util::BodyExt;
     use tower::ServiceExt;
+    use tracing::{Metadata, level_filters::LevelFilter};
+    use tracing_subscriber::{Layer as _, Registry, filter::filter_fn, fmt, layer::SubscriberExt};
 
     use super::*;
     use crate::{message::Media, testing::answering};
@@ -155,11 +156,33 @@ mod tests {
         }
     }
 
+    /// As the program has them: `tracing::enabled!` is no event.
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_answer_that_is_there_at_once_is_a_line_too_where_layers_have_filters() {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = fmt::layer().with_writer(move || writer.clone());
+        let lines = lines.with_filter(LevelFilter::INFO);
+        let lines = lines.with_filter(filter_fn(|metadata: &Metadata<'_>| metadata.is_event()));
+        let _default = tracing::subscriber::set_default(Registry::default().with(lines));
+
+        let service = AccessLogLayer.layer(answering(|_| {
+            Response::new(ResponseBody::from("{}").with_media(Media::Json))
+        }));
+        for _ in 0..3 {
+            let request = Request::post("/v1/chat/completions").body(RequestBody::json("{}"));
+            let response = service.clone().oneshot(request.unwrap()).await.unwrap();
+            response.into_body().collect().await.unwrap();
+        }
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 3, "{text}");
+    }
+
     #[tokio::test(flavor = "current_thread")]
     async fn an_answer_is_one_line_with_what_it_used_and_nothing_that_was_said() {
         let written = Written::default();
         let writer = written.clone();
-        let subscriber = tracing_subscriber::fmt()
+        let subscriber = fmt()
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();

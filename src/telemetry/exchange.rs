@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     message::{
-        ApiError, Bill, Completion, Deadline, Endpoint, Media, Outcome, Phase, Rejection,
+        ApiError, Bill, Completion, Deadline, Endpoint, Media, Outcome, Phase, Refusal, Rejection,
         RequestBody, RequestId, ResponseBody, Selection, Served, Trail, X_RELAY_REQUEST_ID,
         X_RELAY_UPSTREAM, classify_error,
     },
@@ -198,7 +198,7 @@ impl Exchange {
             _ => failed.unwrap_or_else(|| about.left()),
         };
         let rejection = about.head.as_ref().and_then(|head| head.rejection);
-        let end = end_of(outcome, rejection.is_some());
+        let end = end_of(outcome, rejection.is_some(), about.endpoint);
         let settled = Settled {
             about: &about,
             completion,
@@ -292,16 +292,18 @@ pub(super) fn outcome_of_head(response: &Response<ResponseBody>) -> Outcome {
     })
 }
 
-fn end_of(outcome: Outcome, is_ours: bool) -> RequestEnd {
+fn end_of(outcome: Outcome, is_ours: bool, endpoint: Endpoint) -> RequestEnd {
     match outcome {
         Outcome::Success => RequestEnd::Successful,
         Outcome::Cancelled => RequestEnd::Cancelled,
+        // It stands for an upstream that fails.
+        Outcome::Refused(Refusal::CircuitOpen) => RequestEnd::Failed,
         Outcome::Refused(_) => RequestEnd::Rejected,
         Outcome::InvalidRequest | Outcome::ContextTooLong | Outcome::ContentFiltered => {
             RequestEnd::Invalid
         }
-        // Nobody here serves such a model.
-        Outcome::ModelNotFound if is_ours => RequestEnd::Invalid,
+        // Nobody here serves such a model; or what is not there is none: a file, a path.
+        Outcome::ModelNotFound if is_ours || !endpoint.reads_json() => RequestEnd::Invalid,
         _ => RequestEnd::Failed,
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     admission::{AdmissionLayer, Limits},
     client::{Target, Upstreams},
     fallback::FallbackLayer,
-    message::{ApiError, Dialect, Reason, Rejection, RequestBody, ResponseBody, Trail},
+    message::{ApiError, Dialect, Reason, Rejection, RequestBody, RequestId, ResponseBody, Trail},
     retry::{Backoff, RetryLayer},
     server::EdgeLayer,
     stats::{RequestCounts, Snapshot, Stats},
@@ -91,11 +91,31 @@ async fn each_end_of_a_request_has_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_the_requests_fault_unless_it_is_a_model() {
+    for (path, end) in [
+        ("/v1/chat/completions", "failed"),
+        ("/v1/files/x", "invalid"),
+        ("/favicon.ico", "invalid"),
+    ] {
+        let recorded = Recorded::default();
+        let _listening = recorded.listen();
+        let telemetry = TelemetryLayer::new();
+        let mut request = chat("gpt-4.1");
+        *request.uri_mut() = path.parse().unwrap();
+        // As an edge has it, behind which all paths are observed.
+        request.extensions_mut().insert(RequestId::generate());
+        ask(&telemetry, request, |_| answer(404, "text/plain", "no")).await;
+        let request = recorded.one(conventions::REQUEST_SPAN);
+        assert_eq!(request.get("relay.end"), Some(end), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_of_the_relay_is_told_from_a_failure() {
     for (reason, end) in [
         (Reason::RateLimited, "rejected"),
         (Reason::BudgetExceeded, "rejected"),
-        (Reason::CircuitOpen, "rejected"),
+        (Reason::CircuitOpen, "failed"),
         (Reason::InvalidRequest, "invalid"),
         (Reason::ModelNotFound, "invalid"),
         (Reason::Timeout(crate::message::Phase::Head), "failed"),
