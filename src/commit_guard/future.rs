@@ -12,7 +12,7 @@ use super::{
     holding::{Call, Holding},
     verdict::Trouble,
 };
-use crate::message::{Alarm, ResponseBody};
+use crate::message::{Alarm, Outcome, Phase, ResponseBody, give_up};
 
 pin_project! {
     /// The future of [`CommitGuard`](super::CommitGuard).
@@ -63,7 +63,8 @@ where
             };
             ready!(this.alarm.poll(due, cx));
             let late = Trouble::FirstToken.refuse(call.dialect);
-            this.future.set(None);
+            let phase = Phase::FirstToken;
+            give_up(Outcome::Timeout { phase }, || this.future.set(None));
             return Poll::Ready(Ok(late));
         };
         let response = answered?;

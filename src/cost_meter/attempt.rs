@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::{OnDisconnect, layer::Shared, pricing::Pricing};
@@ -16,9 +16,9 @@ use crate::{
     key::Key,
     ledger::{Record, Slot},
     message::{
-        Accounts, Bill, BillLine, Chosen, Completion, CostSource, End, Endpoint, Failure, OpenLine,
-        Outcome, Phase, RequestBody, RequestId, ResponseBody, Selection, Served, Shadowed, Tags,
-        catalog::Cost, usage::Usage,
+        Accounts, Bill, BillLine, Chosen, Completion, CostSource, Deadline, End, Endpoint, Failure,
+        OpenLine, Outcome, Phase, RequestBody, RequestId, ResponseBody, Selection, Served,
+        Shadowed, Tags, catalog::Cost, classify_error, given_up_for, usage::Usage,
     },
     wire::clock,
 };
@@ -40,6 +40,8 @@ pub(super) struct Attempt {
     chosen: Option<Arc<str>>,
     time: SystemTime,
     started: Instant,
+    /// When the request as a whole is given up.
+    deadline: Option<Deadline>,
     head: Option<Head>,
 }
 
@@ -61,7 +63,9 @@ struct About {
 struct Head {
     status: u16,
     served: Option<Served>,
-    outcome: Option<Outcome>,
+    outcome: Outcome,
+    /// It is an error that nobody had read when it passed.
+    is_unread: bool,
 }
 
 impl Attempt {
@@ -105,6 +109,7 @@ impl Attempt {
                 .map(|Chosen(upstream)| Arc::clone(upstream)),
             time: clock::now(),
             started: Instant::now(),
+            deadline: Deadline::of(extensions),
             head: None,
             shared: Arc::clone(shared),
         }
@@ -128,7 +133,8 @@ impl Attempt {
         self.head = Some(Head {
             status: response.status().as_u16(),
             served: response.extensions().get().cloned(),
-            outcome: Outcome::of_head(response),
+            outcome: Outcome::of_unread(response),
+            is_unread: Outcome::of_head(response).is_none(),
         });
     }
 
@@ -155,7 +161,15 @@ impl Attempt {
             .head
             .as_ref()
             .and_then(|head| head.served.as_ref()?.model.clone());
-        stamped.or_else(|| self.body.model().map(|model| (*model).into()))
+        stamped.or_else(|| {
+            let model = self.body.model()?;
+            let own = self
+                .shared
+                .own_names
+                .as_ref()
+                .and_then(|own| own.of(&model));
+            Some(own.unwrap_or_else(|| (*model).into()))
+        })
     }
 
     /// Writes the line: the answer has ended.
@@ -197,6 +211,16 @@ impl Attempt {
         }
     }
 
+    /// What it means that nobody waits any more: a layer has given up, or past its deadline an edge has, or else the caller has left.
+    fn left(&self) -> Outcome {
+        let is_late = |deadline: Deadline| deadline.remaining().is_zero();
+        given_up_for().unwrap_or(if self.deadline.is_some_and(is_late) {
+            Outcome::Timeout { phase: Phase::Head }
+        } else {
+            Outcome::Cancelled
+        })
+    }
+
     /// What was used, and how that is known.
     fn used(&self, completion: Option<&Completion>) -> (Usage, CostSource) {
         let unbilled = (Usage::default(), CostSource::Unbilled);
@@ -211,11 +235,13 @@ impl Attempt {
             };
         };
         match head.outcome {
-            Some(Outcome::Success) => {}
-            // It was sent, and nobody knows what came of it.
-            Some(
-                Outcome::Timeout { phase: Phase::Head } | Outcome::Transport { phase: Phase::Head },
-            ) => return (self.at_least(Usage::default(), 0), CostSource::Partial),
+            Outcome::Success => {}
+            // It was sent, and nobody knows what came of it; unless the upstream says so itself.
+            Outcome::Timeout { phase: Phase::Head } | Outcome::Transport { phase: Phase::Head }
+                if !head.is_unread =>
+            {
+                return (self.at_least(Usage::default(), 0), CostSource::Partial);
+            }
             _ => return stated.map_or(unbilled, |usage| (usage, CostSource::Reported)),
         }
         let seen = completion.output_weight.unwrap_or(0);
@@ -271,17 +297,15 @@ impl Attempt {
         record.endpoint = self.endpoint;
         record.stream = self.is_stream;
         record.latency_ms = since(now);
-        let head_outcome = self.head.as_ref().map(|head| head.outcome);
-        let outcome = match (head_outcome, completion) {
+        let outcome = match (&self.head, completion) {
             (Some(head), Some(completion)) => {
-                let head = head.unwrap_or(Outcome::ServerError);
                 record.latency_ms = since(completion.ended_at);
                 record.ttft_ms = completion.first_token_at.map(since);
                 record.finish_reason.clone_from(&completion.finish_reason);
                 record.stated_cost_usd = completion.stated_cost;
-                Outcome::of_completion(completion, head)
+                head.came_to(completion)
             }
-            _ => Outcome::Cancelled,
+            _ => self.left(),
         };
         record.outcome = outcome.as_str().into();
         if let Some(head) = &self.head {
@@ -303,6 +327,17 @@ impl Attempt {
         record.budgets = about.budgets.clone();
         record.shadow = about.is_shadow;
         record
+    }
+}
+
+impl Head {
+    /// What came of the answer. An error's body says more than its status does.
+    fn came_to(&self, completion: &Completion) -> Outcome {
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        match &completion.error {
+            Some(error) if self.is_unread => classify_error(status, &HeaderMap::new(), error),
+            _ => Outcome::of_completion(completion, self.outcome),
+        }
     }
 }
 

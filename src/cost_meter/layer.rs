@@ -43,6 +43,24 @@ pub struct CostMeterBuilder {
     ledger: Option<Arc<dyn Ledger>>,
     #[serde(skip, default = "caller")]
     key: KeyBy,
+    #[serde(skip)]
+    own_names: Option<OwnNames>,
+}
+
+/// What an upstream calls a model, where that is another name.
+#[derive(Clone)]
+pub(super) struct OwnNames(Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>);
+
+impl OwnNames {
+    pub(super) fn of(&self, model: &str) -> Option<Arc<str>> {
+        self.0(model)
+    }
+}
+
+impl fmt::Debug for OwnNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnNames")
+    }
 }
 
 /// What becomes of an attempt whose caller leaves before the end of the answer.
@@ -100,6 +118,7 @@ pub(super) struct Shared {
     pub(super) estimator: TokenEstimator,
     pub(super) ledger: Option<Arc<dyn Ledger>>,
     pub(super) key: KeyBy,
+    pub(super) own_names: Option<OwnNames>,
 }
 
 impl CostMeterLayer {
@@ -129,6 +148,7 @@ impl CostMeterLayer {
                 estimator: builder.estimator,
                 ledger: builder.ledger,
                 key: builder.key,
+                own_names: builder.own_names,
             }),
         }
     }
@@ -161,6 +181,7 @@ impl Default for CostMeterBuilder {
             estimator: TokenEstimator::default(),
             ledger: None,
             key: caller(),
+            own_names: None,
         }
     }
 }
@@ -247,6 +268,16 @@ impl CostMeterBuilder {
     /// Whom attempts are recorded for: the digest of the caller's API key by default, where there is one.
     pub fn key(mut self, key: KeyBy) -> Self {
         self.key = key;
+        self
+    }
+
+    /// What a layer further in makes of a model's name, `None` for one that stays: an attempt that is dropped before its answer names
+    /// the model is priced by it. All names stay, unless it is said.
+    pub fn own_names(
+        mut self,
+        own: impl Fn(&str) -> Option<Arc<str>> + Send + Sync + 'static,
+    ) -> Self {
+        self.own_names = Some(OwnNames(Arc::new(own)));
         self
     }
 

@@ -1,5 +1,6 @@
 mod cuts;
 mod disconnect;
+mod outcomes;
 mod priced;
 mod shown;
 

@@ -22,6 +22,11 @@ pub mod estimate;
 mod events;
 pub(crate) mod features;
 mod gather;
+#[cfg_attr(
+    not(all(feature = "cost-meter", feature = "timeout", feature = "commit-guard")),
+    allow(dead_code, reason = "some give up, and others ask")
+)]
+mod giving_up;
 mod held;
 mod model_pattern;
 mod or_refused;
@@ -50,6 +55,10 @@ mod watch;
 #[cfg(feature = "normalize")]
 pub(crate) use self::events::{Kept, MAX_JSON};
 #[cfg(any(feature = "commit-guard", feature = "normalize"))]
+#[cfg(any(feature = "timeout", feature = "commit-guard"))]
+pub(crate) use self::giving_up::give_up;
+#[cfg(feature = "cost-meter")]
+pub(crate) use self::giving_up::given_up_for;
 pub(crate) use self::silence::{Alarm, FellSilent, MaxSilence, Silence};
 pub use self::{
     accounts::Accounts,

@@ -17,7 +17,6 @@ use tracing::Span;
 
 use super::{
     conventions::attribute,
-    exchange::outcome_of_head,
     layer::Shared,
     propagation,
     span::{self, put},
@@ -153,7 +152,7 @@ impl Attempt {
         let extensions = response.extensions();
         let head = Head {
             at: Instant::now(),
-            outcome: outcome_of_head(&response),
+            outcome: Outcome::of_unread(&response),
             served: extensions.get().cloned(),
             is_stream: matches!(
                 response.body().media(),

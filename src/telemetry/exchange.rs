@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     message::{
-        ApiError, Bill, Completion, Deadline, Endpoint, Media, Outcome, Phase, Refusal, Rejection,
+        Bill, Completion, Deadline, Endpoint, Media, Outcome, Phase, Refusal, Rejection,
         RequestBody, RequestId, ResponseBody, Selection, Served, Trail, X_RELAY_REQUEST_ID,
-        X_RELAY_UPSTREAM, classify_error,
+        X_RELAY_UPSTREAM,
     },
     stats::{OpenRequest, RequestEnd},
 };
@@ -150,7 +150,7 @@ impl Exchange {
         let extensions = response.extensions();
         let head = Head {
             status: response.status(),
-            outcome: outcome_of_head(&response),
+            outcome: Outcome::of_unread(&response),
             rejection: extensions.get().copied(),
             served: extensions.get().cloned(),
             is_stream: matches!(
@@ -281,15 +281,6 @@ impl Settled<'_> {
         let head = self.about.head.as_ref()?;
         self.completion?.first_byte_at.filter(|_| head.is_stream)
     }
-}
-
-/// What an answer means, as far as its head tells: of an error that nobody has read, what its status does.
-pub(super) fn outcome_of_head(response: &Response<ResponseBody>) -> Outcome {
-    Outcome::of_head(response).unwrap_or_else(|| {
-        let status = response.status();
-        let error = ApiError::new(status, "", "");
-        classify_error(status, response.headers(), &error)
-    })
 }
 
 fn end_of(outcome: Outcome, is_ours: bool, endpoint: Endpoint) -> RequestEnd {

@@ -8,7 +8,9 @@ use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 
 use crate::{
-    message::{ApiError, Deadline, Endpoint, Phase, Reason, Rejection, ResponseBody},
+    message::{
+        ApiError, Deadline, Endpoint, Outcome, Phase, Reason, Rejection, ResponseBody, give_up,
+    },
     timer::Timer,
 };
 
@@ -69,7 +71,8 @@ where
             .timer
             .get_or_insert_with(|| Timer::until(head.instant()));
         ready!(timer.poll(cx));
-        this.future.set(None);
+        let outcome = Outcome::Timeout { phase: Phase::Head };
+        give_up(outcome, || this.future.set(None));
         Poll::Ready(Ok(late(*this.endpoint)))
     }
 }

@@ -152,6 +152,10 @@ impl Config {
         if let Some(audit) = &parts.audit {
             builder = builder.ledger(Arc::clone(audit));
         }
+        if let Some(aliases) = config.aliases.clone() {
+            let own = move |model: &str| aliases.resolve(model).map(|own| Arc::from(&*own));
+            builder = builder.own_names(own);
+        }
         // What reads answers on, where that is to be.
         let (builder, worker) = builder.with_drainer()?;
         parts.workers.extend(worker);

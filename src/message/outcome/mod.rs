@@ -23,7 +23,7 @@ pub use {
     decide::classify_error,
 };
 
-use super::{Phase, Reason, Rejection, TransportError};
+use super::{ApiError, Phase, Reason, Rejection, TransportError};
 
 /// What came of a request, decided once by [`classify`] and kept in the answer's extensions.
 ///
@@ -121,6 +121,15 @@ impl Outcome {
             .or_else(|| extensions.get::<Rejection>().map(Self::from))
             .or_else(|| extensions.get::<TransportError>().map(Self::from))
             .or_else(|| (response.status().as_u16() < 400).then_some(Self::Success))
+    }
+
+    /// The same, of an error that nobody has read too: what its status and its headers mean.
+    pub(crate) fn of_unread<B>(response: &Response<B>) -> Self {
+        Self::of_head(response).unwrap_or_else(|| {
+            let status = response.status();
+            let error = ApiError::new(status, "", "");
+            classify_error(status, response.headers(), &error)
+        })
     }
 
     /// The outcome of an answer that ended for `reason`, where that is not success: the `finish_reason` of any dialect
