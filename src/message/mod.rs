@@ -54,11 +54,11 @@ mod watch;
 
 #[cfg(feature = "normalize")]
 pub(crate) use self::events::{Kept, MAX_JSON};
-#[cfg(any(feature = "commit-guard", feature = "normalize"))]
 #[cfg(any(feature = "timeout", feature = "commit-guard"))]
 pub(crate) use self::giving_up::give_up;
 #[cfg(feature = "cost-meter")]
 pub(crate) use self::giving_up::given_up_for;
+#[cfg(any(feature = "commit-guard", feature = "normalize"))]
 pub(crate) use self::silence::{Alarm, FellSilent, MaxSilence, Silence};
 pub use self::{
     accounts::Accounts,
