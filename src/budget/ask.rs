@@ -96,7 +96,10 @@ impl Shared {
             return Ok(None);
         }
         // What cannot be read cannot be priced, and a member that stands there twice might be read differently further on.
-        request.body().members().map_err(ApiError::from)?;
+        if request.body().members().map_err(ApiError::from)?.is_none() {
+            // It may be dear all the same, and as many at once as anybody likes.
+            return Err(Refused::Invalid(ApiError::unread_body()));
+        }
         let estimate = self.priced(endpoint, request.body(), &parties, now)?;
         Ok(Some(Asked {
             parties,

@@ -66,7 +66,6 @@ impl Shared {
             usage.output = one.saturating_mul(choices);
         }
         let members = body.members().ok().flatten();
-        // A body that is not JSON, compressed for one, is not read: its price is not known.
         let tier = members.and_then(|members| members.get("service_tier").map(Value::as_str));
         let cost = members.and(prices.as_ref()).and_then(|model| {
             let prices = model.prices.as_ref()?;

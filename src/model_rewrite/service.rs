@@ -93,7 +93,7 @@ impl Shared {
         let Some(members) = request.body().members()? else {
             // What cannot be read cannot be let past a list of what is known.
             return match self.unknown {
-                Unknown::Reject => Err(unreadable()),
+                Unknown::Reject => Err(ApiError::unread_body()),
                 _ => Ok(Answer::default()),
             };
         };
@@ -146,15 +146,4 @@ fn not_found(asked: &str, aliases: &Aliases) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
         .with_param("model")
         .with_code("model_not_found")
-}
-
-fn unreadable() -> ApiError {
-    let message =
-        "the request's body must be JSON (\"content-type: application/json\"), not compressed";
-    ApiError::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "invalid_request_error",
-        message,
-    )
-    .with_code("unsupported_media_type")
 }

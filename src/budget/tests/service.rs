@@ -292,12 +292,26 @@ async fn what_cannot_be_changed_to_a_cheaper_model_is_refused() {
     let layer = one(team("0").on_exceeded(cheap()));
     let mut unread = ask("gpt-4.1", 10);
     *unread.body_mut() = RequestBody::bytes("compressed, say");
-    assert_eq!(send(&layer, unread).await.status(), 429);
+    assert_eq!(send(&layer, unread).await.status(), 415);
     let mut embeddings = ask("text-embedding-3-small", 10);
     *embeddings.body_mut() =
         RequestBody::json(r#"{"model":"text-embedding-3-small","input":"What is a budget?"}"#);
     *embeddings.uri_mut() = "/v1/embeddings".parse().unwrap();
     assert_eq!(send(&layer, embeddings).await.status(), 429);
+}
+
+/// It would be paid for when its answer has ended, and as many at once as anybody sends.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_not_read_is_not_sent_past_a_budget() {
+    let layer = one(team("1"));
+    let mut unread = ask("gpt-4.1", 10);
+    *unread.body_mut() = RequestBody::bytes(r#"{"model":"gpt-4.1","messages":[]}"#);
+    let response = send(&layer, unread).await;
+    assert_eq!(response.status(), 415);
+    let mut uploaded = ask("gpt-4.1", 10);
+    *uploaded.body_mut() = RequestBody::bytes("a file");
+    *uploaded.uri_mut() = "/v1/files".parse().unwrap();
+    assert_eq!(send(&layer, uploaded).await.status(), 200);
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,6 +102,18 @@ impl ApiError {
             .with_code("model_not_found")
     }
 
+    /// The 415 for a body that would have to be read and is not JSON, or is compressed.
+    pub(crate) fn unread_body() -> Self {
+        let message =
+            "the request's body must be JSON (\"content-type: application/json\"), not compressed";
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "invalid_request_error",
+            message,
+        )
+        .with_code("unsupported_media_type")
+    }
+
     /// The 400 for a request that names no model where one is needed.
     pub(crate) fn missing_model() -> Self {
         Self::invalid_request("you must provide a model parameter")

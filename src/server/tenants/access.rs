@@ -31,7 +31,7 @@ pub(super) fn check(tenant: &Tenant, request: &Request<RequestBody>) -> Result<(
             Endpoint::Models => Ok(()),
             Endpoint::Other if tenant.names_endpoint(endpoint) => Ok(()),
             Endpoint::Other => Err(endpoint_not_allowed()),
-            _ => Err(unreadable()),
+            _ => Err(ApiError::unread_body()),
         };
     };
     let model = members.get("model").and_then(Value::as_str);
@@ -86,15 +86,4 @@ fn stored_not_allowed() -> ApiError {
                    yours alone.";
     ApiError::new(StatusCode::FORBIDDEN, "invalid_request_error", message)
         .with_code("stored_objects_not_allowed")
-}
-
-pub(super) fn unreadable() -> ApiError {
-    let message =
-        "the request's body must be JSON (\"content-type: application/json\"), not compressed";
-    ApiError::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "invalid_request_error",
-        message,
-    )
-    .with_code("unsupported_media_type")
 }

@@ -7,8 +7,6 @@ use crate::{
     wire::{json::Value, path::percent_decode},
 };
 
-use super::access::unreadable;
-
 /// Members that name something which an upstream keeps.
 const REFERENCES: [&str; 3] = ["previous_response_id", "conversation", "container"];
 
@@ -51,7 +49,7 @@ pub(super) fn is_concerned(
         _ => {
             // A body that is not read may name anything.
             let members = members(request).map_err(ApiError::from)?;
-            let members = members.ok_or_else(unreadable)?;
+            let members = members.ok_or_else(ApiError::unread_body)?;
             Ok(REFERENCES.into_iter().any(|name| {
                 members
                     .get(name)
