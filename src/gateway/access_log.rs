@@ -14,7 +14,8 @@ use tower_service::Service;
 
 use crate::{
     message::{
-        Bill, Completion, Endpoint, RequestBody, RequestId, ResponseBody, Served, usage::Usage,
+        Bill, Cached, Completion, Endpoint, RequestBody, RequestId, ResponseBody, Served,
+        usage::Usage,
     },
     server::tenants::Caller,
 };
@@ -95,8 +96,10 @@ where
             Some(entry) => {
                 let status = response.status().as_u16();
                 let served = response.extensions().get::<Served>().cloned();
-                response
-                    .map(|body| body.on_end(move |end| entry.write(status, served.as_ref(), end)))
+                let is_cached = response.extensions().get::<Cached>().is_some();
+                response.map(|body| {
+                    body.on_end(move |end| entry.write(status, served.as_ref(), is_cached, end))
+                })
             }
             None => response,
         }))
@@ -104,9 +107,17 @@ where
 }
 
 impl Entry {
-    fn write(&self, status: u16, served: Option<&Served>, completion: &Completion) {
+    fn write(
+        &self,
+        status: u16,
+        served: Option<&Served>,
+        is_cached: bool,
+        completion: &Completion,
+    ) {
         let since = |at: Instant| at.saturating_duration_since(self.started).as_millis();
-        let usage = completion.usage.as_ref();
+        // What a cache answers uses nothing, whatever it states.
+        let usage = completion.used().filter(|_| !is_cached);
+        let usage = usage.as_ref();
         tracing::info!(
             id = self.id.as_ref().map(tracing::field::display),
             caller = self.caller.as_ref().map(|caller| tracing::field::display(caller.key())),

@@ -57,6 +57,15 @@ pub enum End {
     Cancelled,
 }
 
+#[cfg(feature = "telemetry")]
+impl Completion {
+    /// What was used for the answer: as it says itself or, where it does not say so to whoever reads it here, as its bill has it.
+    pub(crate) fn used(&self) -> Option<Usage> {
+        let bill = self.bill.as_ref().filter(|bill| bill.attempts() > 0);
+        self.usage.or_else(|| bill.map(Bill::usage))
+    }
+}
+
 /// Why an answer broke.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

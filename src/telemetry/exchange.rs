@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     message::{
-        Bill, Completion, Deadline, Endpoint, Media, Outcome, Phase, Refusal, Rejection,
+        Bill, Cached, Completion, Deadline, Endpoint, Media, Outcome, Phase, Refusal, Rejection,
         RequestBody, RequestId, ResponseBody, Selection, Served, Trail, X_RELAY_REQUEST_ID,
-        X_RELAY_UPSTREAM,
+        X_RELAY_UPSTREAM, usage::Usage,
     },
     stats::{OpenRequest, RequestEnd},
 };
@@ -58,6 +58,8 @@ pub(super) struct Head {
     pub(super) rejection: Option<Rejection>,
     pub(super) served: Option<Served>,
     pub(super) is_stream: bool,
+    /// No upstream was asked for it.
+    is_cached: bool,
 }
 
 /// All that is known in the end.
@@ -157,6 +159,7 @@ impl Exchange {
                 response.body().media(),
                 Media::EventStream | Media::JsonLines
             ),
+            is_cached: extensions.get::<Cached>().is_some(),
         };
         if !self.span.is_disabled() {
             span::head(&self.span, about, &head, response.headers());
@@ -268,6 +271,12 @@ impl Settled<'_> {
     /// From the request's coming to `at`.
     pub(super) fn since(&self, at: Instant) -> Duration {
         at.saturating_duration_since(self.about.open.started())
+    }
+
+    /// What was used for the answer, whatever it states: nothing, where it came from a cache.
+    pub(super) fn used(&self) -> Option<Usage> {
+        let head = self.about.head.as_ref()?;
+        self.completion.filter(|_| !head.is_cached)?.used()
     }
 
     /// When the first token of a stream came.

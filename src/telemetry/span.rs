@@ -146,7 +146,7 @@ pub(super) fn end(span: &Span, settled: &Settled<'_>) {
     if let Some(reason) = &completion.finish_reason {
         finish_reason(span, shown(reason));
     }
-    if let Some(usage) = &completion.usage {
+    if let Some(usage) = settled.used() {
         put(span, attribute::INPUT_TOKENS, usage.total_input());
         put(span, attribute::OUTPUT_TOKENS, usage.total_output());
         let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);

@@ -188,7 +188,7 @@ impl Instruments {
                 set.per_chunk.record_many(mean, more);
             }
         }
-        if let Some(usage) = &completion.usage {
+        if let Some(usage) = settled.used() {
             #[allow(clippy::cast_precision_loss, reason = "a histogram's value")]
             let [input, output] = [usage.total_input(), usage.total_output()].map(|n| n as f64);
             set.input.record(input);

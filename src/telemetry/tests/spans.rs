@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use http::Request;
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt};
 
@@ -9,7 +10,10 @@ use super::{
     recorded::{Closed, Recorded},
     upstream,
 };
-use crate::message::Selection;
+use crate::{
+    message::{Bill, BillLine, Cached, CostSource, RequestBody, Selection, usage::Usage},
+    testing::{answering, read},
+};
 
 /// What a span says, a line each, without what is different each time.
 fn said(span: &Closed) -> String {
@@ -182,4 +186,39 @@ async fn spans_may_be_off() {
     assert!(recorded.spans().is_empty());
     let snapshot = telemetry.stats().snapshot(tokio::time::Instant::now());
     assert_eq!(snapshot.requests.since_start.successful, 1);
+}
+
+/// A stream that states no usage to its caller has used what its meter saw, and what a cache gives has used nothing.
+#[tokio::test(start_paused = true)]
+async fn what_was_used_is_what_the_bill_has_where_the_answer_does_not_say_it() {
+    let silent = "data: {\"choices\":[{\"delta\":{\"content\":\"the\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    for (is_cached, body, used) in [
+        (false, STREAM, Some("3")),
+        (false, silent, Some("7")),
+        (true, STREAM, None),
+        (true, silent, None),
+    ] {
+        let recorded = Recorded::default();
+        let _listening = recorded.listen();
+        let telemetry = TelemetryLayer::new();
+        let service = telemetry.layer(answering(move |mut request: Request<RequestBody>| {
+            let mut response = answer(200, "text/event-stream", body);
+            let bill = Bill::of(request.extensions_mut());
+            if is_cached {
+                let cached = Cached::new(Duration::from_secs(9));
+                response.extensions_mut().insert(cached);
+            } else {
+                let usage = Usage {
+                    input: 7,
+                    ..Usage::default()
+                };
+                let line = BillLine::new("a".into(), usage, CostSource::Reported, None);
+                bill.open().close(line);
+            }
+            response.map(|body| body.on_end(move |end| end.bill = Some(bill)))
+        }));
+        read(service.oneshot(chat("gpt-4.1")).await.unwrap()).await;
+        let request = recorded.one(conventions::REQUEST_SPAN);
+        assert_eq!(request.get("gen_ai.usage.input_tokens"), used, "{body}");
+    }
 }
