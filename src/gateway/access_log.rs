@@ -83,6 +83,26 @@ struct Entry {
     caller: Option<Caller>,
 }
 
+/// What is known when its answer begins.
+struct Head {
+    status: u16,
+    served: Option<Served>,
+    bill: Option<Bill>,
+    is_cached: bool,
+}
+
+impl Head {
+    fn of(response: &Response<ResponseBody>) -> Self {
+        let extensions = response.extensions();
+        Self {
+            status: response.status().as_u16(),
+            served: extensions.get().cloned(),
+            bill: Bill::find(extensions),
+            is_cached: extensions.get::<Cached>().is_some(),
+        }
+    }
+}
+
 impl<F, E> Future for AccessLogFuture<F>
 where
     F: Future<Output = Result<Response<ResponseBody>, E>>,
@@ -94,12 +114,8 @@ where
         let response = ready!(this.future.poll(cx))?;
         Poll::Ready(Ok(match this.entry.take() {
             Some(entry) => {
-                let status = response.status().as_u16();
-                let served = response.extensions().get::<Served>().cloned();
-                let is_cached = response.extensions().get::<Cached>().is_some();
-                response.map(|body| {
-                    body.on_end(move |end| entry.write(status, served.as_ref(), is_cached, end))
-                })
+                let head = Head::of(&response);
+                response.map(|body| body.on_end(move |end| entry.write(&head, end)))
             }
             None => response,
         }))
@@ -107,29 +123,26 @@ where
 }
 
 impl Entry {
-    fn write(
-        &self,
-        status: u16,
-        served: Option<&Served>,
-        is_cached: bool,
-        completion: &Completion,
-    ) {
+    fn write(&self, head: &Head, completion: &Completion) {
         let since = |at: Instant| at.saturating_duration_since(self.started).as_millis();
         // What a cache answers uses nothing, whatever it states.
-        let usage = completion.used().filter(|_| !is_cached);
+        let usage = completion.used().filter(|_| !head.is_cached);
         let usage = usage.as_ref();
+        // An error in the place of an answer that was paid for has no meter of its own.
+        let bill = completion.bill.as_ref().or(head.bill.as_ref());
+        let served = head.served.as_ref();
         tracing::info!(
             id = self.id.as_ref().map(tracing::field::display),
             caller = self.caller.as_ref().map(|caller| tracing::field::display(caller.key())),
             endpoint = self.endpoint.as_str(),
-            status,
+            status = head.status,
             upstream = served.map(|served| &*served.upstream),
             model = served.and_then(|served| served.model.as_deref()),
             end = ?completion.end,
             finish_reason = completion.finish_reason.as_deref(),
             input_tokens = usage.map(Usage::total_input),
             output_tokens = usage.map(Usage::total_output),
-            cost_usd = completion.bill.as_ref().map(Bill::cost).map(tracing::field::display),
+            cost_usd = bill.map(Bill::cost).map(tracing::field::display),
             first_token_ms = completion.first_token_at.map(since),
             total_ms = since(completion.ended_at),
             bytes = completion.bytes,
@@ -151,7 +164,10 @@ mod tests {
     use tracing_subscriber::{Layer as _, Registry, filter::filter_fn, fmt, layer::SubscriberExt};
 
     use super::*;
-    use crate::{message::Media, testing::answering};
+    use crate::{
+        commit_guard::CommitGuardLayer, cost_meter::CostMeterLayer, message::Media,
+        testing::answering,
+    };
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -187,6 +203,29 @@ mod tests {
         }
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 3, "{text}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_error_in_the_place_of_an_answer_says_what_that_cost() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = fmt().with_ansi(false).with_writer(move || writer.clone());
+        let subscriber = subscriber.finish();
+        let _default = tracing::subscriber::set_default(subscriber);
+        let meter = CostMeterLayer::new();
+        let guard = CommitGuardLayer::default();
+        let cut = answering(|_| {
+            let cut = r#"{"choices":[{"message":{"content":"a"#;
+            Response::new(ResponseBody::from(cut).with_media(Media::Json))
+        });
+        let service = (AccessLogLayer, guard, meter).layer(cut);
+        let asked = r#"{"model":"gpt-4.1","messages":[{"content":"What is it?"}]}"#;
+        let request = Request::post("/v1/chat/completions").body(RequestBody::json(asked));
+        let response = service.oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), 502);
+        response.into_body().collect().await.unwrap();
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("cost_usd=0.0000"), "{text}");
     }
 
     #[tokio::test(flavor = "current_thread")]
