@@ -174,14 +174,9 @@ async fn what_is_changed_holds_for_the_next_request() {
         .change("rollouts/moving/force", &json!({"target": null}))
         .await;
     assert_eq!(served().await, "old");
-    let weights = watched
-        .change("splits/moving/weights", &json!({"weights": [0, 1]}))
-        .await;
-    assert_eq!(weights.1, json!([0, 1]));
-    assert_eq!(served().await, "new");
+    let (_, resumed) = watched.change("rollouts/moving/resume", &json!({})).await;
+    assert_eq!(resumed["weights"], json!([50, 50]));
 
-    let even = json!({"weights": [1, 1]});
-    watched.change("splits/moving/weights", &even).await;
     let (old, new) = watched.change("breakers/new/open", &json!({})).await;
     assert_eq!((old, new), (json!("closed"), json!("forced_open")));
     for _ in 0..8 {
@@ -239,7 +234,7 @@ async fn what_is_changed_holds_for_the_next_request() {
         .collect();
     assert_eq!(reasons, ["rate_limited", "budget_exceeded"]);
     let changes = watched.status().await["changes"].clone();
-    assert_eq!(changes.as_array().unwrap().len(), 13);
+    assert_eq!(changes.as_array().unwrap().len(), 12);
     assert_eq!(changes[0]["who"], "ops");
 
     for (path, with, status, reason) in [
@@ -254,6 +249,12 @@ async fn what_is_changed_holds_for_the_next_request() {
             json!({"weights": [1]}),
             400,
             "weights",
+        ),
+        (
+            "splits/moving/weights",
+            json!({"weights": [0, 1]}),
+            409,
+            "the rollout sets them",
         ),
         (
             "splits/moving/force",

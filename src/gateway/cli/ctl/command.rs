@@ -11,7 +11,7 @@ Usage: tower-relay ctl [OPTIONS] COMMAND
 Commands:
   status [--json]                      How it stands
   show [KIND [NAME]]                   What can be steered, and how
-  weight ROUTE WEIGHT...               Give the targets of a split these weights
+  weight ROUTE WEIGHT...               Give the targets of a split these weights, unless a rollout sets them
   pause [ROUTE]                        Keep a rollout in its stage
   resume [ROUTE]                       Let it go on
   rollback [ROUTE] [--gradually]       Give the baseline all requests
