@@ -626,3 +626,66 @@ async fn the_share_that_is_copied_is_set_as_requests_flow() {
     let shown = watched.relay.handles.controls().show();
     assert_eq!(shown["shadows"]["copies"]["percent"], 100);
 }
+
+#[tokio::test]
+async fn the_limits_of_tenants_are_changed_by_key_alone_and_show_none_for_all() {
+    let hash = |key: &str| tower_relay::server::tenants::KeyHash::of(key).to_string();
+    let more = format!(
+        "[[tenants]]\nname = \"acme\"\nkeys = [{{ id = \"one\", sha256 = \"{}\" }}]\n\
+         limits = [{{ requests = 100, per = \"1h\" }}]\nadmission = {{ max_in_flight = 5 }}\n\
+         each_key = {{ limits = [{{ requests = 90, per = \"1h\" }}], admission = {{ max_in_flight = 4 }} }}\n\
+         [[tenants]]\nname = \"free\"\nkeys = [{{ id = \"one\", sha256 = \"{}\" }}]\n",
+        hash("sk-acme"),
+        hash("sk-free")
+    );
+    let watched = Watched::start(&config(&more).await).await;
+    let ask = async || {
+        let request = post(
+            watched.relay.uri("/v1/chat/completions"),
+            &chat("fast", &json!({})),
+        );
+        let got = send(crate::harness::with_key(request, "sk-acme")).await;
+        got.status.as_u16()
+    };
+    let one = |key: Value| json!({"key": key, "limits": [{"requests": 1, "per": "1h"}]});
+    let none = |key: Value| json!({"key": key, "max_in_flight": 0, "max_pending": 0});
+    for level in ["tenant", "key"] {
+        for (key, reason) in [
+            (Value::Null, "is needed"),
+            (json!("tenant:free"), "tenant:free is not counted here"),
+            (json!("key:free/one"), "key:free/one is not counted here"),
+        ] {
+            for (path, with) in [
+                (format!("limits/{level}/quota"), one(key.clone())),
+                (format!("admissions/{level}/limits"), none(key.clone())),
+            ] {
+                let got = watched.act(&path, &with).await;
+                assert_eq!(got.status, StatusCode::BAD_REQUEST, "{path} {with}");
+                assert!(got.text.contains(reason), "{path} {with}: {}", got.text);
+            }
+        }
+        let controls = watched.status().await["controls"].clone();
+        assert_eq!(controls["limits"][level]["limits"], json!([]));
+        let max = &controls["admissions"][level]["max_in_flight"];
+        assert_eq!(max, &Value::Null);
+    }
+    assert_eq!(ask().await, 200);
+    for (level, key, requests) in [
+        ("tenant", "tenant:acme", "100"),
+        ("key", "key:acme/one", "90"),
+    ] {
+        let quota = format!("limits/{level}/quota");
+        let (old, _) = watched.change(&quota, &one(json!(key))).await;
+        assert!(old[0].as_str().unwrap().starts_with(requests), "{old}");
+        assert_eq!(ask().await, 429, "{level}");
+        let before = json!({"key": key, "limits": null});
+        watched.change(&quota, &before).await;
+        assert_eq!(ask().await, 200, "{level}");
+        let limits = format!("admissions/{level}/limits");
+        watched.change(&limits, &none(json!(key))).await;
+        assert_eq!(ask().await, 503, "{level}");
+        let some = json!({"key": key, "max_in_flight": 3});
+        watched.change(&limits, &some).await;
+        assert_eq!(ask().await, 200, "{level}");
+    }
+}

@@ -291,8 +291,9 @@ function limits(status) {
     }
   }
   for (const [name, admission] of entries(status.controls.admissions)) {
-    const used = admission.in_flight / Math.max(1, admission.max_in_flight);
-    rows.push([used, row(heads, [`${name}: in flight`, "everyone", bar(used, pct(used, 0)), num(admission.in_flight), num(admission.max_in_flight), `${num(admission.waiting)} wait`])]);
+    // Where each has a limit of its own there is none for all.
+    const max = admission.max_in_flight, used = max === null ? 0 : admission.in_flight / Math.max(1, max);
+    rows.push([used, row(heads, [`${name}: in flight`, "everyone", max === null ? "" : bar(used, pct(used, 0)), num(admission.in_flight), max === null ? "" : num(max), `${num(admission.waiting)} wait`])]);
   }
   rows.sort((a, b) => b[0] - a[0]);
   $("s-limits").hidden = !rows.length && !status.controls.budgets && !status.controls.limits;
