@@ -222,6 +222,11 @@ impl Config {
         listen.into_iter().chain(server).chain(admin)
     }
 
+    /// The text that the file has at a path.
+    fn said(&self, path: &[&str]) -> Option<String> {
+        self.source.as_ref()?.text_at(path)
+    }
+
     /// `error`, with the place in the file where its field stands.
     pub(super) fn locate(&self, error: &ConfigError) -> InvalidConfig {
         match &self.source {
