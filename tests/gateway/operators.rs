@@ -628,6 +628,39 @@ async fn the_share_that_is_copied_is_set_as_requests_flow() {
 }
 
 #[tokio::test]
+async fn copies_are_spend_of_no_tenant() {
+    let hash = tower_relay::server::tenants::KeyHash::of("sk-acme");
+    let more = format!(
+        "[[tenants]]\nname = \"acme\"\nkeys = [{{ id = \"one\", sha256 = \"{hash}\" }}]\n\
+         [shadow]\ntarget = \"new\"\npercent = 100\n"
+    );
+    let watched = Watched::start(&config(&more).await).await;
+    for _ in 0..3 {
+        let request = post(
+            watched.relay.uri("/v1/chat/completions"),
+            &chat("fast", &json!({})),
+        );
+        let got = send(crate::harness::with_key(request, "sk-acme")).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+    }
+    let copied = async {
+        loop {
+            let spend = watched.status().await["spend"].clone();
+            if spend["copies"]["requests"] == 3 {
+                return spend;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let spend = soon(copied).await;
+    assert_ne!(spend["copies"]["cost_usd"], "0");
+    assert_eq!(spend["total"]["requests"], 3);
+    let tenants = spend["tenants"].as_array().unwrap();
+    assert_eq!((tenants.len(), &tenants[0]["name"]), (1, &json!("acme")));
+    assert_eq!(tenants[0]["cost_usd"], spend["total"]["cost_usd"]);
+}
+
+#[tokio::test]
 async fn the_limits_of_tenants_are_changed_by_key_alone_and_show_none_for_all() {
     let hash = |key: &str| tower_relay::server::tenants::KeyHash::of(key).to_string();
     let more = format!(

@@ -263,7 +263,8 @@ function spend(status) {
   };
   show("spend",
     table("By day", days, all.days.slice(0, 14).map((day) => row(days, [title(day.name), bar(Number(day.cost_usd) / most * .999, `${usd(day.cost_usd)} USD`), num(day.requests), money(day.cost_usd)]))),
-    of("Model", all.models), of("Tenant", all.tenants));
+    of("Model", all.models), of("Tenant", all.tenants),
+    all.copies.attempts > 0 && h("p", { class: "note" }, `${num(all.copies.requests)} shadow copies besides, for ${usd(all.copies.cost_usd)} USD.`));
   const saving = chosenSaving(status);
   show("baseline", all.savings.length ? all.savings.map((one) => h("option", { value: one.baseline }, one.baseline)) : h("option", { value: "" }, "no model with a known price"));
   if (saving) $("baseline").value = saving.baseline;
