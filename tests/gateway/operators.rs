@@ -433,6 +433,32 @@ async fn a_shell_steers_it_and_says_what_came_of_it_in_its_exit_code() {
     assert_eq!(ctl(&["fly"], TOKEN).0, Some(2));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_like_a_number_is_text_where_the_gateway_wants_text() {
+    let more = "[[budgets]]\nname = \"team\"\nby = \"global\"\nper = \"day\"\nhard = \"5\"\n\
+                [[tenants]]\nname = \"acme\"\nkeys = []\n[rate_limit]\n";
+    let watched = Watched::start(&config(more).await).await;
+    let ctl = |arguments: &[&str]| tokio::task::block_in_place(|| watched.ctl(arguments, TOKEN));
+    let hash = tower_relay::server::tenants::KeyHash::of("acme-key");
+    let hash = format!("sha256={hash}");
+    let (code, out, err) = ctl(&["do", "tenants", "acme", "set_key", "id=1.10", &hash]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains("\"id\":\"1.10\""), "{out}");
+    let (code, out, err) = ctl(&["do", "budgets", "team", "limits", "hard=7", "soft=6.5"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.contains("\"hard\":\"7\"") && out.contains("\"soft\":\"6.5\""),
+        "{out}"
+    );
+    // What is no number stays what it is, and so does a number where one is wanted.
+    let (code, _, err) = ctl(&["do", "budgets", "team", "limits", "hard=[7]"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("`hard`"), "{err}");
+    let (code, _, err) = ctl(&["do", "limits", "callers", "reset", "key=5"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("is no key"), "{err}");
+}
+
 #[tokio::test]
 async fn it_is_ready_until_the_breakers_of_all_upstreams_are_open() {
     let watched = Watched::start(&config("").await).await;
