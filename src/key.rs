@@ -23,6 +23,7 @@
 //! count by what was authenticated, or by names from a list ([`KeyBy::model_among`]).
 
 mod by;
+mod holders;
 mod identity;
 mod read;
 mod sticky;
@@ -32,6 +33,7 @@ use std::{fmt, fmt::Write, sync::Arc};
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::by::{presented_api_key, presented_bearer};
+pub(crate) use self::holders::Holders;
 pub(crate) use self::sticky::digest;
 pub use self::{
     by::{KeyBy, Missing},

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Adaptive, AdmissionHandle, AdmissionLayer, PriorityBy, gates::LimitsOf};
 use crate::{
-    key::{Key, KeyBy},
+    key::{Holders, Key, KeyBy},
     message::ConfigError,
     wire::units,
 };
@@ -35,6 +35,8 @@ pub struct AdmissionBuilder {
     pub(super) keys: HashMap<Key, Limits>,
     #[serde(skip)]
     pub(super) limits_of: Custom,
+    #[serde(skip)]
+    pub(super) holders: Holders,
     #[serde(skip)]
     pub(super) before: Option<AdmissionHandle>,
 }
@@ -89,6 +91,7 @@ impl Default for AdmissionBuilder {
             priority: None,
             keys: HashMap::new(),
             limits_of: Custom::default(),
+            holders: Holders::default(),
             before: None,
         }
     }
@@ -184,6 +187,13 @@ impl AdmissionBuilder {
     pub(crate) fn fixed(mut self) -> Self {
         (self.adaptive, self.limits_of) = (None, Custom::default());
         self.keys.clear();
+        self
+    }
+
+    /// With limits for `holders` alone, and none for all.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn only_for(mut self, holders: Holders) -> Self {
+        self.holders = holders;
         self
     }
 

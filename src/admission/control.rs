@@ -17,6 +17,8 @@ struct Set {
 impl AdmissionHandle {
     fn change(&self, with: Parameters) -> Result<Change, ControlError> {
         let Set { key, limits } = with.read()?;
+        let holds = self.holders().check(key.as_ref());
+        holds.map_err(ControlError::Invalid)?;
         let limit = |key: Option<&Key>| self.state(key.unwrap_or(&Key::GLOBAL)).limit;
         let old = limit(key.as_ref());
         match &key {
@@ -34,11 +36,12 @@ impl Control for AdmissionHandle {
 
     fn show(&self) -> Value {
         let counts = self.counts();
+        let for_all = self.holders().are_everyone();
         json!({
             "in_flight": self.in_flight(),
             "waiting": self.waiting(),
-            // Of each key, where there are several.
-            "max_in_flight": self.state(&Key::GLOBAL).limit,
+            // Of each key, where there are several; `null` where each has its own.
+            "max_in_flight": for_all.then(|| self.state(&Key::GLOBAL).limit),
             "keys": self.keys(),
             "admitted": counts.admitted,
             "shed": counts.shed_full + counts.shed_displaced + counts.shed_late,

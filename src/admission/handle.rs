@@ -1,7 +1,7 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{AdmissionCounts, Limits, gates::Gates, layer::Shared};
-use crate::key::Key;
+use crate::key::{Holders, Key};
 
 /// Shows and steers a running [`AdmissionLayer`](super::AdmissionLayer).
 #[derive(Debug, Clone)]
@@ -28,6 +28,10 @@ impl AdmissionHandle {
 
     pub(super) fn gates(&self) -> &Arc<Gates> {
         &self.shared.gates
+    }
+
+    pub(super) fn holders(&self) -> &Holders {
+        &self.shared.holders
     }
 
     /// How many requests are in flight, of all keys.

@@ -6,7 +6,7 @@ use super::{
     Admission, AdmissionBuilder, AdmissionHandle, Limits, PriorityBy,
     gates::{Bounds, Gates, Settings},
 };
-use crate::key::KeyBy;
+use crate::key::{Holders, KeyBy};
 
 /// Lets so many requests in at a time, and the others wait in line.
 ///
@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) by: KeyBy,
     pub(super) priority: Option<PriorityBy>,
     pub(super) gates: Arc<Gates>,
+    /// Whom an operator can change limits for.
+    pub(super) holders: Holders,
     pub(super) max_wait: Duration,
     pub(super) retry_after: Duration,
     /// What is to hold at gates that were another layer's.
@@ -59,6 +61,7 @@ impl AdmissionLayer {
                 by: builder.by.unwrap_or_else(KeyBy::global),
                 priority,
                 gates,
+                holders: builder.holders,
                 max_wait: builder.max_wait,
                 retry_after: builder.retry_after,
                 next,

@@ -12,6 +12,9 @@ pub enum ControlError {
     /// A parameter cannot be.
     #[error("{0}")]
     Invalid(String),
+    /// Something else decides it now.
+    #[error("{0}")]
+    Conflict(String),
     /// It could not be done now.
     #[error("{0}")]
     Failed(String),
@@ -33,6 +36,7 @@ impl ControlError {
         let (status, code) = match self {
             Self::Unknown(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_parameter"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_changed"),
         };
         let kind = match self {

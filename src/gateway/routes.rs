@@ -174,6 +174,10 @@ impl Config {
                         self.roll_out(rollout, route, &handle, parts)
                             .map_err(within)?;
                     }
+                } else {
+                    // One that the configuration had before is not in charge any longer.
+                    let handle = handle.clone();
+                    parts.at_last(move || handle.detach());
                 }
                 if let Some(forced) = forced {
                     parts.at_last(move || switches::force(&handle, &forced));

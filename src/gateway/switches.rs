@@ -20,6 +20,11 @@ pub(super) struct Switches {
     without_routing: bool,
 }
 
+/// Whether it is one of the switches, and no field of a file.
+pub(super) fn is_switch(name: &str) -> bool {
+    [FORCE_MODEL, USE_ROUTING].contains(&name)
+}
+
 /// Sends all stateless requests of a split to one of its targets.
 pub(super) fn force(split: &TrafficSplitHandle, target: &str) {
     match split.force(Some(target)) {
@@ -38,7 +43,12 @@ impl Switches {
             Some(value) => match value.trim().to_ascii_lowercase().as_str() {
                 "true" | "1" => false,
                 "false" | "0" => true,
-                _ => return Err(ConfigError::new(USE_ROUTING, "must be true or false")),
+                _ => {
+                    return Err(ConfigError::new(
+                        USE_ROUTING,
+                        "must be true or false in the environment",
+                    ));
+                }
             },
         };
         Ok(Self {
@@ -76,7 +86,9 @@ impl Switches {
         }
         Err(ConfigError::new(
             FORCE_MODEL,
-            format!("{model:?} is neither a target of a split nor a model that one names"),
+            format!(
+                "{model:?}, which the environment says, is neither a target of a split nor a model that one names"
+            ),
         ))
     }
 

@@ -13,7 +13,7 @@ use tower_layer::Layer;
 use super::{Config, Stack, config::AllowanceConfig, stack::Parts};
 use crate::{
     admission::{AdmissionBuilder, AdmissionHandle, AdmissionLayer, Limits, Priority, PriorityBy},
-    key::{Key, KeyBy, Missing},
+    key::{Holders, Key, KeyBy, Missing},
     message::{ConfigError, RequestBody, ResponseBody},
     rate_limit::{RateLimitBuilder, RateLimitLayer},
     reserve::Quota,
@@ -96,6 +96,26 @@ impl AllowanceLevel {
         }
     }
 
+    /// Whose allowance holds for those who are counted as `key` at this level. A key is named within its tenant: `key:TENANT/ID`, and
+    /// neither name has a slash.
+    fn allowance_of(self, key: &Key) -> Option<Key> {
+        if self != Self::Key {
+            return Some(key.clone());
+        }
+        let shown = key.to_string();
+        let tenant = shown.strip_prefix("key:")?.split('/').next()?;
+        Some(Key::named("tenant", tenant))
+    }
+
+    /// Those who have something to be counted.
+    fn holders<T: Send + Sync + 'static>(self, of: &Arc<HashMap<Key, T>>) -> Holders {
+        let of = Arc::clone(of);
+        Holders::only(move |key| {
+            let whose = self.allowance_of(key);
+            whose.is_some_and(|whose| of.contains_key(&whose))
+        })
+    }
+
     /// Whom a request is counted for, where one of these has something to be counted.
     fn by<T: Send + Sync + 'static>(self, of: &Arc<HashMap<Key, T>>) -> KeyBy {
         let of = Arc::clone(of);
@@ -153,6 +173,7 @@ fn rate_limit(
     // scope holds them all.
     let builder = parts.stored("allowances", global.cloned().unwrap_or_default());
     let builder = builder.by(level.by(&quotas));
+    let builder = builder.only_for(level.holders(&quotas));
     let builder = builder.continuing(parts.before.rate_limits_by.get(&level));
     let builder = match level {
         // Which keys there are may change.
@@ -178,20 +199,14 @@ fn admission(
     }
     let limits = Arc::new(limits);
     let by = level.by(&limits);
-    // A key is named within its tenant: `key:TENANT/ID`, and neither name has a slash.
-    let limits_of = move |key: &Key| match level {
-        AllowanceLevel::Key => {
-            let shown = key.to_string();
-            let tenant = shown.strip_prefix("key:")?.split('/').next()?;
-            limits.get(&Key::named("tenant", tenant)).copied()
-        }
-        _ => limits.get(key).copied(),
-    };
+    let holders = level.holders(&limits);
+    let limits_of = move |key: &Key| limits.get(&level.allowance_of(key)?).copied();
     // How long one may wait, and when those who are shed may come again, is as it is for all.
     let builder = global.cloned().unwrap_or_default();
     builder
         .fixed()
         .by(by)
+        .only_for(holders)
         .limits_by(limits_of)
         .priority(priority())
         .continuing(before)

@@ -16,7 +16,8 @@ const OTHER: &str = "other";
 /// Sums of records by day, key, model and upstream, in memory. Clones share them.
 ///
 /// Bounded: 10,000 rows by default. For a row more, the keys and models of the oldest day are summed as `other`, so that the latest days are
-/// told apart; if it is itself of the oldest, so is that row. One row for each day and upstream is always kept.
+/// told apart; if it is itself of the oldest, so is that row. One row for each day and upstream is always kept, and
+/// one for its shadow copies.
 #[derive(Debug, Clone)]
 pub struct Totals {
     rows: Arc<Mutex<Rows>>,
@@ -41,6 +42,7 @@ struct Name {
     key: Option<Arc<str>>,
     model: Option<Arc<str>>,
     upstream: Arc<str>,
+    shadow: bool,
 }
 
 /// One row of [`Totals`].
@@ -55,6 +57,9 @@ pub struct TotalRow {
     pub model: Option<Arc<str>>,
     /// The upstream.
     pub upstream: Arc<str>,
+    /// Whether these are copies whose answers nobody waited for. They are summed apart, by model and upstream, and for nobody.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// The sums.
     #[serde(flatten)]
     pub sums: Sums,
@@ -124,9 +129,15 @@ impl Totals {
     pub fn add(&self, record: &Record) {
         let day = Day::of(record.time);
         let name = Name {
-            key: record.key.as_deref().map(Into::into),
+            // Nobody is billed for a copy.
+            key: record
+                .key
+                .as_deref()
+                .filter(|_| !record.shadow)
+                .map(Into::into),
             model: record.model().cloned(),
             upstream: Arc::clone(&record.upstream),
+            shadow: record.shadow,
         };
         let mut rows = self.rows();
         let is_known = rows
@@ -152,7 +163,7 @@ impl Totals {
         sums.add(record);
     }
 
-    /// All rows, by day, upstream, model and key.
+    /// All rows, by day, upstream, model and key; of a day the copies last.
     pub fn rows_sorted(&self) -> Vec<TotalRow> {
         let rows = self.rows();
         let of_days = rows.days.iter();
@@ -163,11 +174,18 @@ impl Totals {
                 key: name.key.clone(),
                 model: name.model.clone(),
                 upstream: Arc::clone(&name.upstream),
+                shadow: name.shadow,
                 sums: *sums,
             })
             .collect();
         rows.sort_by(|a, b| {
-            (a.day, &a.upstream, &a.model, &a.key).cmp(&(b.day, &b.upstream, &b.model, &b.key))
+            (a.day, a.shadow, &a.upstream, &a.model, &a.key).cmp(&(
+                b.day,
+                b.shadow,
+                &b.upstream,
+                &b.model,
+                &b.key,
+            ))
         });
         rows
     }
@@ -245,6 +263,22 @@ mod tests {
             .map(|row| row.sums.cost_usd.pico_usd())
             .collect();
         assert_eq!(costs, [3, 4, 8]);
+    }
+
+    #[test]
+    fn shadow_copies_are_summed_apart_and_for_nobody() {
+        let totals = Totals::default();
+        for (key, shadow) in [("a", false), ("a", true), ("b", true)] {
+            let mut record = record(0, key, 1);
+            record.shadow = shadow;
+            totals.add(&record);
+        }
+        let rows = totals.rows_sorted();
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| (row.key.as_deref(), row.shadow, row.sums.requests))
+            .collect();
+        assert_eq!(shown, [(Some("a"), false, 1), (None, true, 2)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     quotas::{ByModel, Quotas},
 };
 use crate::{
-    key::{Key, KeyBy},
+    key::{Holders, Key, KeyBy},
     message::{ConfigError, ModelPattern, RequestBody, estimate::TokenEstimator},
     reserve::{Limiter, LocalLimiter, Quota},
     wire::units,
@@ -49,6 +49,8 @@ pub struct RateLimitBuilder {
     #[serde(skip)]
     pub(super) limiter: Option<Arc<dyn Limiter>>,
     #[serde(skip)]
+    pub(super) holders: Holders,
+    #[serde(skip)]
     pub(super) before: Option<RateLimitHandle>,
 }
 
@@ -73,6 +75,7 @@ impl Default for RateLimitBuilder {
             quota_of: Custom::default(),
             estimator: TokenEstimator::default(),
             limiter: None,
+            holders: Holders::default(),
             before: None,
         }
     }
@@ -216,6 +219,13 @@ impl RateLimitBuilder {
     #[cfg(feature = "gateway")]
     pub(crate) fn continuing(mut self, before: Option<&RateLimitHandle>) -> Self {
         self.before = before.cloned();
+        self
+    }
+
+    /// With quotas for `holders` alone, and none for all.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn only_for(mut self, holders: Holders) -> Self {
+        (self.limits, self.holders) = (Some(Quota::default()), holders);
         self
     }
 

@@ -15,7 +15,7 @@ const MAX_SHOWN: usize = 50;
 #[serde(deny_unknown_fields)]
 struct Set {
     key: Option<Key>,
-    /// With `null` the key has those of everyone again.
+    /// With `null` the key has those of everyone again, or its own at first where there are none of everyone.
     // It must be there, so that nothing is taken away by a slip.
     #[serde(deserialize_with = "Option::deserialize")]
     limits: Option<Quota>,
@@ -37,9 +37,13 @@ impl RateLimitHandle {
             return Ok(Change::new(levels(&old), levels(&new)));
         }
         let Set { key, limits } = with.read()?;
+        let holds = self.holders().check(key.as_ref());
+        holds.map_err(ControlError::Invalid)?;
         let whose = key.clone().unwrap_or_else(|| Key::named("", ""));
         let old = quota(&self.quota(&whose));
         match (&key, limits) {
+            // Where nothing is for all there is only what the configuration said.
+            (Some(key), None) if !self.holders().are_everyone() => self.restore(key),
             (Some(key), limits) => self.set_quota(key, limits.as_ref()),
             (None, Some(limits)) => self.set_default(limits),
             (None, None) => {

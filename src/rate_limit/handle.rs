@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{layer::Shared, quotas::Quotas};
 use crate::{
-    key::Key,
+    key::{Holders, Key},
     reserve::{Account, Amounts, Level, LocalLimiter, Quota},
 };
 
@@ -28,6 +28,15 @@ impl RateLimitHandle {
 
     pub(super) fn quotas(&self) -> &Quotas {
         &self.shared.quotas
+    }
+
+    pub(super) fn holders(&self) -> &Holders {
+        &self.shared.holders
+    }
+
+    /// Gives `key` the quota again that it had at first.
+    pub(super) fn restore(&self, key: &Key) {
+        self.shared.quotas.restore(key);
     }
 
     /// What `key` has left of each of the limits of its [`quota`](Self::quota), in their order.

@@ -14,7 +14,7 @@ use super::{
     quotas::Quotas,
 };
 use crate::{
-    key::KeyBy,
+    key::{Holders, KeyBy},
     message::estimate::{TokenEstimator, Typical},
     reserve::{Limiter, LocalLimiter},
 };
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) side: Side,
     pub(super) by: KeyBy,
     pub(super) quotas: Quotas,
+    /// Whom an operator can change a quota for.
+    pub(super) holders: Holders,
     pub(super) limiter: Arc<dyn Limiter>,
     /// The same, where it is in this process.
     pub(super) local: Option<Arc<LocalLimiter>>,
@@ -76,6 +78,7 @@ impl RateLimitLayer {
             side: builder.side,
             by,
             quotas,
+            holders: builder.holders,
             limiter,
             local,
             estimator: builder.estimator,

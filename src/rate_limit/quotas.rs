@@ -111,6 +111,11 @@ impl Quotas {
         self.default.store(Arc::new(quota));
     }
 
+    /// What was set at first holds for `key` again.
+    pub(super) fn restore(&self, key: &Key) {
+        self.set(key, self.set.1.get(key));
+    }
+
     pub(super) fn set(&self, key: &Key, quota: Option<&Quota>) {
         self.keys.rcu(|keys| {
             let mut keys = HashMap::clone(keys);

@@ -143,11 +143,17 @@ impl TrafficSplitBuilder {
         self
     }
 
-    /// The targets with their weights, and the settings that differ from the defaults, in words.
+    /// The targets, with their weights unless a rollout sets them, and the settings that differ from the defaults, in words.
     #[cfg(feature = "gateway")]
-    pub(crate) fn settings(&self) -> Vec<String> {
+    pub(crate) fn settings(&self, is_rolled_out: bool) -> Vec<String> {
         let weighed = self.targets.iter().enumerate();
-        let weighed = weighed.map(|(place, name)| format!("{name} {}", self.weight(place)));
+        let weighed = weighed.map(|(place, name)| {
+            if is_rolled_out {
+                name.clone()
+            } else {
+                format!("{name} {}", self.weight(place))
+            }
+        });
         let mut settings: Vec<_> = weighed.collect();
         if self.allow_override {
             settings.push("callers may choose".to_owned());

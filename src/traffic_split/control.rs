@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 use super::TrafficSplitHandle;
 use crate::control::{Acting, Change, Control, ControlError, Parameters, acted};
 
+/// Why its weights are not an operator's to set: the rollout would take them back when it next moves.
+const ROLLED_OUT: &str = "weights: the rollout sets them until it is complete: pause, resume, rollback or force the rollout instead";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Weights {
@@ -22,8 +25,13 @@ pub(super) struct Force {
 impl TrafficSplitHandle {
     fn change(&self, action: &str, with: Parameters) -> Result<Change, ControlError> {
         if action == "weights" {
+            let Weights { weights } = with.read()?;
+            self.check_weights(&weights)?;
+            if self.is_rolled_out() {
+                return Err(ControlError::Conflict(ROLLED_OUT.to_owned()));
+            }
             let old = self.weights();
-            self.set_weights(&with.read::<Weights>()?.weights)?;
+            self.set_weights(&weights)?;
             return Ok(Change::new(json!(old), json!(self.weights())));
         }
         let force: Force = with.read()?;

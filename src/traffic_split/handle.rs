@@ -24,6 +24,12 @@ impl PartialEq for WeakSteering {
 }
 
 impl WeakSteering {
+    /// The weights, while there is a split.
+    pub(super) fn weights(&self) -> Option<Box<[u32]>> {
+        let steering = self.0.upgrade()?;
+        Some(steering.weights.load().each.clone())
+    }
+
     /// Replaces weights and target at once, while there is a split.
     pub(super) fn steer(&self, weights: &[u32], forced: Option<usize>) -> Result<(), ConfigError> {
         let Some(steering) = self.0.upgrade() else {
@@ -58,7 +64,8 @@ impl TrafficSplitHandle {
         self.shared.steering.weights.load().each.clone()
     }
 
-    /// Replaces the weights, in the order of the targets. A [rollout](super::rollout) of this split replaces them in turn when it next moves.
+    /// Replaces the weights, in the order of the targets. A [rollout](super::rollout) of this split replaces them in turn when it next moves; so
+    /// operators, who come by [`Control`](crate::control::Control), are refused until it is complete.
     ///
     /// # Errors
     ///
@@ -68,6 +75,19 @@ impl TrafficSplitHandle {
         let change = |now: &Arc<Weights>| weights.forced(now.forced);
         self.shared.steering.weights.rcu(change);
         Ok(())
+    }
+
+    /// Whether these weights can be this split's.
+    pub(super) fn check_weights(&self, weights: &[u32]) -> Result<(), ConfigError> {
+        Weights::new(weights, self.shared.members.len()).map(drop)
+    }
+
+    /// Whether a rollout is in charge of the weights.
+    pub(super) fn is_rolled_out(&self) -> bool {
+        let rollout = self.shared.steering.rollout.load();
+        rollout
+            .as_ref()
+            .is_some_and(|rollout| rollout.is_in_charge())
     }
 
     /// Sends all stateless requests to one target, whatever the weights, and leaves these as they are for when it is over (`None`).
@@ -105,5 +125,11 @@ impl TrafficSplitHandle {
 
     pub(super) fn attach(&self, rollout: Arc<RolloutShared>) {
         self.shared.steering.rollout.store(Some(rollout));
+    }
+
+    /// No rollout has a say any longer. The weights stay.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn detach(&self) {
+        self.shared.steering.rollout.store(None);
     }
 }

@@ -201,6 +201,26 @@ async fn connections_to_the_upstream_are_used_again() {
 }
 
 #[tokio::test]
+async fn pages_are_shown_each_header_once() {
+    let server = "[server]\nheaders = \"guide\"\n[server.cors]\nenabled = true\norigins = [\"*\"]";
+    let relay = Relay::with(demo().await.0, server).await;
+    let mut request = post(
+        relay.uri("/v1/chat/completions"),
+        &chat("gpt-4.1-mini", &json!({})),
+    );
+    let origin = "https://app.test".parse().unwrap();
+    request.headers_mut().insert("origin", origin);
+    let got = send(request).await;
+    let shown = got.headers["access-control-expose-headers"].to_str();
+    let mut shown: Vec<_> = shown.unwrap().split(',').map(str::trim).collect();
+    assert!(shown.contains(&"x-response-time-ms") && shown.contains(&"retry-after"));
+    let all = shown.len();
+    shown.sort_unstable();
+    shown.dedup();
+    assert_eq!(shown.len(), all, "{shown:?}");
+}
+
+#[tokio::test]
 async fn pages_may_call_where_cors_says_so() {
     let cors = "[server.cors]\nenabled = true\norigins = [\"https://app.test\"]";
     let relay = Relay::with(demo().await.0, cors).await;

@@ -174,14 +174,9 @@ async fn what_is_changed_holds_for_the_next_request() {
         .change("rollouts/moving/force", &json!({"target": null}))
         .await;
     assert_eq!(served().await, "old");
-    let weights = watched
-        .change("splits/moving/weights", &json!({"weights": [0, 1]}))
-        .await;
-    assert_eq!(weights.1, json!([0, 1]));
-    assert_eq!(served().await, "new");
+    let (_, resumed) = watched.change("rollouts/moving/resume", &json!({})).await;
+    assert_eq!(resumed["weights"], json!([50, 50]));
 
-    let even = json!({"weights": [1, 1]});
-    watched.change("splits/moving/weights", &even).await;
     let (old, new) = watched.change("breakers/new/open", &json!({})).await;
     assert_eq!((old, new), (json!("closed"), json!("forced_open")));
     for _ in 0..8 {
@@ -239,7 +234,7 @@ async fn what_is_changed_holds_for_the_next_request() {
         .collect();
     assert_eq!(reasons, ["rate_limited", "budget_exceeded"]);
     let changes = watched.status().await["changes"].clone();
-    assert_eq!(changes.as_array().unwrap().len(), 13);
+    assert_eq!(changes.as_array().unwrap().len(), 12);
     assert_eq!(changes[0]["who"], "ops");
 
     for (path, with, status, reason) in [
@@ -254,6 +249,12 @@ async fn what_is_changed_holds_for_the_next_request() {
             json!({"weights": [1]}),
             400,
             "weights",
+        ),
+        (
+            "splits/moving/weights",
+            json!({"weights": [0, 1]}),
+            409,
+            "the rollout sets them",
         ),
         (
             "splits/moving/force",
@@ -430,6 +431,32 @@ async fn a_shell_steers_it_and_says_what_came_of_it_in_its_exit_code() {
     assert_eq!(code, Some(2));
     assert!(err.contains("http://127.0.0.1:1"), "{err}");
     assert_eq!(ctl(&["fly"], TOKEN).0, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_like_a_number_is_text_where_the_gateway_wants_text() {
+    let more = "[[budgets]]\nname = \"team\"\nby = \"global\"\nper = \"day\"\nhard = \"5\"\n\
+                [[tenants]]\nname = \"acme\"\nkeys = []\n[rate_limit]\n";
+    let watched = Watched::start(&config(more).await).await;
+    let ctl = |arguments: &[&str]| tokio::task::block_in_place(|| watched.ctl(arguments, TOKEN));
+    let hash = tower_relay::server::tenants::KeyHash::of("acme-key");
+    let hash = format!("sha256={hash}");
+    let (code, out, err) = ctl(&["do", "tenants", "acme", "set_key", "id=1.10", &hash]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains("\"id\":\"1.10\""), "{out}");
+    let (code, out, err) = ctl(&["do", "budgets", "team", "limits", "hard=7", "soft=6.5"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.contains("\"hard\":\"7\"") && out.contains("\"soft\":\"6.5\""),
+        "{out}"
+    );
+    // What is no number stays what it is, and so does a number where one is wanted.
+    let (code, _, err) = ctl(&["do", "budgets", "team", "limits", "hard=[7]"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("`hard`"), "{err}");
+    let (code, _, err) = ctl(&["do", "limits", "callers", "reset", "key=5"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("is no key"), "{err}");
 }
 
 #[tokio::test]
@@ -624,4 +651,100 @@ async fn the_share_that_is_copied_is_set_as_requests_flow() {
     }
     let shown = watched.relay.handles.controls().show();
     assert_eq!(shown["shadows"]["copies"]["percent"], 100);
+}
+
+#[tokio::test]
+async fn copies_are_spend_of_no_tenant() {
+    let hash = tower_relay::server::tenants::KeyHash::of("sk-acme");
+    let more = format!(
+        "[[tenants]]\nname = \"acme\"\nkeys = [{{ id = \"one\", sha256 = \"{hash}\" }}]\n\
+         [shadow]\ntarget = \"new\"\npercent = 100\n"
+    );
+    let watched = Watched::start(&config(&more).await).await;
+    for _ in 0..3 {
+        let request = post(
+            watched.relay.uri("/v1/chat/completions"),
+            &chat("fast", &json!({})),
+        );
+        let got = send(crate::harness::with_key(request, "sk-acme")).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+    }
+    let copied = async {
+        loop {
+            let spend = watched.status().await["spend"].clone();
+            if spend["copies"]["requests"] == 3 {
+                return spend;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let spend = soon(copied).await;
+    assert_ne!(spend["copies"]["cost_usd"], "0");
+    assert_eq!(spend["total"]["requests"], 3);
+    let tenants = spend["tenants"].as_array().unwrap();
+    assert_eq!((tenants.len(), &tenants[0]["name"]), (1, &json!("acme")));
+    assert_eq!(tenants[0]["cost_usd"], spend["total"]["cost_usd"]);
+}
+
+#[tokio::test]
+async fn the_limits_of_tenants_are_changed_by_key_alone_and_show_none_for_all() {
+    let hash = |key: &str| tower_relay::server::tenants::KeyHash::of(key).to_string();
+    let more = format!(
+        "[[tenants]]\nname = \"acme\"\nkeys = [{{ id = \"one\", sha256 = \"{}\" }}]\n\
+         limits = [{{ requests = 100, per = \"1h\" }}]\nadmission = {{ max_in_flight = 5 }}\n\
+         each_key = {{ limits = [{{ requests = 90, per = \"1h\" }}], admission = {{ max_in_flight = 4 }} }}\n\
+         [[tenants]]\nname = \"free\"\nkeys = [{{ id = \"one\", sha256 = \"{}\" }}]\n",
+        hash("sk-acme"),
+        hash("sk-free")
+    );
+    let watched = Watched::start(&config(&more).await).await;
+    let ask = async || {
+        let request = post(
+            watched.relay.uri("/v1/chat/completions"),
+            &chat("fast", &json!({})),
+        );
+        let got = send(crate::harness::with_key(request, "sk-acme")).await;
+        got.status.as_u16()
+    };
+    let one = |key: Value| json!({"key": key, "limits": [{"requests": 1, "per": "1h"}]});
+    let none = |key: Value| json!({"key": key, "max_in_flight": 0, "max_pending": 0});
+    for level in ["tenant", "key"] {
+        for (key, reason) in [
+            (Value::Null, "is needed"),
+            (json!("tenant:free"), "tenant:free is not counted here"),
+            (json!("key:free/one"), "key:free/one is not counted here"),
+        ] {
+            for (path, with) in [
+                (format!("limits/{level}/quota"), one(key.clone())),
+                (format!("admissions/{level}/limits"), none(key.clone())),
+            ] {
+                let got = watched.act(&path, &with).await;
+                assert_eq!(got.status, StatusCode::BAD_REQUEST, "{path} {with}");
+                assert!(got.text.contains(reason), "{path} {with}: {}", got.text);
+            }
+        }
+        let controls = watched.status().await["controls"].clone();
+        assert_eq!(controls["limits"][level]["limits"], json!([]));
+        let max = &controls["admissions"][level]["max_in_flight"];
+        assert_eq!(max, &Value::Null);
+    }
+    assert_eq!(ask().await, 200);
+    for (level, key, requests) in [
+        ("tenant", "tenant:acme", "100"),
+        ("key", "key:acme/one", "90"),
+    ] {
+        let quota = format!("limits/{level}/quota");
+        let (old, _) = watched.change(&quota, &one(json!(key))).await;
+        assert!(old[0].as_str().unwrap().starts_with(requests), "{old}");
+        assert_eq!(ask().await, 429, "{level}");
+        let before = json!({"key": key, "limits": null});
+        watched.change(&quota, &before).await;
+        assert_eq!(ask().await, 200, "{level}");
+        let limits = format!("admissions/{level}/limits");
+        watched.change(&limits, &none(json!(key))).await;
+        assert_eq!(ask().await, 503, "{level}");
+        let some = json!({"key": key, "max_in_flight": 3});
+        watched.change(&limits, &some).await;
+        assert_eq!(ask().await, 200, "{level}");
+    }
 }

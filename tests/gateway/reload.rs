@@ -13,7 +13,12 @@ use std::{
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
-use tower_relay::{gateway::Config, key::Key, server::tenants::KeyHash};
+use tower_relay::{
+    control::{Control, Parameters},
+    gateway::Config,
+    key::Key,
+    server::tenants::KeyHash,
+};
 
 use crate::harness::{Got, Relay, caller, chat, demo, post, scripted, send, soon};
 
@@ -229,6 +234,13 @@ async fn weights_and_a_rollout_go_on_where_their_tables_are_the_same() {
     );
     let state = relay.handles.rollout("moving").unwrap().status().state;
     assert_eq!(format!("{state:?}"), "RolledBack");
+
+    let rollout = relay.handles.rollout("moving").unwrap();
+    relay.reload(&config("[50, 50]", "")).unwrap();
+    let with = Parameters::parse(br#"{"weights": [1, 3]}"#).unwrap();
+    split().act("weights", with).await.unwrap();
+    drop(rollout);
+    assert_eq!(*split().weights(), [1, 3], "no rollout is in charge");
 }
 
 #[tokio::test]

@@ -448,6 +448,13 @@ fn what_cannot_work_is_told_by_its_place() {
             "t:1: teams.web: no tenant is of that team",
         ),
         (
+            format!(
+                "[[budgets]]\nname = \"b\"\nper = \"day\"\nhard = \"5\"\nby = \"team\"\n{}{upstream}",
+                tenant("acme", "organisation = \"o\"")
+            ),
+            "t:5: budgets.0.by: counts nobody, as no tenant is of a team",
+        ),
+        (
             format!("[organisations.acme]\n{upstream}"),
             "t:1: organisations: is of no use without tenants: say who they are in [[tenants]], or limit everyone by [rate_limit]",
         ),

@@ -306,7 +306,7 @@ fn ten_thousand_callers_at_once_get_exactly_so_many_probes() {
                     let circuit = &circuit;
                     scope.spawn(move || {
                         (0..1250)
-                            .filter_map(|_| Arc::clone(&circuit).admit(|| now).ok())
+                            .filter_map(|_| Arc::clone(circuit).admit(|| now).ok())
                             .collect::<Vec<_>>()
                     })
                 })

@@ -98,6 +98,7 @@ impl Options {
         if let Some(url) = &self.redis {
             let redis = config.store.redis.take().unwrap_or_default();
             config.store.redis = Some(redis.url(url));
+            config.said_by_flag("store.redis.url", "--redis");
         }
         if self.observe {
             *config = mem::take(config).observing();

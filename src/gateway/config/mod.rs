@@ -53,6 +53,7 @@ use crate::{
     admission::AdmissionBuilder,
     budget::Budget,
     cache::CacheBuilder,
+    gateway::switches,
     ledger::JsonlAuditBuilder,
     message::ConfigError,
     model_rewrite::ModelRewriteBuilder,
@@ -136,6 +137,9 @@ pub struct Config {
     /// The text, to say in which line of it a mistake is.
     #[serde(skip)]
     source: Option<Arc<Source>>,
+    /// The fields that flags of the command line said, and which.
+    #[serde(skip)]
+    flags: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Config {
@@ -165,6 +169,7 @@ impl Default for Config {
             routes: Vec::new(),
             upstreams: Vec::new(),
             source: None,
+            flags: Vec::new(),
         }
     }
 }
@@ -222,8 +227,25 @@ impl Config {
         listen.into_iter().chain(server).chain(admin)
     }
 
-    /// `error`, with the place in the file where its field stands.
+    /// The text that the file has at a path.
+    fn said(&self, path: &[&str]) -> Option<String> {
+        self.source.as_ref()?.text_at(path)
+    }
+
+    /// Says that `flag` has said `field`, in place of the file.
+    pub(super) fn said_by_flag(&mut self, field: &'static str, flag: &'static str) {
+        self.flags.push((field, flag));
+    }
+
+    /// `error`, with the place in the file where its field stands; or of the flag or the variable that it is from.
     pub(super) fn locate(&self, error: &ConfigError) -> InvalidConfig {
+        let mut flags = self.flags.iter();
+        if let Some((_, flag)) = flags.find(|(field, _)| *field == error.field()) {
+            return InvalidConfig::new(&ConfigError::new(*flag, error.reason().to_owned()));
+        }
+        if switches::is_switch(error.field()) {
+            return InvalidConfig::new(error);
+        }
         match &self.source {
             Some(source) => source.locate(error),
             None => InvalidConfig::new(error),

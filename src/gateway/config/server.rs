@@ -153,8 +153,12 @@ impl CorsConfig {
                 AllowOrigin::list(values)
             }
         };
-        let others = [X_RESPONSE_TIME_MS, header::RETRY_AFTER];
-        let shown: Vec<_> = names.all().into_iter().chain(others).collect();
+        let mut shown = names.all();
+        for other in [X_RESPONSE_TIME_MS, header::RETRY_AFTER] {
+            if !shown.contains(&other) {
+                shown.push(other);
+            }
+        }
         // Mirrored, because a `*` in the answer would not cover `authorization`.
         let layer = CorsLayer::new()
             .allow_origin(origins)

@@ -97,6 +97,7 @@ impl Config {
     ) -> Result<Option<Tenants>, ConfigError> {
         let in_list =
             |index: usize, error: ConfigError| error.within(&index.to_string()).within("tenants");
+        self.check_budgets()?;
         if self.tenants.is_empty() {
             let unused = [
                 ("organisations", self.organisations.is_empty()),
@@ -165,6 +166,32 @@ impl Config {
         let others = self.tenants.iter().enumerate();
         let mut others = others.filter(|(place, _)| *place != index);
         others.all(|(_, other)| !credentials(other).iter().any(|key| own.contains(key)))
+    }
+
+    /// A budget of those whom there are none of would limit nobody.
+    fn check_budgets(&self) -> Result<(), ConfigError> {
+        for index in 0..self.budgets.len() {
+            let index = index.to_string();
+            let by = self.said(&["budgets", &index, "by"]);
+            let tenants = self.tenants.as_slice();
+            let reason = match by.as_deref() {
+                Some("credential" | "tenant" | "team" | "organisation") if tenants.is_empty() => {
+                    "counts nobody without tenants: say who they are in [[tenants]], or count by \"api_key\""
+                }
+                Some("team") if tenants.iter().all(|tenant| tenant.team.is_none()) => {
+                    "counts nobody, as no tenant is of a team"
+                }
+                Some("organisation")
+                    if tenants.iter().all(|tenant| tenant.organisation.is_none()) =>
+                {
+                    "counts nobody, as no tenant is of an organisation"
+                }
+                _ => continue,
+            };
+            let error = ConfigError::new("by", reason).within(&index);
+            return Err(error.within("budgets"));
+        }
+        Ok(())
     }
 
     /// Limits of those whom nobody belongs to are a mistake in the name.

@@ -263,7 +263,8 @@ function spend(status) {
   };
   show("spend",
     table("By day", days, all.days.slice(0, 14).map((day) => row(days, [title(day.name), bar(Number(day.cost_usd) / most * .999, `${usd(day.cost_usd)} USD`), num(day.requests), money(day.cost_usd)]))),
-    of("Model", all.models), of("Tenant", all.tenants));
+    of("Model", all.models), of("Tenant", all.tenants),
+    all.copies.attempts > 0 && h("p", { class: "note" }, `${num(all.copies.requests)} shadow copies besides, for ${usd(all.copies.cost_usd)} USD.`));
   const saving = chosenSaving(status);
   show("baseline", all.savings.length ? all.savings.map((one) => h("option", { value: one.baseline }, one.baseline)) : h("option", { value: "" }, "no model with a known price"));
   if (saving) $("baseline").value = saving.baseline;
@@ -291,8 +292,9 @@ function limits(status) {
     }
   }
   for (const [name, admission] of entries(status.controls.admissions)) {
-    const used = admission.in_flight / Math.max(1, admission.max_in_flight);
-    rows.push([used, row(heads, [`${name}: in flight`, "everyone", bar(used, pct(used, 0)), num(admission.in_flight), num(admission.max_in_flight), `${num(admission.waiting)} wait`])]);
+    // Where each has a limit of its own there is none for all.
+    const max = admission.max_in_flight, used = max === null ? 0 : admission.in_flight / Math.max(1, max);
+    rows.push([used, row(heads, [`${name}: in flight`, "everyone", max === null ? "" : bar(used, pct(used, 0)), num(admission.in_flight), max === null ? "" : num(max), `${num(admission.waiting)} wait`])]);
   }
   rows.sort((a, b) => b[0] - a[0]);
   $("s-limits").hidden = !rows.length && !status.controls.budgets && !status.controls.limits;

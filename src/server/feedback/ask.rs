@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::message::{ApiError, RequestBody};
 
@@ -44,15 +45,34 @@ pub(super) async fn read(request: Request<RequestBody>) -> Result<Ask, ApiError>
 
 fn parse(body: &Bytes) -> Result<Ask, ApiError> {
     let ask: Ask = serde_json::from_slice(body).map_err(|error| {
-        ApiError::invalid_request(format!(
-            "feedback is {{\"request_id\", \"score\"}}: {error}"
-        ))
+        let message = format!("feedback is {{\"request_id\", \"score\"}}: {error}");
+        let refused = ApiError::invalid_request(message);
+        match wrong_member(body, &error) {
+            Some(member) => refused.with_param(member),
+            None => refused,
+        }
     })?;
     if !(0.0..=1.0).contains(&ask.score) {
         let message = "score must be from 0 to 1";
         return Err(ApiError::invalid_request(message).with_param("score"));
     }
     Ok(ask)
+}
+
+/// Which member is missing, unknown or of another type, where it is JSON at all.
+fn wrong_member(body: &Bytes, error: &serde_json::Error) -> Option<String> {
+    if !error.is_data() {
+        return None;
+    }
+    let reason = error.to_string();
+    let mut kinds = ["missing", "unknown", "duplicate"].into_iter();
+    let named = kinds.find_map(|kind| reason.strip_prefix(kind)?.strip_prefix(" field `"));
+    if let Some(named) = named {
+        return named.split('`').next().map(ToOwned::to_owned);
+    }
+    let members: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let is_text = members.get("request_id").is_some_and(Value::is_string);
+    Some(if is_text { "score" } else { "request_id" }.to_owned())
 }
 
 pub(super) fn unknown() -> ApiError {

@@ -102,21 +102,38 @@ async fn only_who_asked_may_say_what_came_of_it() {
 async fn what_is_no_score_is_refused_with_the_reason() {
     let (layer, _worker) = FeedbackLayer::builder().build().unwrap();
     ask(&layer, "a", "k", Some("old")).await;
-    for (body, reason) in [
-        (String::new(), "EOF"),
-        (score("a", 1.5), "from 0 to 1"),
-        (score("a", -0.1), "from 0 to 1"),
-        (r#"{"request_id":"a","score":null}"#.to_owned(), "null"),
+    for (body, reason, param) in [
+        (String::new(), "EOF", None),
+        ("[]".to_owned(), "invalid length", None),
+        (score("a", 1.5), "from 0 to 1", Some("score")),
+        (score("a", -0.1), "from 0 to 1", Some("score")),
+        (
+            r#"{"request_id":"a","score":null}"#.to_owned(),
+            "null",
+            Some("score"),
+        ),
+        (
+            r#"{"request_id":7,"score":1}"#.to_owned(),
+            "a string",
+            Some("request_id"),
+        ),
         (
             r#"{"request_id":"a","score":1,"stars":5}"#.to_owned(),
             "stars",
+            Some("stars"),
         ),
-        (r#"{"score":1}"#.to_owned(), "request_id"),
-        (" ".repeat(20_000), "at most"),
+        (
+            r#"{"score":1}"#.to_owned(),
+            "request_id",
+            Some("request_id"),
+        ),
+        (" ".repeat(20_000), "at most", None),
     ] {
         let (status, text) = post(&layer, "k", body).await;
         assert_eq!(status, 400, "{text}");
         assert!(text.contains(reason), "{text}");
+        let error: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(error["error"]["param"].as_str(), param, "{text}");
     }
     let request = Request::get("/v1/feedback").body(RequestBody::empty());
     let service = layer.layer(answering(|_| answers(None)));

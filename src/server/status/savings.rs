@@ -30,7 +30,7 @@ pub struct Saving {
 
 /// The savings against each of `baselines` whose price is known.
 ///
-/// Rows with an attempt of unknown price are left out: what they cost is not known. Fees for a request are not compared, and prices that rise
+/// Shadow copies are no savings, and left out. Rows with an attempt of unknown price are left out too: what they cost is not known. Fees for a request are not compared, and prices that rise
 /// with the size of a prompt count as if no prompt were that large.
 pub(super) fn savings<'a>(
     rows: &[TotalRow],
@@ -38,7 +38,7 @@ pub(super) fn savings<'a>(
     baselines: impl IntoIterator<Item = &'a str>,
 ) -> Vec<Saving> {
     let (mut usage, mut cost, mut left_out) = (Usage::default(), Cost::ZERO, 0);
-    for row in rows {
+    for row in rows.iter().filter(|row| !row.shadow) {
         if row.sums.unpriced == 0 {
             usage += row.sums.usage;
             cost += row.sums.cost_usd;

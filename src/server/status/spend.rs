@@ -31,6 +31,8 @@ pub struct Spend {
     pub tenants: Vec<Group>,
     /// By upstream, the dearest first, at most 25.
     pub upstreams: Vec<Group>,
+    /// Shadow copies, which nothing else here counts.
+    pub copies: Group,
     /// What other models would have cost for the same tokens.
     pub savings: Vec<Saving>,
 }
@@ -78,6 +80,10 @@ impl Spend {
             Default::default();
         for row in rows {
             let sums = &row.sums;
+            if row.shadow {
+                spend.copies.add(sums);
+                continue;
+            }
             spend.total.add(sums);
             if row.day == today {
                 spend.today.add(sums);
@@ -91,6 +97,7 @@ impl Spend {
             upstreams.entry(upstream).or_default().add(sums);
         }
         "total".clone_into(&mut spend.total.name);
+        "copies".clone_into(&mut spend.copies.name);
         spend.today.name = today.to_string();
         spend.days = days
             .into_iter()

@@ -121,6 +121,37 @@ async fn spend_is_summed_by_day_model_and_tenant_to_the_last_digit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn shadow_copies_are_spend_of_nobody_and_shown_apart() {
+    let totals = Totals::default();
+    let mut copy = attempt("api_key:00", "gpt-4.1", Some("0.5"));
+    copy.shadow = true;
+    totals.add(&attempt("key:acme/2026", "gpt-4.1-mini", Some("0.1")));
+    totals.add(&copy);
+    let status = Status::builder()
+        .facts(&Facts::default().ledger(Arc::new(totals)))
+        .baselines(["gpt-4.1-mini"]);
+    let shown = json_of(&status.build()).await;
+    let spend = &shown["spend"];
+    for of in ["total", "today"] {
+        assert_eq!(
+            (&spend[of]["requests"], &spend[of]["cost_usd"]),
+            (&json!(1), &json!("0.1"))
+        );
+    }
+    for of in ["days", "models", "tenants", "upstreams"] {
+        let groups = spend[of].as_array().unwrap();
+        assert_eq!(
+            (groups.len(), &groups[0]["requests"]),
+            (1, &json!(1)),
+            "{of}"
+        );
+    }
+    assert_eq!(spend["savings"][0]["cost_usd"], "0.1");
+    let copies = (&spend["copies"]["requests"], &spend["copies"]["cost_usd"]);
+    assert_eq!(copies, (&json!(1), &json!("0.5")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_that_would_have_been_cheaper_saved_nothing() {
     let totals = Totals::default();
     totals.add(&attempt("a", "dear", Some("1000")));

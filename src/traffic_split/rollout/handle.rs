@@ -37,10 +37,16 @@ impl Rollout {
 
     /// How it stands.
     pub fn status(&self) -> RolloutStatus {
-        self.shared.with(|machine, now| {
+        let mut status = self.shared.with(|machine, now| {
             machine.tick(now);
             machine.status(now)
-        })
+        });
+        if let Some(weights) = self.shared.weights_in_force() {
+            for (target, weight) in status.targets.iter_mut().zip(weights) {
+                target.weight = weight;
+            }
+        }
+        status
     }
 
     /// Stays in its stage. A target that fails is still rolled back.

@@ -10,7 +10,12 @@ use tokio::{
     time::Instant,
 };
 
-use super::{plan::Plan, state::Machine, status::RolloutEvent, view::Sample};
+use super::{
+    plan::Plan,
+    state::Machine,
+    status::{RolloutEvent, RolloutState},
+    view::Sample,
+};
 use crate::traffic_split::{TrafficSplitHandle, handle::WeakSteering};
 
 /// A rollout, for all who steer it, feed it and show it.
@@ -70,6 +75,17 @@ impl RolloutShared {
             self.tell(event);
         }
         result
+    }
+
+    /// Whether the weights are its own: until it has passed its last stage. One that went back keeps them there until it is told to go on.
+    pub(in crate::traffic_split) fn is_in_charge(&self) -> bool {
+        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        machine.state() != RolloutState::Complete
+    }
+
+    /// The weights of the split, while there is one: an operator may have set others since it is complete.
+    pub(super) fn weights_in_force(&self) -> Option<Box<[u32]>> {
+        self.split.weights()
     }
 
     /// Waits until there is something to write down that was not waited for yet.

@@ -60,7 +60,7 @@ pub struct RolloutStatus {
 pub struct TargetStatus {
     /// Its name.
     pub name: Arc<str>,
-    /// Its weight.
+    /// Its weight in the split.
     pub weight: u32,
     /// Attempts in this stage that say how it does.
     pub requests: u64,

@@ -5,6 +5,7 @@ mod replicas;
 mod restarts;
 mod simulated;
 mod steering;
+mod weights;
 
 use std::{sync::Arc, time::Duration};
 

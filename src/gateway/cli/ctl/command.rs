@@ -11,13 +11,14 @@ Usage: tower-relay ctl [OPTIONS] COMMAND
 Commands:
   status [--json]                      How it stands
   show [KIND [NAME]]                   What can be steered, and how
-  weight ROUTE WEIGHT...               Give the targets of a split these weights
+  weight ROUTE WEIGHT...               Give the targets of a split these weights, unless a rollout sets them
   pause [ROUTE]                        Keep a rollout in its stage
   resume [ROUTE]                       Let it go on
   rollback [ROUTE] [--gradually]       Give the baseline all requests
   force-model [ROUTE] TARGET           Send all stateless requests of a split to one target
   force-model [ROUTE] --off            No longer
-  do KIND NAME ACTION [FIELD=VALUE...] Anything else; a VALUE is JSON, or else text
+  do KIND NAME ACTION [FIELD=VALUE...] Anything else; a VALUE is JSON, or else text, as is a
+                                       number where text is wanted
 
 ROUTE may be left out where there is only one; with --all, pause, resume and rollback are done with every rollout.
 
@@ -71,6 +72,8 @@ pub(super) enum Command {
         name: String,
         action: String,
         with: Map<String, Value>,
+        /// The same, as they were spelt.
+        spelt: Vec<(String, String)>,
     },
 }
 
@@ -166,15 +169,21 @@ fn command(name: &str, words: Vec<String>, flags: &[&str]) -> Result<Command, Er
         "do" => {
             let mut next = |what| words.next().ok_or_else(|| missing(what));
             let (kind, name, action) = (next("a kind")?, next("a name")?, next("an action")?);
-            let with = words
+            let spelt = words
                 .by_ref()
                 .map(|word| field(&word))
-                .collect::<Result<_, _>>()?;
+                .collect::<Result<Vec<_>, _>>()?;
+            let with = spelt.iter().map(|(name, text)| {
+                let json = serde_json::from_str(text);
+                (name.clone(), json.unwrap_or_else(|_| text.as_str().into()))
+            });
+            let with = with.collect();
             Command::Do {
                 kind,
                 name,
                 action,
                 with,
+                spelt,
             }
         }
         _ => return Err(Error::from(format!("there is no command {name:?}"))),
@@ -185,12 +194,11 @@ fn command(name: &str, words: Vec<String>, flags: &[&str]) -> Result<Command, Er
     }
 }
 
-fn field(word: &str) -> Result<(String, Value), Error> {
+fn field(word: &str) -> Result<(String, String), Error> {
     let (name, value) = word
         .split_once('=')
         .ok_or_else(|| Error::from(format!("{word:?} is not FIELD=VALUE")))?;
-    let json = serde_json::from_str(value);
-    Ok((name.to_owned(), json.unwrap_or_else(|_| value.into())))
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

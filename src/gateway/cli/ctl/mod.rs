@@ -115,8 +115,37 @@ async fn perform(connection: &Connection, command: Command) -> Result<String, Pr
             name,
             action,
             with,
-        } => act(connection, (&kind, &name, &action), Value::Object(with)).await,
+            spelt,
+        } => do_as_spelt(connection, (&kind, &name, &action), with, spelt).await,
     }
+}
+
+/// Does it, and says as text what looked like a number where the gateway wants text: which it wants it alone knows. What it refuses
+/// changes nothing, so that it may be asked again.
+async fn do_as_spelt(
+    connection: &Connection,
+    what: (&str, &str, &str),
+    mut with: Map<String, Value>,
+    spelt: Vec<(String, String)>,
+) -> Result<String, Problem> {
+    let mut done = act(connection, what, Value::Object(with.clone())).await;
+    for _ in 0..spelt.len() {
+        let Err(Problem::Refused(reason)) = &done else {
+            break;
+        };
+        let is_wanted = |(name, _): &&(String, String)| {
+            let is_number = with.get(name).is_some_and(Value::is_number);
+            is_number
+                && reason.starts_with(&format!("`{name}`: invalid type: "))
+                && reason.contains(", expected a string")
+        };
+        let Some((name, text)) = spelt.iter().find(is_wanted) else {
+            break;
+        };
+        with.insert(name.clone(), text.as_str().into());
+        done = act(connection, what, Value::Object(with.clone())).await;
+    }
+    done
 }
 
 /// What forces `route`: its rollout, where it has one, which would otherwise take the weights back.

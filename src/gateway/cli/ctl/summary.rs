@@ -74,9 +74,14 @@ fn write(out: &mut String, status: &Value) -> std::fmt::Result {
         };
         writeln!(
             out,
-            "spend      {} USD today, {} USD in all",
+            "spend      {} USD today, {} USD in all{}",
             cost("today"),
-            cost("total")
+            cost("total"),
+            match cost("copies").as_str() {
+                // One that is older does not tell copies apart.
+                "0" | "?" => String::new(),
+                copies => format!(", {copies} USD besides for shadow copies"),
+            }
         )?;
     }
     for count in list(at(status, "/refusals/counts")) {

@@ -36,7 +36,7 @@ pub(super) fn write_route(
                 writeln!(f, "{indent}└─ Rollout  {}{shared}", rollout.settings())?;
                 indent.push_str("   ");
             }
-            let all = list(split.settings());
+            let all = list(split.settings(rollout.is_some()));
             writeln!(f, "{indent}└─ TrafficSplit  {all}")
         }
         Ok(Way::Balance(balance)) => {

@@ -35,15 +35,15 @@ fn upstream(name: &'static str, status: &Arc<AtomicU16>) -> Target {
     Target::new(name, RolloutObserverLayer::new().layer(answering))
 }
 
-struct Site {
-    split: TrafficSplit<Target>,
+pub(super) struct Site {
+    pub(super) split: TrafficSplit<Target>,
     new: Arc<AtomicU16>,
     folder: tempfile::TempDir,
     events: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (old, new) = (Arc::new(200.into()), Arc::new(200.into()));
         let all = Upstreams::builder()
             .add(upstream("old", &old))
@@ -61,7 +61,7 @@ impl Site {
         self.folder.path().join("rollout.json")
     }
 
-    fn rollout(&self) -> (Rollout, Worker) {
+    pub(super) fn rollout(&self) -> (Rollout, Worker) {
         let events = Arc::clone(&self.events);
         RolloutBuilder::guide_a()
             .minimum_requests(50)
@@ -71,7 +71,7 @@ impl Site {
             .unwrap()
     }
 
-    async fn ask(&self, requests: usize) {
+    pub(super) async fn ask(&self, requests: usize) {
         for _ in 0..requests {
             let request = Request::post("/v1/chat/completions");
             let request = request.body(RequestBody::json("{}")).unwrap();
