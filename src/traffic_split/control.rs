@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use super::TrafficSplitHandle;
 use crate::control::{Acting, Change, Control, ControlError, Parameters, acted};
 
-/// Why its weights are not an operator's to set: the rollout would take them back when it next moves.
-const ROLLED_OUT: &str = "weights: the rollout sets them until it is complete: pause, resume, rollback or force the rollout instead";
+/// Why its weights and its target are not an operator's to set: the rollout would take them back when it next moves.
+const ROLLED_OUT: &str = "the rollout of this split sets its weights and its target until it is complete: pause, resume, rollback or force the rollout instead";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,17 +27,23 @@ impl TrafficSplitHandle {
         if action == "weights" {
             let Weights { weights } = with.read()?;
             self.check_weights(&weights)?;
-            if self.is_rolled_out() {
-                return Err(ControlError::Conflict(ROLLED_OUT.to_owned()));
-            }
+            self.check_free()?;
             let old = self.weights();
             self.set_weights(&weights)?;
             return Ok(Change::new(json!(old), json!(self.weights())));
         }
         let force: Force = with.read()?;
+        self.check_free()?;
         let old = self.forced().map(ToString::to_string);
         self.force(force.target.as_deref())?;
         Ok(Change::new(old, force.target))
+    }
+
+    fn check_free(&self) -> Result<(), ControlError> {
+        if self.is_rolled_out() {
+            return Err(ControlError::Conflict(ROLLED_OUT.to_owned()));
+        }
+        Ok(())
     }
 }
 

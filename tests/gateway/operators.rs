@@ -254,7 +254,13 @@ async fn what_is_changed_holds_for_the_next_request() {
             "splits/moving/weights",
             json!({"weights": [0, 1]}),
             409,
-            "the rollout sets them",
+            "the rollout of this split sets",
+        ),
+        (
+            "splits/moving/force",
+            json!({"target": "old"}),
+            409,
+            "force the rollout instead",
         ),
         (
             "splits/moving/force",

@@ -8,7 +8,7 @@ use super::{
 use crate::control::{Control, Parameters};
 
 #[tokio::test(start_paused = true)]
-async fn weights_are_an_operators_only_when_the_rollout_is_complete() {
+async fn weights_and_target_are_an_operators_only_when_the_rollout_is_complete() {
     let site = Site::new();
     let (rollout, _worker) = site.rollout();
     let split = site.split.handle();
@@ -16,6 +16,10 @@ async fn weights_are_an_operators_only_when_the_rollout_is_complete() {
         let with = format!(r#"{{"weights": {weights}}}"#);
         let with = Parameters::parse(with.as_bytes()).unwrap();
         split.act("weights", with).await
+    };
+    let force = async || {
+        let with = Parameters::parse(br#"{"target": null}"#).unwrap();
+        split.act("force", with).await
     };
     let steps: [fn(&Rollout); 4] = [
         |_| (),
@@ -29,6 +33,8 @@ async fn weights_are_an_operators_only_when_the_rollout_is_complete() {
         let error = set("[0, 100]").await.unwrap_err();
         assert_eq!(error.to_api_error().status(), 409, "{error}");
         assert_eq!(split.weights(), now);
+        let error = force().await.unwrap_err();
+        assert_eq!(error.to_api_error().status(), 409, "{error}");
         assert!(set("[0]").await.unwrap_err().to_string().contains("one"));
     }
     rollout.resume();
@@ -39,6 +45,7 @@ async fn weights_are_an_operators_only_when_the_rollout_is_complete() {
         rollout.status();
     }
     assert_eq!(rollout.status().state, RolloutState::Complete);
+    force().await.unwrap();
     set("[50, 50]").await.unwrap();
     let shown: Vec<_> = rollout
         .status()
