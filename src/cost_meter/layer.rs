@@ -49,7 +49,9 @@ pub struct CostMeterBuilder {
 
 /// What an upstream calls a model, where that is another name.
 #[derive(Clone)]
-pub(super) struct OwnNames(Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>);
+pub(super) struct OwnNames(Arc<OwnName>);
+
+type OwnName = dyn Fn(&str) -> Option<Arc<str>> + Send + Sync;
 
 impl OwnNames {
     pub(super) fn of(&self, model: &str) -> Option<Arc<str>> {
