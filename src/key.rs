@@ -32,6 +32,8 @@ use std::{fmt, fmt::Write, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "gateway")]
+pub(crate) use self::by::IdentityPart;
 pub(crate) use self::by::{presented_api_key, presented_bearer};
 pub(crate) use self::holders::Holders;
 pub(crate) use self::sticky::digest;

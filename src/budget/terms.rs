@@ -6,6 +6,8 @@ use http::HeaderName;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{Per, calendar::Calendar};
+#[cfg(feature = "gateway")]
+use crate::key::IdentityPart;
 use crate::{
     key::{Key, KeyBy},
     message::{ConfigError, catalog::Cost},
@@ -121,6 +123,12 @@ fn by<'de, D: Deserializer<'de>>(from: D) -> Result<KeyBy, D::Error> {
 impl Budget {
     /// The longest name, in bytes.
     const MAX_NAME: usize = 64;
+
+    /// What of a tenant's identity it is kept by, if by one.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn identity_part(&self) -> Option<IdentityPart> {
+        self.by.identity_part()
+    }
 
     /// `hard` for each key of `by`. The name stands in answers and in the ledger: keep it, and what was spent is found again.
     pub fn new(name: impl Into<Arc<str>>, by: KeyBy, hard: Cost, per: Per) -> Self {

@@ -1,6 +1,6 @@
 //! Where a key is read from.
 
-use std::{any::type_name, fmt, ptr, sync::Arc};
+use std::{any::type_name, fmt, sync::Arc};
 
 use http::{Extensions, HeaderMap, HeaderName, Request, StatusCode, header};
 
@@ -36,9 +36,29 @@ enum Source {
     Header(HeaderName),
     Model(Option<Arc<[ModelPattern]>>),
     Upstream,
-    Identity(fn(&Identity) -> Option<&Key>),
+    Identity(IdentityPart),
     Extension(&'static str, ReadExtension),
     Custom(ReadKey),
+}
+
+/// Which of the keys of an [`Identity`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdentityPart {
+    Credential,
+    Tenant,
+    Team,
+    Organisation,
+}
+
+impl IdentityPart {
+    fn of(self, identity: &Identity) -> Option<&Key> {
+        match self {
+            Self::Credential => Some(identity.credential()),
+            Self::Tenant => Some(identity.tenant()),
+            Self::Team => identity.team(),
+            Self::Organisation => identity.organisation(),
+        }
+    }
 }
 
 impl PartialEq for Source {
@@ -49,7 +69,7 @@ impl PartialEq for Source {
             | (Self::Upstream, Self::Upstream) => true,
             (Self::Header(one), Self::Header(other)) => one == other,
             (Self::Model(one), Self::Model(other)) => one == other,
-            (Self::Identity(one), Self::Identity(other)) => ptr::fn_addr_eq(*one, *other),
+            (Self::Identity(one), Self::Identity(other)) => one == other,
             (Self::Extension(_, one), Self::Extension(_, other)) => Arc::ptr_eq(one, other),
             (Self::Custom(one), Self::Custom(other)) => Arc::ptr_eq(one, other),
             _ => false,
@@ -92,27 +112,36 @@ impl KeyBy {
 
     /// The key by which a tenant asks, by its name: `key:TENANT/ID`. As with [`tenant`](Self::tenant).
     pub fn credential() -> Self {
-        Self::from_identity(|identity| Some(identity.credential()))
+        Self::from_identity(IdentityPart::Credential)
     }
 
     /// The tenant that asks, by its [`Identity`]. Requests without one are not counted, unless
     /// [`when_missing`](Self::when_missing) says otherwise.
     pub fn tenant() -> Self {
-        Self::from_identity(|identity| Some(identity.tenant()))
+        Self::from_identity(IdentityPart::Tenant)
     }
 
     /// The team of the tenant that asks. As with [`tenant`](Self::tenant); nor are those counted who belong to none.
     pub fn team() -> Self {
-        Self::from_identity(Identity::team)
+        Self::from_identity(IdentityPart::Team)
     }
 
     /// The organisation of the tenant that asks. As with [`team`](Self::team).
     pub fn organisation() -> Self {
-        Self::from_identity(Identity::organisation)
+        Self::from_identity(IdentityPart::Organisation)
     }
 
-    fn from_identity(of: fn(&Identity) -> Option<&Key>) -> Self {
-        Self::from_source(Source::Identity(of)).when_missing(Missing::Exempt)
+    fn from_identity(part: IdentityPart) -> Self {
+        Self::from_source(Source::Identity(part)).when_missing(Missing::Exempt)
+    }
+
+    /// Which part of an [`Identity`] it reads, if it reads one.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn identity_part(&self) -> Option<IdentityPart> {
+        match self.source {
+            Source::Identity(part) => Some(part),
+            _ => None,
+        }
     }
 
     /// What one's own auth layer left in the request's extensions.
@@ -179,7 +208,10 @@ impl KeyBy {
             Source::Upstream => extensions
                 .get::<Chosen>()
                 .map(|chosen| Key::named("upstream", chosen.as_str())),
-            Source::Identity(of) => extensions.get().and_then(of).cloned(),
+            Source::Identity(part) => extensions
+                .get()
+                .and_then(|identity| part.of(identity))
+                .cloned(),
             Source::Extension(_, read) => read(extensions),
             Source::Custom(read) => read(request),
         };

@@ -227,11 +227,6 @@ impl Config {
         listen.into_iter().chain(server).chain(admin)
     }
 
-    /// The text that the file has at a path.
-    fn said(&self, path: &[&str]) -> Option<String> {
-        self.source.as_ref()?.text_at(path)
-    }
-
     /// Says that `flag` has said `field`, in place of the file.
     pub(super) fn said_by_flag(&mut self, field: &'static str, flag: &'static str) {
         self.flags.push((field, flag));

@@ -82,21 +82,6 @@ impl Source {
         )
     }
 
-    /// The text that stands at a path, if it is one.
-    pub(super) fn text_at(&self, path: &[&str]) -> Option<String> {
-        let (last, outer) = path.split_last()?;
-        let found = |root: &DeTable<'_>| {
-            let mut within = table_members(root);
-            for part in outer {
-                let (.., value) = within.into_iter().find(|(name, ..)| name == part)?;
-                within = members(value.get_ref());
-            }
-            let (.., value) = within.into_iter().find(|(name, ..)| name == last)?;
-            value.get_ref().as_str().map(ToOwned::to_owned)
-        };
-        self.parsed(found)?
-    }
-
     fn parsed<T: Default>(&self, look: impl FnOnce(&DeTable<'_>) -> T) -> Option<T> {
         // Parsed again, for only then: configurations that work need no places.
         DeTable::parse(&self.text)

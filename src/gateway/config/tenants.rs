@@ -4,6 +4,7 @@ use super::Config;
 use crate::{
     admission::{Limits, Priority},
     gateway::CredentialConfig,
+    key::IdentityPart,
     message::{ConfigError, Endpoint, ModelPattern},
     reserve::Quota,
     server::tenants::{Tenant, TenantKey, Tenants},
@@ -170,25 +171,23 @@ impl Config {
 
     /// A budget of those whom there are none of would limit nobody.
     fn check_budgets(&self) -> Result<(), ConfigError> {
-        for index in 0..self.budgets.len() {
-            let index = index.to_string();
-            let by = self.said(&["budgets", &index, "by"]);
-            let tenants = self.tenants.as_slice();
-            let reason = match by.as_deref() {
-                Some("credential" | "tenant" | "team" | "organisation") if tenants.is_empty() => {
+        let tenants = self.tenants.as_slice();
+        for (index, budget) in self.budgets.iter().enumerate() {
+            let reason = match budget.identity_part() {
+                Some(_) if tenants.is_empty() => {
                     "counts nobody without tenants: say who they are in [[tenants]], or count by \"api_key\""
                 }
-                Some("team") if tenants.iter().all(|tenant| tenant.team.is_none()) => {
+                Some(IdentityPart::Team) if tenants.iter().all(|tenant| tenant.team.is_none()) => {
                     "counts nobody, as no tenant is of a team"
                 }
-                Some("organisation")
+                Some(IdentityPart::Organisation)
                     if tenants.iter().all(|tenant| tenant.organisation.is_none()) =>
                 {
                     "counts nobody, as no tenant is of an organisation"
                 }
                 _ => continue,
             };
-            let error = ConfigError::new("by", reason).within(&index);
+            let error = ConfigError::new("by", reason).within(&index.to_string());
             return Err(error.within("budgets"));
         }
         Ok(())
