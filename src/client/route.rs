@@ -44,28 +44,27 @@ impl ModelRoute {
     /// Whether a request such as this one would be served if it were for `model`.
     #[cfg(feature = "gateway")]
     pub(crate) fn serves(&self, model: &str, request: &Request<RequestBody>) -> bool {
-        let allowed = request.extensions().get::<AllowedUpstreams>();
-        self.target_for(Endpoint::of(request), Some(model), allowed)
+        self.target_for(Endpoint::of(request), Some(model), request)
             .is_ok()
     }
 
     fn choose(&self, request: &Request<RequestBody>) -> Result<&Target, Unserved> {
         let endpoint = Endpoint::of(request);
-        let allowed = request.extensions().get::<AllowedUpstreams>();
         let model = if endpoint.reads_json() {
             request.body().model()
         } else {
             None
         };
-        self.target_for(endpoint, model.as_deref(), allowed)
+        self.target_for(endpoint, model.as_deref(), request)
     }
 
     fn target_for(
         &self,
         endpoint: Endpoint,
         model: Option<&str>,
-        allowed: Option<&AllowedUpstreams>,
+        request: &Request<RequestBody>,
     ) -> Result<&Target, Unserved> {
+        let allowed = request.extensions().get::<AllowedUpstreams>();
         let all = || {
             let targets = self.upstreams.iter();
             targets.filter(move |target| target.serves_endpoint(endpoint))

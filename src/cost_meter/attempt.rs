@@ -130,11 +130,12 @@ impl Attempt {
 
     /// Reads the head of the answer.
     pub(super) fn answered(&mut self, response: &Response<ResponseBody>) {
+        let read = Outcome::of_head(response);
         self.head = Some(Head {
             status: response.status().as_u16(),
             served: response.extensions().get().cloned(),
-            outcome: Outcome::of_unread(response),
-            is_unread: Outcome::of_head(response).is_none(),
+            outcome: read.unwrap_or_else(|| Outcome::of_unread(response)),
+            is_unread: read.is_none(),
         });
     }
 
@@ -209,16 +210,6 @@ impl Attempt {
         if let Some(completion) = completion {
             completion.bill = Some(bill);
         }
-    }
-
-    /// What it means that nobody waits any more: a layer has given up, or past its deadline an edge has, or else the caller has left.
-    fn left(&self) -> Outcome {
-        let is_late = |deadline: Deadline| deadline.remaining().is_zero();
-        given_up_for().unwrap_or(if self.deadline.is_some_and(is_late) {
-            Outcome::Timeout { phase: Phase::Head }
-        } else {
-            Outcome::Cancelled
-        })
     }
 
     /// What was used, and how that is known.
@@ -305,7 +296,7 @@ impl Attempt {
                 record.stated_cost_usd = completion.stated_cost;
                 head.came_to(completion)
             }
-            _ => self.left(),
+            _ => given_up_for().unwrap_or_else(|| Outcome::of_leaving(self.deadline)),
         };
         record.outcome = outcome.as_str().into();
         if let Some(head) = &self.head {

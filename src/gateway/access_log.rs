@@ -125,8 +125,7 @@ where
 impl Entry {
     fn write(&self, head: &Head, completion: &Completion) {
         let since = |at: Instant| at.saturating_duration_since(self.started).as_millis();
-        // What a cache answers uses nothing, whatever it states.
-        let usage = completion.used().filter(|_| !head.is_cached);
+        let usage = completion.used(head.is_cached);
         let usage = usage.as_ref();
         // An error in the place of an answer that was paid for has no meter of its own.
         let bill = completion.bill.as_ref().or(head.bill.as_ref());

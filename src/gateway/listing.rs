@@ -1,6 +1,6 @@
 //! The models that a gateway lists, as they are now.
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -112,8 +112,8 @@ struct Latencies {
 impl Latencies {
     /// At the upstream that takes longest of those that have answered for it.
     fn of(&self, name: &str) -> Option<Duration> {
-        let aliases = self.rewrite.as_ref().map(ModelRewriteHandle::aliases);
-        let target = aliases.and_then(|aliases| aliases.resolve(name).map(Cow::into_owned));
+        let rewrite = self.rewrite.as_ref();
+        let target = rewrite.and_then(|rewrite| rewrite.resolve(name));
         let model = target.as_deref().unwrap_or(name);
         let now = Instant::now();
         let upstreams = self.config.upstreams.iter();

@@ -59,8 +59,12 @@ pub enum End {
 
 #[cfg(feature = "telemetry")]
 impl Completion {
-    /// What was used for the answer: as it says itself or, where it does not say so to whoever reads it here, as its bill has it.
-    pub(crate) fn used(&self) -> Option<Usage> {
+    /// What was used for the answer: as it says itself or, where it does not say so to whoever reads it here, as its bill has it. One that is
+    /// [cached](super::Cached) used nothing, whatever it states.
+    pub(crate) fn used(&self, is_cached: bool) -> Option<Usage> {
+        if is_cached {
+            return None;
+        }
         let bill = self.bill.as_ref().filter(|bill| bill.attempts() > 0);
         self.usage.or_else(|| bill.map(Bill::usage))
     }

@@ -204,6 +204,14 @@ impl ModelRewriteHandle {
         self.shared.aliases.load_full()
     }
 
+    /// What the table in force makes of `model`, where that is another name.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn resolve(&self, model: &str) -> Option<String> {
+        self.aliases()
+            .resolve(model)
+            .map(std::borrow::Cow::into_owned)
+    }
+
     /// Whether a request for `model` goes on under that same name.
     pub fn passes(&self, model: &str) -> bool {
         self.shared

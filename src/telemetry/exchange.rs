@@ -198,7 +198,7 @@ impl Exchange {
         };
         let outcome = match (&about.head, completion) {
             (Some(head), Some(completion)) => Outcome::of_completion(completion, head.outcome),
-            _ => failed.unwrap_or_else(|| about.left()),
+            _ => failed.unwrap_or_else(|| Outcome::of_leaving(about.deadline)),
         };
         let rejection = about.head.as_ref().and_then(|head| head.rejection);
         let end = end_of(outcome, rejection.is_some(), about.endpoint);
@@ -240,16 +240,6 @@ impl Exchange {
 }
 
 impl About {
-    /// What it means that nobody waits any more: past its deadline an edge has given up, and otherwise the caller has left.
-    fn left(&self) -> Outcome {
-        let is_late = |deadline: Deadline| deadline.remaining().is_zero();
-        if self.deadline.is_some_and(is_late) {
-            Outcome::Timeout { phase: Phase::Head }
-        } else {
-            Outcome::Cancelled
-        }
-    }
-
     fn mark(&self, headers: &mut HeaderMap, served: Option<&Served>) {
         let took = self.open.started().elapsed().as_millis();
         let took = u64::try_from(took).unwrap_or(u64::MAX);
@@ -273,10 +263,10 @@ impl Settled<'_> {
         at.saturating_duration_since(self.about.open.started())
     }
 
-    /// What was used for the answer, whatever it states: nothing, where it came from a cache.
+    /// What was used for the answer.
     pub(super) fn used(&self) -> Option<Usage> {
         let head = self.about.head.as_ref()?;
-        self.completion.filter(|_| !head.is_cached)?.used()
+        self.completion?.used(head.is_cached)
     }
 
     /// When the first token of a stream came.

@@ -99,7 +99,6 @@ impl Config {
         let select = select.map(|select| {
             let (route, aliases) = (ModelRoute::new(upstreams.clone()), aliases.clone());
             let served = move |model: &str, request: &Request<RequestBody>| {
-                let aliases = aliases.as_ref().map(ModelRewriteHandle::aliases);
                 let target = aliases.as_ref().and_then(|aliases| aliases.resolve(model));
                 route.serves(target.as_deref().unwrap_or(model), request)
             };
@@ -202,8 +201,7 @@ impl Config {
             .filter_map(|upstream| upstream.aliases.clone())
             .collect();
         let names = move |model: &str| {
-            let aliases = aliases.as_ref().map(ModelRewriteHandle::aliases);
-            let target = aliases.and_then(|aliases| aliases.resolve(model).map(Cow::into_owned));
+            let target = aliases.as_ref().and_then(|aliases| aliases.resolve(model));
             let here = target.as_deref().unwrap_or(model);
             let there = own
                 .iter()

@@ -23,7 +23,7 @@ pub use {
     decide::classify_error,
 };
 
-use super::{ApiError, Phase, Reason, Rejection, TransportError};
+use super::{ApiError, Deadline, Phase, Reason, Rejection, TransportError};
 
 /// What came of a request, decided once by [`classify`] and kept in the answer's extensions.
 ///
@@ -130,6 +130,15 @@ impl Outcome {
             let error = ApiError::new(status, "", "");
             classify_error(status, response.headers(), &error)
         })
+    }
+
+    /// What it means that nobody waits for an answer any more: past its `deadline` an edge has given up, and otherwise the caller has left.
+    pub(crate) fn of_leaving(deadline: Option<Deadline>) -> Self {
+        if deadline.is_some_and(|deadline| deadline.remaining().is_zero()) {
+            Self::Timeout { phase: Phase::Head }
+        } else {
+            Self::Cancelled
+        }
     }
 
     /// The outcome of an answer that ended for `reason`, where that is not success: the `finish_reason` of any dialect
